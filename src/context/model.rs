@@ -1,0 +1,90 @@
+//! [`Context`]: the machine, as data.
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+
+use crate::net::Family;
+
+/// One address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InterfaceAddress {
+    /// A known address with its network, as written (`203.0.113.7/24`; host bits kept).
+    Known(IpNet),
+    /// One that only the running machine knows (dhcp, autoconf, pppoe): any address, or none.
+    Unknown(Family),
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its addresses in the kernel's order; the first of each family is primary.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Its groups besides `all` and the driver's name of a cloned interface.
+    pub groups: Vec<String>,
+    /// The other end, which makes it point-to-point (goes with the first IPv4 address).
+    pub peer: Option<IpAddr>,
+    /// The broadcast address where it is not the network's last.
+    pub broadcast: Option<IpAddr>,
+    /// Routing domain.
+    pub rdomain: u32,
+    /// Whether it is down; an interface that is down implies no connected networks.
+    pub down: bool,
+}
+
+/// One route that is not implied by an interface's networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Destination.
+    pub to: IpNet,
+    /// The interface it leaves by.
+    pub interface: String,
+    /// The gateway.
+    pub via: Option<IpAddr>,
+    /// For pf's `route "label"`.
+    pub label: Option<String>,
+    /// Routing table.
+    pub rtable: u32,
+    /// Whether packets to it are rejected.
+    pub reject: bool,
+}
+
+/// The machine, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Whether the machine forwards packets.
+    pub forwarding: bool,
+    /// Interfaces in the kernel's order.
+    pub interfaces: Vec<Interface>,
+    /// Routes in the order they were given; connected networks are implied.
+    pub routes: Vec<Route>,
+    /// Host names and their addresses, in order.
+    pub hosts: IndexMap<String, Vec<IpAddr>>,
+    /// User names and ids besides OpenBSD's own.
+    pub users: IndexMap<String, u32>,
+    /// Group names and ids besides OpenBSD's own.
+    pub groups: IndexMap<String, u32>,
+    /// Services besides OpenBSD's own: (name, protocol `tcp` or `udp`) and port.
+    pub services: IndexMap<(String, String), u16>,
+    /// Whether interfaces that are not listed may exist: nobody said which there are.
+    pub open: bool,
+}
+
+impl Default for Context {
+    /// A machine of which nothing is known but that it forwards.
+    fn default() -> Self {
+        Self {
+            forwarding: true,
+            interfaces: Vec::new(),
+            routes: Vec::new(),
+            hosts: IndexMap::new(),
+            users: IndexMap::new(),
+            groups: IndexMap::new(),
+            services: IndexMap::new(),
+            open: true,
+        }
+    }
+}

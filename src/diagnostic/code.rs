@@ -1,0 +1,47 @@
+//! The list of codes. A code never changes once released.
+
+use super::Severity;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $severity:ident;)*) => {
+        /// The kind of a finding.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word that names it in every format.
+            #[must_use]
+            pub fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// Its usual severity.
+            #[must_use]
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// pfctl refuses this line.
+    Syntax = "syntax", Error;
+    /// A file that a text names cannot be read.
+    Unreadable = "unreadable", Error;
+    /// The context is not as it should be.
+    Context = "context", Error;
+    /// The policy is not as it should be.
+    Policy = "policy", Error;
+    /// No such interface or group in the context: the rule never matches.
+    UnknownInterface = "unknown-interface", Warning;
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.slug())
+    }
+}

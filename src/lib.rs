@@ -1,0 +1,21 @@
+//! pfproof proves that an OpenBSD pf.conf lets every required flow through and nothing else, and shows a packet where
+//! it does not.
+//!
+//! # Architecture
+//!
+//! ```text
+//! text -> source -> syntax (macros, grammar, AST) -> lower (AST + context -> ruleset) -> ruleset
+//! ruleset -> print   (as pfctl -nvf)
+//! ruleset -> eval    (one packet: the reference, written to be read)
+//! ruleset -> engine  (all packets)                       eval and engine share data, never decisions
+//! policy + engine -> verify -> report                    cli: the only one that touches files, environment, terminal
+//! ```
+//!
+//! Imports run one way, in the order of the modules below.
+
+pub mod context;
+pub mod diagnostic;
+pub mod net;
+pub mod packet;
+pub mod ruleset;
+pub mod source;

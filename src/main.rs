@@ -1,0 +1,3 @@
+//! The command `pfproof`.
+
+fn main() {}

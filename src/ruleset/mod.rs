@@ -1,0 +1,57 @@
+//! The ruleset as pf has it after expansion: one [`Rule`] for each `@N`. Plain data: no text, no decisions.
+//!
+//! The names follow pf.conf(5) and `struct pf_rule` of pfvar.h. `lower` makes it, `print` writes it as pfctl
+//! does, `eval` and `engine` decide by it.
+
+mod options;
+mod peer;
+mod pool;
+mod rule;
+mod state;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use options::{BlockPolicy, Options, Reassemble, StatePolicy};
+pub use peer::{DynamicAddress, Host, Modifiers, Peer};
+pub use pool::{AfTo, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, RouteTo, RouteToKind, Translation};
+pub use rule::{
+    Action, AnchorCall, Block, Divert, IcmpMatch, InterfaceMatch, Log, Origin, Rate, ReceivedOn, Rule, RuleQueue,
+    Scrub, SetFields, Tagged,
+};
+pub use state::{KeepState, SourceTrack, StateOptions, Timeout};
+pub use table::{Table, TableEntry};
+
+/// A name in a ruleset (interface, group, table, tag, label, anchor), cheap to clone.
+pub type Name = Arc<str>;
+
+/// All that pf loads from one pf.conf.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ruleset {
+    /// The options that bear on decisions, as they stand at the end of the file.
+    pub options: Options,
+    /// The anchors by their whole path without a leading `/`; the main ruleset is `""`. Parents of every anchor are
+    /// present. A path that is called but that nobody fills is absent.
+    pub anchors: BTreeMap<Name, Anchor>,
+}
+
+/// One ruleset: the main one, or that of an anchor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Anchor {
+    /// Its rules; a rule's number is its index.
+    pub rules: Vec<Rule>,
+    /// Its own tables, automatic ones (`__automatic_…`) included.
+    pub tables: BTreeMap<Name, Table>,
+}
+
+impl Ruleset {
+    /// The path of the main ruleset.
+    pub const MAIN: &'static str = "";
+
+    /// The rules of the anchor at that path; none where it is absent.
+    #[must_use]
+    pub fn rules(&self, path: &str) -> &[Rule] {
+        self.anchors.get(path).map_or(&[], |anchor| &anchor.rules)
+    }
+}

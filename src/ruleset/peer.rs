@@ -1,0 +1,65 @@
+//! The two ends that a rule asks for: hosts and ports.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Name;
+use crate::net::Operator;
+
+/// The modifiers of an interface used as an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Modifiers {
+    /// `:network`.
+    pub network: bool,
+    /// `:broadcast`.
+    pub broadcast: bool,
+    /// `:peer`.
+    pub peer: bool,
+    /// `:0`, without aliases.
+    pub no_alias: bool,
+}
+
+/// `(if)`: an interface or group whose addresses are looked up when a packet comes (`pfi_dynaddr`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DynamicAddress {
+    /// The interface, group, or `self`.
+    pub interface: Name,
+    /// Its modifiers.
+    pub modifiers: Modifiers,
+    /// The prefix length after a `/`, if one was given.
+    pub prefix: Option<u8>,
+}
+
+/// What a host in a rule stands for (`struct pf_addr_wrap`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// `any`.
+    #[default]
+    Any,
+    /// An address or a network, host bits cleared.
+    Prefix(IpNet),
+    /// `a - b`, both included.
+    Range(IpAddr, IpAddr),
+    /// `(if)`.
+    Dynamic(DynamicAddress),
+    /// `<table>`.
+    Table(Name),
+    /// `no-route`.
+    NoRoute,
+    /// `urpf-failed`.
+    UrpfFailed,
+    /// `route "label"`.
+    RouteLabel(Name),
+}
+
+/// One end of a rule (`struct pf_rule_addr`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Whether the host is negated (ports never are).
+    pub negated: bool,
+    /// The host.
+    pub host: Host,
+    /// The ports, in host order.
+    pub port: Option<Operator<u16>>,
+}
