@@ -1,3 +1,7 @@
-//! The command `pfproof`.
+//! The command `pfproof`: files, environment and terminal around the library.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

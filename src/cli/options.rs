@@ -1,0 +1,90 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// What is judged, and where what is known of the machine comes from.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Input {
+    /// pf.conf, a folder that has one, or `-` for standard input [default: pf.conf, else etc/pf.conf]
+    #[arg(value_name = "PF.CONF")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Set a macro, as pfctl does
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define)]
+    pub(crate) define: Vec<(String, String)>,
+
+    /// Take the machine from this context.toml and look for nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) context: Option<PathBuf>,
+
+    /// The folder that absolute paths are under [default: the parent of etc/, else pf.conf's folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Interfaces from saved output of `ifconfig -A`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ifconfig: Option<PathBuf>,
+
+    /// Routes from saved output of `route -n show` or `netstat -rn`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) routes: Option<PathBuf>,
+
+    /// Run ifconfig and route on this machine
+    #[arg(long)]
+    pub(crate) live: bool,
+
+    /// Settle what only the machine knows: `em0=203.0.113.7/24`
+    #[arg(long, value_name = "FACT")]
+    pub(crate) assume: Vec<String>,
+}
+
+/// How the answer looks.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Output {
+    /// For whom the answer is
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+
+    /// When to use color
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+
+    /// Say nothing but the answer
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Fold nothing
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// The formats of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Human,
+    /// FILE:LINE:COLUMN: text
+    Short,
+    /// For programs
+    Json,
+}
+
+/// When to use color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn define(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a macro is set as NAME=VALUE".to_owned()),
+    }
+}
