@@ -18,4 +18,5 @@ pub mod diagnostic;
 pub mod net;
 pub mod packet;
 pub mod ruleset;
+pub mod report;
 pub mod source;

@@ -1,0 +1,255 @@
+//! Findings for people at a terminal: the message, the lines with what is wrong marked, the help. Drawn by miette.
+
+use std::fmt::Write;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+    SpanContents, ThemeCharacters, ThemeStyles,
+};
+
+use super::look::{Look, Paint, printable};
+use super::severity_word;
+use crate::diagnostic::{Diagnostic, Label};
+use crate::source::{FileId, SourceFile, Sources};
+
+/// How many findings are drawn; the rest is counted.
+const MOST: usize = 50;
+/// Lines longer than this many bytes are not drawn, only named by their place.
+const LONGEST_LINE: u32 = 500;
+
+/// The findings, drawn one after the other with an empty line between; past the fiftieth they are only counted.
+#[must_use]
+pub fn diagnostics(findings: &[Diagnostic], sources: &Sources, look: Look) -> String {
+    let shown = if look.verbose { findings.len() } else { MOST };
+    let mut out = String::new();
+    for (at, finding) in findings.iter().take(shown).enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        out.push_str(&diagnostic(finding, sources, look));
+    }
+    if let Some(rest) = findings.len().checked_sub(shown).filter(|&rest| rest > 0) {
+        out.push_str(&format!("\n… and {rest} more (`--format short` shows all)\n"));
+    }
+    out
+}
+
+/// One finding, drawn.
+#[must_use]
+pub fn diagnostic(finding: &Diagnostic, sources: &Sources, look: Look) -> String {
+    let word = severity_word(finding.severity);
+    let message = look.wrap(&format!("{word}: {}", printable(&finding.message)), 2);
+    let paint = Paint::of(finding.severity);
+    let mut out = format!(
+        "{}{}\n",
+        look.paint(paint, word),
+        look.paint(Paint::Strong, message.get(word.len()..).unwrap_or(""))
+    );
+    // The primary place comes first, with what lies on the same line; each other line has a drawing of its own.
+    let mut groups: Vec<((FileId, u32), Vec<&Label>)> = Vec::new();
+    for label in finding.primary.iter().chain(&finding.related) {
+        let line = (label.span.file, sources.file(label.span.file).line_of(label.span.start));
+        match groups.iter_mut().find(|(at, _)| *at == line) {
+            Some((_, group)) => group.push(label),
+            None => groups.push((line, vec![label])),
+        }
+    }
+    for ((file, _), group) in groups {
+        out.push_str(&snippet(sources.file(file), &group, finding.primary.as_ref(), look));
+    }
+    if let Some(help) = &finding.help {
+        for line in printable(help).lines() {
+            let line = look.wrap(&format!("  help: {line}"), 8);
+            out.push_str("  ");
+            out.push_str(&look.paint(Paint::Note, "help:"));
+            out.push_str(line.get("  help:".len()..).unwrap_or(""));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// The lines of one file with their labels.
+fn snippet(file: &SourceFile, labels: &[&Label], primary: Option<&Label>, look: Look) -> String {
+    let drawable = |label: &&&Label| {
+        let (first, last) = lines_of(file, label.span.start, label.span.end);
+        file.line_start(last + 1) - file.line_start(first) <= LONGEST_LINE
+    };
+    let (drawn, named): (Vec<&Label>, Vec<&Label>) = labels.iter().partition(drawable);
+    let mut out = String::new();
+    if !drawn.is_empty() {
+        let view = View {
+            file: File(file),
+            labels: drawn.iter().map(|label| labelled(label, primary)).collect(),
+        };
+        let mut text = String::new();
+        // Writing to a String cannot fail, and a label that miette refuses is shown by its message alone.
+        if handler(look).render_report(&mut text, &view).is_ok() {
+            // The first line is miette's own heading, which is empty here.
+            let body = text.split_once('\n').map_or("", |(_, body)| body);
+            for line in body.lines() {
+                out.push_str(line.trim_end());
+                out.push('\n');
+            }
+        }
+    }
+    for label in named {
+        let line = file.line_of(label.span.start);
+        let _ = writeln!(out, "  [{}:{line}] {}", file.name(), label.text);
+    }
+    out
+}
+
+fn lines_of(file: &SourceFile, start: u32, end: u32) -> (u32, u32) {
+    (file.line_of(start), file.line_of(end.max(start + 1) - 1))
+}
+
+fn labelled(label: &Label, primary: Option<&Label>) -> LabeledSpan {
+    let text = (!label.text.is_empty()).then(|| printable(&label.text).into_owned());
+    let (start, end) = (label.span.start as usize, label.span.end as usize);
+    let span = SourceSpan::from((start, end.saturating_sub(start)));
+    if Some(label) == primary {
+        LabeledSpan::new_primary_with_span(text, span)
+    } else {
+        LabeledSpan::new_with_span(text, span)
+    }
+}
+
+fn handler(look: Look) -> GraphicalReportHandler {
+    let mut characters = if look.unicode {
+        ThemeCharacters::unicode()
+    } else {
+        ThemeCharacters::ascii()
+    };
+    for mark in [&mut characters.error, &mut characters.warning, &mut characters.advice] {
+        mark.clear();
+    }
+    let styles = if look.color {
+        ThemeStyles::ansi()
+    } else {
+        ThemeStyles::none()
+    };
+    GraphicalReportHandler::new_themed(GraphicalTheme { characters, styles })
+        .with_width(look.width)
+        .with_context_lines(0)
+        .with_links(false)
+        .without_syntax_highlighting()
+}
+
+/// What miette draws: labels on one file. Message and help are written here, not by miette.
+#[derive(Debug)]
+struct View<'a> {
+    file: File<'a>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl std::fmt::Display for View<'_> {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+impl std::error::Error for View<'_> {}
+
+impl miette::Diagnostic for View<'_> {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.file)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+/// Whole lines of a text, found by its line starts (miette's own search reads the text from its beginning each time).
+#[derive(Debug)]
+struct File<'a>(&'a SourceFile);
+
+impl SourceCode for File<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let file = self.0;
+        let start = u32::try_from(span.offset()).map_err(|_| MietteError::OutOfBounds)?;
+        let end = u32::try_from(span.offset() + span.len()).map_err(|_| MietteError::OutOfBounds)?;
+        let (first, last) = lines_of(file, start, end);
+        let first_shown = first.saturating_sub(before as u32).max(1);
+        let from = file.line_start(first_shown) as usize;
+        let to = file.line_start(last.saturating_add(after as u32).saturating_add(1)) as usize;
+        let data = file.text().get(from..to).ok_or(MietteError::OutOfBounds)?;
+        let ahead = file
+            .text()
+            .get(file.line_start(first) as usize..span.offset())
+            .unwrap_or("");
+        Ok(Box::new(MietteSpanContents::new_named(
+            file.name().to_owned(),
+            data.as_bytes(),
+            SourceSpan::from((from, to - from)),
+            first_shown as usize - 1,
+            ahead.chars().count(),
+            (last - first) as usize,
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Diagnostic, Look, Sources, diagnostics};
+    use crate::diagnostic::Code;
+    use crate::source::Span;
+
+    fn example() -> (Sources, Diagnostic) {
+        let mut sources = Sources::new();
+        let text = "# lab\nlab = \"em1\"\npass in on $lab from any to any port https\n";
+        let file = sources.add("pf.conf", text);
+        let span = |needle: &str| {
+            let start = text.find(needle).unwrap() as u32;
+            Span {
+                file,
+                start,
+                end: start + needle.len() as u32,
+            }
+        };
+        let finding = Diagnostic::new(Code::Syntax, "port only applies to tcp/udp")
+            .labelled(span("port https"), "no `proto` before it")
+            .related(span("lab = \"em1\""), "macro `lab` is defined here")
+            .help("pass in on $lab proto tcp from …");
+        (sources, finding)
+    }
+
+    #[test]
+    fn draws_line_and_label() {
+        let (sources, finding) = example();
+        let text = diagnostics(&[finding], &sources, Look::default());
+        let expected = "\
+error: port only applies to tcp/udp
+   ╭─[pf.conf:3:33]
+ 3 │ pass in on $lab from any to any port https
+   ·                                 ─────┬────
+   ·                                      ╰── no `proto` before it
+   ╰────
+   ╭─[pf.conf:2:1]
+ 2 │ lab = \"em1\"
+   · ─────┬─────
+   ·      ╰── macro `lab` is defined here
+   ╰────
+  help: pass in on $lab proto tcp from …
+";
+        assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn ends_of_text_are_no_trouble() {
+        for (text, start, end) in [("", 0, 0), ("a", 1, 1), ("a\n", 2, 2), ("a\n", 1, 2), ("é", 0, 2)] {
+            let mut sources = Sources::new();
+            let file = sources.add("x", text);
+            let finding = Diagnostic::new(Code::Syntax, "syntax error").labelled(Span { file, start, end }, "here");
+            let drawn = diagnostics(&[finding], &sources, Look::default());
+            assert!(drawn.starts_with("error: syntax error\n"), "{text:?}: {drawn}");
+            assert!(drawn.contains("[x:"), "{text:?}: {drawn}");
+        }
+    }
+}

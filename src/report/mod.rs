@@ -1,0 +1,33 @@
+//! What people and programs see: findings and results as text, one file a format.
+//!
+//! Everything here returns a `String`; writing it is the business of `cli`. miette is used in [`human`] only.
+
+pub mod human;
+pub mod json;
+mod look;
+pub mod short;
+
+pub use look::{Format, Look, Paint};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::source::Sources;
+
+/// The findings in that format, in the order given, each ending in a newline; empty where there are none.
+#[must_use]
+pub fn diagnostics(findings: &[Diagnostic], sources: &Sources, format: Format, look: Look) -> String {
+    match format {
+        Format::Human => human::diagnostics(findings, sources, look),
+        Format::Short => short::diagnostics(findings, sources),
+        Format::Json => json::diagnostics(findings, sources),
+    }
+}
+
+/// The word for a severity in every format.
+#[must_use]
+pub fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    }
+}
