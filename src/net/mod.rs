@@ -2,6 +2,7 @@
 
 mod family;
 mod flags;
+pub mod names;
 mod operator;
 mod protocol;
 mod ranges;

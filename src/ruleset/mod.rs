@@ -3,9 +3,11 @@
 //! The names follow pf.conf(5) and `struct pf_rule` of pfvar.h. `lower` makes it, `print` writes it as pfctl
 //! does, `eval` and `engine` decide by it.
 
+mod declaration;
 mod options;
 mod peer;
 mod pool;
+mod queue;
 mod rule;
 mod state;
 mod table;
@@ -13,9 +15,11 @@ mod table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use declaration::{Declaration, Loaded, Setting, SyncookieMode, TableContent};
 pub use options::{BlockPolicy, Options, Reassemble, StatePolicy};
 pub use peer::{DynamicAddress, Host, Modifiers, Peer};
 pub use pool::{AfTo, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, RouteTo, RouteToKind, Translation};
+pub use queue::{Bandwidth, Queue, ServiceCurve};
 pub use rule::{
     Action, AnchorCall, Block, Divert, IcmpMatch, InterfaceMatch, Log, Origin, Rate, ReceivedOn, Rule, RuleQueue,
     Scrub, SetFields, Tagged,

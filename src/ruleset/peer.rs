@@ -20,7 +20,11 @@ pub struct Modifiers {
     pub no_alias: bool,
 }
 
-/// `(if)`: an interface or group whose addresses are looked up when a packet comes (`pfi_dynaddr`).
+/// An interface or group whose addresses are not known from the text.
+///
+/// Usually `(if)`, looked up when a packet comes (`pfi_dynaddr`). With `load_time` a bare name, looked up once when
+/// the rules are loaded, of which the context does not know the addresses: it stands for any list of addresses, one
+/// rule for each, that stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DynamicAddress {
     /// The interface, group, or `self`.
@@ -29,6 +33,8 @@ pub struct DynamicAddress {
     pub modifiers: Modifiers,
     /// The prefix length after a `/`, if one was given.
     pub prefix: Option<u8>,
+    /// Whether it was written without parentheses.
+    pub load_time: bool,
 }
 
 /// What a host in a rule stands for (`struct pf_addr_wrap`).
@@ -41,7 +47,7 @@ pub enum Host {
     Prefix(IpNet),
     /// `a - b`, both included.
     Range(IpAddr, IpAddr),
-    /// `(if)`.
+    /// `(if)`, or a bare name that the context does not know.
     Dynamic(DynamicAddress),
     /// `<table>`.
     Table(Name),

@@ -11,7 +11,7 @@ use crate::net::Family;
 pub enum PoolAddress {
     /// One address or network.
     Prefix(IpNet),
-    /// `(if)`.
+    /// `(if)`, or a bare name that the context does not know.
     Dynamic(DynamicAddress),
     /// `<table>`.
     Table(Name),
@@ -67,7 +67,8 @@ pub enum NatPorts {
 pub struct RdrPorts {
     /// The first port of the target.
     pub first: u16,
-    /// The last; 0 where only `first` is meant, 65535 for `first:*`.
+    /// The last, as pf has it (`proxy_port[1]`): 0 where only `first` is meant; for `first:*` as far from `first` as the
+    /// rule's own `to port` reaches.
     pub last: u16,
 }
 

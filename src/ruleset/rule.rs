@@ -63,7 +63,7 @@ pub enum Action {
     /// `match`.
     Match,
     /// `anchor`.
-    Anchor(AnchorCall),
+    Anchor(Box<AnchorCall>),
 }
 
 /// `on …`.
@@ -244,8 +244,8 @@ pub struct Rule {
     pub tagged: Option<Tagged>,
     /// `once`.
     pub once: bool,
-    /// `set`.
-    pub set: SetFields,
+    /// `set ( … )`.
+    pub set: Option<Box<SetFields>>,
     /// `keep state` and the like, said or implied.
     pub keep_state: KeepState,
     /// The options of the state; usual ones are `None`.
@@ -263,7 +263,7 @@ pub struct Rule {
     /// `divert-to`, `divert-reply`, `divert-packet`.
     pub divert: Option<Divert>,
     /// `nat-to`, `rdr-to`, `af-to`.
-    pub translation: Option<Translation>,
+    pub translation: Option<Box<Translation>>,
     /// `route-to`, `reply-to`, `dup-to`.
     pub route_to: Option<Box<RouteTo>>,
 }
@@ -299,7 +299,7 @@ impl Rule {
             probability: None,
             tagged: None,
             once: false,
-            set: SetFields::default(),
+            set: None,
             keep_state: KeepState::No,
             state: None,
             scrub: None,

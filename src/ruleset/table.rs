@@ -30,6 +30,7 @@ pub struct Table {
     pub counters: bool,
     /// Its contents when it is loaded, files and interfaces resolved; the order is the text's.
     pub entries: Vec<TableEntry>,
-    /// Whether its contents are not known from the text (a missing file): then `entries` is only a part.
+    /// Whether its contents are not known from the text (a missing file, an interface that the context does not know):
+    /// then `entries` is only a part.
     pub unknown: bool,
 }
