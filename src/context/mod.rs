@@ -1,8 +1,18 @@
 //! What pf asks of the machine: interfaces, addresses, groups, routes, names, forwarding.
 //!
-//! [`Context`] is plain data; the readers fill it from `context.toml`, `hostname.if(5)` files and the
-//! output of ifconfig and route. Knows no rules.
+//! [`Context`] is plain data. Each reader makes [`Facts`] of one text (`context.toml`, `hostname.if(5)` files, the
+//! output of ifconfig and route, …); [`combine`] adds them up, a later one wins, and says what had to be assumed.
+//! Knows no rules.
 
+mod facts;
+mod lookup;
 mod model;
+mod routing;
+mod toml;
+mod words;
 
+pub use self::toml::{context_from_toml, read_toml};
+pub use facts::{Assumption, Combined, Facts, InterfaceFacts, RouteFacts, Said, combine};
+pub use lookup::{AddressOf, Part, driver, is_cloned, is_interface_name, is_link_local};
 pub use model::{Context, Interface, InterfaceAddress, Route};
+pub use routing::{RouteKind, RouteTable, TableRoute};

@@ -16,6 +16,26 @@ pub enum InterfaceAddress {
     Unknown(Family),
 }
 
+impl InterfaceAddress {
+    /// Its family.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::Known(net) => Family::of(net.addr()),
+            Self::Unknown(family) => family,
+        }
+    }
+
+    /// The address with its network, where it is known.
+    #[must_use]
+    pub fn known(self) -> Option<IpNet> {
+        match self {
+            Self::Known(net) => Some(net),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
@@ -27,7 +47,7 @@ pub struct Interface {
     pub groups: Vec<String>,
     /// The other end, which makes it point-to-point (goes with the first IPv4 address).
     pub peer: Option<IpAddr>,
-    /// The broadcast address where it is not the network's last.
+    /// The broadcast address where it is not the network's last (goes with the first IPv4 address).
     pub broadcast: Option<IpAddr>,
     /// Routing domain.
     pub rdomain: u32,

@@ -3,8 +3,10 @@
 //! How it looks on a terminal or in a file is the business of `report`.
 
 mod code;
+mod near;
 
 pub use code::Code;
+pub use near::nearest;
 
 use crate::source::Span;
 

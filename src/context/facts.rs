@@ -1,0 +1,485 @@
+//! [`Facts`]: what one text says of the machine, each with its place, and how the texts add up to a [`Context`].
+//!
+//! Sources are combined field by field: what a later one says wins. Two that contradict each other are reported; a
+//! known address in place of an unknown one contradicts nothing.
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+
+use super::lookup::is_link_local;
+use super::{Context, Interface, InterfaceAddress, Route};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::net::Family;
+use crate::source::Span;
+
+/// A value and the place where it is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said<T> {
+    /// What is said.
+    pub value: T,
+    /// Where.
+    pub span: Span,
+}
+
+impl<T> Said<T> {
+    /// That value, said there.
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+/// What one text says of an interface; `None` and empty lists where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceFacts {
+    /// Its name and where it is introduced.
+    pub name: Said<String>,
+    /// Its addresses in order; `None` where the text does not speak of them.
+    pub addresses: Option<Vec<Said<InterfaceAddress>>>,
+    /// Groups besides the implied ones.
+    pub groups: Vec<Said<String>>,
+    /// The other end.
+    pub peer: Option<Said<IpAddr>>,
+    /// The broadcast address.
+    pub broadcast: Option<Said<IpAddr>>,
+    /// Routing domain.
+    pub rdomain: Option<Said<u32>>,
+    /// Whether it is up.
+    pub up: Option<Said<bool>>,
+}
+
+impl InterfaceFacts {
+    /// An interface of which nothing but the name is said.
+    #[must_use]
+    pub fn new(name: impl Into<String>, span: Span) -> Self {
+        Self {
+            name: Said::new(name.into(), span),
+            addresses: None,
+            groups: Vec::new(),
+            peer: None,
+            broadcast: None,
+            rdomain: None,
+            up: None,
+        }
+    }
+}
+
+/// What one text says of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFacts {
+    /// Where it is said.
+    pub span: Span,
+    /// Destination.
+    pub to: IpNet,
+    /// The interface, where it is said; else the one in whose network the gateway lies.
+    pub interface: Option<String>,
+    /// The gateway.
+    pub via: Option<IpAddr>,
+    /// Label.
+    pub label: Option<String>,
+    /// Routing table.
+    pub rtable: u32,
+    /// Whether packets to it are rejected.
+    pub reject: bool,
+}
+
+impl RouteFacts {
+    /// A route of the first table to that destination, of which nothing else is said.
+    #[must_use]
+    pub fn new(to: IpNet, span: Span) -> Self {
+        Self {
+            span,
+            to,
+            interface: None,
+            via: None,
+            label: None,
+            rtable: 0,
+            reject: false,
+        }
+    }
+}
+
+/// Something that nobody said and that the answers rest on, as one line for the header of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assumption {
+    /// The words, in lower case, no full stop.
+    pub text: String,
+}
+
+impl Assumption {
+    /// An assumption in those words.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+}
+
+/// What one text, or several together, say of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether it forwards.
+    pub forwarding: Option<Said<bool>>,
+    /// Interfaces, in order.
+    pub interfaces: Vec<InterfaceFacts>,
+    /// Routes, in order.
+    pub routes: Vec<RouteFacts>,
+    /// Host names.
+    pub hosts: IndexMap<String, Said<Vec<IpAddr>>>,
+    /// User names.
+    pub users: IndexMap<String, Said<u32>>,
+    /// Group names.
+    pub groups: IndexMap<String, Said<u32>>,
+    /// Services: (name, protocol) and port.
+    pub services: IndexMap<(String, String), Said<u16>>,
+    /// Whether the text lists every interface that there is.
+    pub complete: bool,
+}
+
+impl Facts {
+    /// The facts on the interface of that name, made where there are none.
+    pub fn interface(&mut self, name: &str, span: Span) -> &mut InterfaceFacts {
+        let at = match self
+            .interfaces
+            .iter()
+            .position(|interface| interface.name.value == name)
+        {
+            Some(at) => at,
+            None => {
+                self.interfaces.push(InterfaceFacts::new(name, span));
+                self.interfaces.len() - 1
+            }
+        };
+        &mut self.interfaces[at]
+    }
+}
+
+/// The machine as all sources together describe it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Combined {
+    /// The machine.
+    pub context: Context,
+    /// What was said, and where, after later sources have won over earlier ones.
+    pub facts: Facts,
+    /// What had to be assumed.
+    pub assumed: Vec<Assumption>,
+}
+
+/// The machine that the sources describe together, and what is wrong with them.
+#[must_use]
+pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut facts = Facts::default();
+    for source in sources {
+        add(&mut facts, source, &mut diagnostics);
+    }
+    let mut assumed = Vec::new();
+    let context = complete(&facts, &mut assumed, &mut diagnostics);
+    (
+        Combined {
+            context,
+            facts,
+            assumed,
+        },
+        diagnostics,
+    )
+}
+
+/// The same with what a later source says.
+fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
+    let Facts {
+        forwarding,
+        interfaces,
+        routes,
+        hosts,
+        users,
+        groups,
+        services,
+        complete,
+    } = later;
+    replace(
+        &mut facts.forwarding,
+        forwarding,
+        || "`forwarding`".to_owned(),
+        diagnostics,
+    );
+    facts.complete |= complete;
+    for interface in interfaces {
+        add_interface(facts, interface, diagnostics);
+    }
+    add_routes(&mut facts.routes, routes, diagnostics);
+    let mut conflict = |what: String, was: Span, now: Span| diagnostics.push(contradiction(&what, was, now));
+    add_names(
+        &mut facts.hosts,
+        hosts,
+        |name| format!("the addresses of `{name}`"),
+        &mut conflict,
+    );
+    add_names(
+        &mut facts.users,
+        users,
+        |name| format!("the id of user `{name}`"),
+        &mut conflict,
+    );
+    add_names(
+        &mut facts.groups,
+        groups,
+        |name| format!("the id of group `{name}`"),
+        &mut conflict,
+    );
+    add_names(
+        &mut facts.services,
+        services,
+        |(name, proto)| format!("the port of `{name}/{proto}`"),
+        &mut conflict,
+    );
+}
+
+fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec<Diagnostic>) {
+    let InterfaceFacts {
+        name,
+        addresses,
+        groups,
+        peer,
+        broadcast,
+        rdomain,
+        up,
+    } = later;
+    let known = facts.interface(&name.value, name.span);
+    let of = |what: &str| format!("{what} of `{}`", name.value);
+    if let Some(addresses) = addresses {
+        if let Some(earlier) = &known.addresses
+            && let (Some(was), Some(now)) = (earlier.first(), addresses.first())
+            && contradict(earlier, &addresses)
+        {
+            diagnostics.push(contradiction(&of("the addresses"), was.span, now.span));
+        }
+        known.addresses = Some(addresses);
+    }
+    for group in groups {
+        if !known.groups.iter().any(|old| old.value == group.value) {
+            known.groups.push(group);
+        }
+    }
+    replace(&mut known.peer, peer, || of("the peer"), diagnostics);
+    replace(
+        &mut known.broadcast,
+        broadcast,
+        || of("the broadcast address"),
+        diagnostics,
+    );
+    replace(&mut known.rdomain, rdomain, || of("the rdomain"), diagnostics);
+    replace(&mut known.up, up, || of("`up`"), diagnostics);
+}
+
+/// Whether two lists of addresses cannot both be true: an earlier known address that the later list lacks, but for
+/// link-local ones, which files seldom write, and where an unknown one was said as well.
+fn contradict(earlier: &[Said<InterfaceAddress>], later: &[Said<InterfaceAddress>]) -> bool {
+    let lacks = |one: &[Said<InterfaceAddress>], other: &[Said<InterfaceAddress>]| {
+        one.iter().any(|said| {
+            said.value.known().is_some_and(|net| !is_link_local(net.addr()))
+                && !other.iter().any(|there| {
+                    there.value == said.value || there.value == InterfaceAddress::Unknown(said.value.family())
+                })
+        })
+    };
+    lacks(earlier, later) || lacks(later, earlier)
+}
+
+/// Routes of a later source: one to the same destination in the same table replaces all earlier ones.
+fn add_routes(routes: &mut Vec<RouteFacts>, later: Vec<RouteFacts>, diagnostics: &mut Vec<Diagnostic>) {
+    let same = |a: &RouteFacts, b: &RouteFacts| a.to.trunc() == b.to.trunc() && a.rtable == b.rtable;
+    let differs = |a: &RouteFacts, b: &RouteFacts| {
+        (a.interface.is_some() && b.interface.is_some() && a.interface != b.interface)
+            || (a.via.is_some() && b.via.is_some() && a.via != b.via)
+            || a.reject != b.reject
+    };
+    for old in routes.iter() {
+        let rivals = later.iter().filter(|new| same(old, new));
+        if let Some(new) = rivals.clone().next()
+            && rivals.clone().all(|new| differs(old, new))
+        {
+            diagnostics.push(contradiction(&format!("the route to `{}`", old.to), old.span, new.span));
+        }
+    }
+    // The way of an earlier source to a gateway is kept where the later one does not say it.
+    let mut later = later;
+    for new in &mut later {
+        if let Some(old) = routes.iter().find(|old| same(old, new) && old.via == new.via) {
+            new.interface = new.interface.take().or_else(|| old.interface.clone());
+            new.label = new.label.take().or_else(|| old.label.clone());
+        }
+    }
+    routes.retain(|old| !later.iter().any(|new| same(old, new)));
+    routes.extend(later);
+}
+
+fn add_names<K: std::hash::Hash + Eq, V: PartialEq>(
+    names: &mut IndexMap<K, Said<V>>,
+    later: IndexMap<K, Said<V>>,
+    what: impl Fn(&K) -> String,
+    conflict: &mut impl FnMut(String, Span, Span),
+) {
+    for (name, said) in later {
+        if let Some(old) = names.get(&name)
+            && old.value != said.value
+        {
+            conflict(what(&name), old.span, said.span);
+        }
+        names.insert(name, said);
+    }
+}
+
+/// Puts a later value in the place of an earlier one, and reports it where they differ.
+fn replace<T: PartialEq>(
+    slot: &mut Option<Said<T>>,
+    later: Option<Said<T>>,
+    what: impl Fn() -> String,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Some(later) = later else { return };
+    if let Some(old) = slot
+        && old.value != later.value
+    {
+        diagnostics.push(contradiction(&what(), old.span, later.span));
+    }
+    *slot = Some(later);
+}
+
+fn contradiction(what: &str, was: Span, now: Span) -> Diagnostic {
+    let mut diagnostic = Diagnostic::new(Code::Context, format!("{what}: two sources differ"))
+        .labelled(now, "this one counts: it is read later")
+        .related(was, "the other one");
+    diagnostic.severity = Severity::Warning;
+    diagnostic
+}
+
+/// The machine that the facts describe, with what follows from them.
+fn complete(facts: &Facts, assumed: &mut Vec<Assumption>, diagnostics: &mut Vec<Diagnostic>) -> Context {
+    let mut context = Context {
+        forwarding: facts.forwarding.as_ref().is_none_or(|said| said.value),
+        interfaces: facts.interfaces.iter().map(interface).collect(),
+        routes: Vec::new(),
+        hosts: values(&facts.hosts),
+        users: values(&facts.users),
+        groups: values(&facts.groups),
+        services: values(&facts.services),
+        open: !facts.complete,
+    };
+    match context.interfaces.iter_mut().find(|interface| interface.name == "lo0") {
+        // A lo0 of which nothing is said but, for instance, a group has the addresses that it always has.
+        Some(lo0) => {
+            if facts
+                .interfaces
+                .iter()
+                .any(|said| said.name.value == "lo0" && said.addresses.is_none())
+            {
+                lo0.addresses = loopback_addresses();
+            }
+        }
+        None => context.interfaces.insert(
+            0,
+            Interface {
+                name: "lo0".to_owned(),
+                addresses: loopback_addresses(),
+                ..Interface::default()
+            },
+        ),
+    }
+    for route in &facts.routes {
+        match interface_of(&context, route) {
+            Ok(interface) => context.routes.push(Route {
+                to: route.to,
+                interface,
+                via: route.via,
+                label: route.label.clone(),
+                rtable: route.rtable,
+                reject: route.reject,
+            }),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    for interface in &context.interfaces {
+        let unknown: Vec<_> = Family::BOTH
+            .into_iter()
+            .filter(|family| interface.addresses.contains(&InterfaceAddress::Unknown(*family)))
+            .map(|family| family.to_string())
+            .collect();
+        if !unknown.is_empty() {
+            assumed.push(Assumption::new(format!(
+                "{}'s {} address is unknown: every one is considered",
+                interface.name,
+                unknown.join(" and ")
+            )));
+        }
+    }
+    context
+}
+
+fn interface(said: &InterfaceFacts) -> Interface {
+    Interface {
+        name: said.name.value.clone(),
+        addresses: said.addresses.iter().flatten().map(|address| address.value).collect(),
+        groups: said.groups.iter().map(|group| group.value.clone()).collect(),
+        peer: said.peer.as_ref().map(|peer| peer.value),
+        broadcast: said.broadcast.as_ref().map(|broadcast| broadcast.value),
+        rdomain: said.rdomain.as_ref().map_or(0, |rdomain| rdomain.value),
+        down: said.up.as_ref().is_some_and(|up| !up.value),
+    }
+}
+
+fn values<K: Clone + std::hash::Hash + Eq, V: Clone>(names: &IndexMap<K, Said<V>>) -> IndexMap<K, V> {
+    names
+        .iter()
+        .map(|(name, said)| (name.clone(), said.value.clone()))
+        .collect()
+}
+
+/// The addresses of lo0 that the kernel and netstart(8) give it.
+fn loopback_addresses() -> Vec<InterfaceAddress> {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    let known = |address: IpAddr, bits| IpNet::new(address, bits).ok().map(InterfaceAddress::Known);
+    [
+        known(Ipv4Addr::LOCALHOST.into(), 8),
+        known(Ipv6Addr::LOCALHOST.into(), 128),
+        known(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), 64),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The interface of a route: the one that is said, else the one in whose network its gateway lies, else the only one
+/// whose network is not known.
+fn interface_of(context: &Context, route: &RouteFacts) -> Result<String, Diagnostic> {
+    if let Some(interface) = &route.interface {
+        return Ok(interface.clone());
+    }
+    let Some(via) = route.via else {
+        return Err(
+            Diagnostic::new(Code::Context, format!("the route to `{}` names no interface", route.to))
+                .at(route.span)
+                .help("say `interface = \"…\"`, or `via` with an address of a network of an interface"),
+        );
+    };
+    let family = Family::of(via);
+    if let Some(found) = context.route_table(route.rtable).lookup(via) {
+        return Ok(found.interface.to_owned());
+    }
+    let mut unknown = context.interfaces.iter().filter(|interface| {
+        interface.rdomain == route.rtable && interface.addresses.contains(&InterfaceAddress::Unknown(family))
+    });
+    match (unknown.next(), unknown.next()) {
+        (Some(only), None) => Ok(only.name.clone()),
+        (Some(_), Some(_)) | (None, _) => {
+            let mut diagnostic = Diagnostic::new(
+                Code::Context,
+                format!("the gateway `{via}` is in no network of an interface: there is no such route"),
+            )
+            .at(route.span)
+            .help("name the interface of the route, or give an interface an address in the gateway's network");
+            // route(8) refuses it too («Network is unreachable»), and the machine runs without.
+            diagnostic.severity = Severity::Warning;
+            Err(diagnostic)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! [`RouteTable`]: which route one address takes.
+//!
+//! The routes that were given, and those that follow from addresses: to each own address, to a peer, to the
+//! networks of interfaces that are up.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::lookup::{is_link_local, single};
+use super::{Context, Interface, InterfaceAddress};
+use crate::net::Family;
+
+/// Where a route comes from, the one that the kernel prefers first (`RTP_LOCAL`, `RTP_CONNECTED`, `RTP_STATIC`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// To one of the machine's own addresses.
+    Local,
+    /// To a network or peer of an interface.
+    Connected,
+    /// A route that was given.
+    Given,
+}
+
+/// One route of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableRoute<'a> {
+    /// Destination, host bits cleared.
+    pub to: IpNet,
+    /// The name of the interface it leaves by.
+    pub interface: &'a str,
+    /// The gateway.
+    pub via: Option<IpAddr>,
+    /// For pf's `route "label"`.
+    pub label: Option<&'a str>,
+    /// Whether packets to it are rejected.
+    pub reject: bool,
+    /// Where it comes from.
+    pub kind: RouteKind,
+}
+
+/// The routes of one routing table, in the order in which they are tried: the first that holds an address is its
+/// route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTable<'a> {
+    // INVARIANT: longest prefix first; of equal prefixes local, connected, given, then as they were given.
+    routes: Vec<TableRoute<'a>>,
+}
+
+impl<'a> RouteTable<'a> {
+    /// Every route, in the order in which they are tried.
+    #[must_use]
+    pub fn routes(&self) -> &[TableRoute<'a>] {
+        &self.routes
+    }
+
+    /// The route of one address: the longest prefix that holds it (`rtable_match`).
+    #[must_use]
+    pub fn lookup(&self, address: IpAddr) -> Option<&TableRoute<'a>> {
+        self.routes.iter().find(|route| route.to.contains(&address))
+    }
+}
+
+impl Context {
+    /// The routing table of that number.
+    ///
+    /// Own addresses, peers and networks are in the table of their interface's routing domain. Link-local networks
+    /// are in none: which link is meant, the address does not say.
+    #[must_use]
+    pub fn route_table(&self, rtable: u32) -> RouteTable<'_> {
+        let implied = self
+            .interfaces
+            .iter()
+            .filter(|interface| interface.rdomain == rtable)
+            .flat_map(implied_routes);
+        let given = self
+            .routes
+            .iter()
+            .filter(|route| route.rtable == rtable)
+            .map(|route| TableRoute {
+                to: route.to.trunc(),
+                interface: &route.interface,
+                via: route.via,
+                label: route.label.as_deref(),
+                reject: route.reject,
+                kind: RouteKind::Given,
+            });
+        let mut routes: Vec<_> = implied.chain(given).collect();
+        routes.sort_by_key(|route| (std::cmp::Reverse(route.to.prefix_len()), route.kind));
+        RouteTable { routes }
+    }
+}
+
+/// The routes that follow from an interface's addresses.
+fn implied_routes(interface: &Interface) -> Vec<TableRoute<'_>> {
+    let route = |to: IpNet, kind| TableRoute {
+        to: to.trunc(),
+        interface: &interface.name,
+        via: None,
+        label: None,
+        reject: false,
+        kind,
+    };
+    let mut routes = Vec::new();
+    for net in interface
+        .addresses
+        .iter()
+        .filter_map(|address| InterfaceAddress::known(*address))
+    {
+        routes.push(route(single(net.addr()), RouteKind::Local));
+        let has_peer = interface
+            .peer
+            .is_some_and(|peer| Family::of(peer) == Family::of(net.addr()));
+        if !interface.down && !has_peer && !is_link_local(net.addr()) {
+            routes.push(route(net, RouteKind::Connected));
+        }
+    }
+    if let (Some(peer), false) = (interface.peer, interface.down) {
+        routes.push(route(single(peer), RouteKind::Connected));
+    }
+    routes
+}

@@ -1,0 +1,52 @@
+//! Names that are nearly the same: for «did you mean».
+
+/// The candidate that is nearest to `name`, if it is near enough to be a slip: at most a third of the letters differ
+/// (added, left out, replaced, or swapped with the next).
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Names longer than this are no slips, and comparing them would take long.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|&(distance, candidate)| distance > 0 && distance <= name.len().max(candidate.len()).div_ceil(3))
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The number of edits that make one word of the other (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, &from) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &to) in b.iter().enumerate() {
+            let mut best = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && from == b[j - 1] && a[i - 1] == to {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn finds_slips_and_nothing_else() {
+        let keys = ["addresses", "groups", "peer", "rdomain"];
+        assert_eq!(nearest("adresses", keys), Some("addresses"));
+        assert_eq!(nearest("gruops", keys), Some("groups"));
+        assert_eq!(nearest("via", keys), None);
+        assert_eq!(nearest("peer", keys), None, "the same name is no slip");
+    }
+}
