@@ -1,0 +1,15 @@
+//! The policy language: who must reach whom, who may, who must not, and that nothing else gets through.
+//!
+//! [`read`] makes a [`Policy`] of text: statements are split and their macros expanded ([`statements`]), each is
+//! parsed by itself with `grammar/policy.pest` and built into the [AST](ast), so that one run reports every error.
+//! Asking the engine is the business of `verify`.
+
+pub mod ast;
+mod build;
+mod grammar;
+mod read;
+mod statements;
+
+pub use ast::Policy;
+pub use read::{assumption, configs, read};
+pub use statements::Macros;
