@@ -18,5 +18,6 @@ pub mod diagnostic;
 pub mod net;
 pub mod packet;
 pub mod ruleset;
+pub mod policy;
 pub mod report;
 pub mod source;

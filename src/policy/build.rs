@@ -24,7 +24,18 @@ const DEEPEST: usize = 50;
 
 /// Statements of pf.conf: who writes one into a policy has the wrong file.
 const PF_CONF: [&str; 12] = [
-    "pass", "block", "match", "set", "table", "anchor", "antispoof", "load", "queue", "altq", "nat", "rdr",
+    "pass",
+    "block",
+    "match",
+    "set",
+    "table",
+    "anchor",
+    "antispoof",
+    "load",
+    "queue",
+    "altq",
+    "nat",
+    "rdr",
 ];
 
 /// One line of a policy.
@@ -67,7 +78,9 @@ impl<'a> Builder<'a> {
                 if let Some(pair) = pairs.next() {
                     return Ok(pair);
                 }
-                return Err(Box::new(Diagnostic::new(Code::Policy, "syntax error").at(self.text.whole())));
+                return Err(Box::new(
+                    Diagnostic::new(Code::Policy, "syntax error").at(self.text.whole()),
+                ));
             }
             Err(error) => error,
         };
@@ -101,7 +114,9 @@ impl<'a> Builder<'a> {
             Some(expected) => finding.labelled(span, expected),
             None => finding.at(span),
         };
-        let verbs = ["require", "allow", "forbid", "closed", "zone", "assume", "config", "include"];
+        let verbs = [
+            "require", "allow", "forbid", "closed", "zone", "assume", "config", "include",
+        ];
         if let Some(verb) = nearest(first, verbs).filter(|_| !verbs.contains(&first)) {
             finding = finding.help(format!("did you mean `{verb}`?"));
         }
@@ -119,7 +134,9 @@ impl<'a> Builder<'a> {
             }
             if depth > DEEPEST {
                 let message = format!("lists are nested more than {DEEPEST} deep");
-                return Err(Box::new(Diagnostic::new(Code::Policy, message).at(self.text.span(at, at + 1))));
+                return Err(Box::new(
+                    Diagnostic::new(Code::Policy, message).at(self.text.span(at, at + 1)),
+                ));
             }
         }
         Ok(())
@@ -260,7 +277,11 @@ impl<'a> Builder<'a> {
         for pair in pair.into_inner() {
             match pair.as_rule() {
                 Rule::family => {
-                    packets.family = Some(if pair.as_str() == "inet" { Family::Inet } else { Family::Inet6 });
+                    packets.family = Some(if pair.as_str() == "inet" {
+                        Family::Inet
+                    } else {
+                        Family::Inet6
+                    });
                 }
                 Rule::protocols => {
                     for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::protocol) {
@@ -289,7 +310,13 @@ impl<'a> Builder<'a> {
             return Ok(Protocol(number));
         }
         names::protocol(word).map_or_else(
-            || self.unknown(pair, &format!("unknown protocol `{word}`"), nearest(word, names::protocol_names())),
+            || {
+                self.unknown(
+                    pair,
+                    &format!("unknown protocol `{word}`"),
+                    nearest(word, names::protocol_names()),
+                )
+            },
             Ok,
         )
     }
@@ -337,8 +364,16 @@ impl<'a> Builder<'a> {
                 Rule::comparison | Rule::outside_or_between => operator = pair.as_str(),
                 _ => {
                     if let Some((first, last)) = pair.as_str().trim().split_once(':') {
-                        let first = if first.is_empty() { 0 } else { self.port_number(&pair, first, protocols)? };
-                        let last = if last.is_empty() { u16::MAX } else { self.port_number(&pair, last, protocols)? };
+                        let first = if first.is_empty() {
+                            0
+                        } else {
+                            self.port_number(&pair, first, protocols)?
+                        };
+                        let last = if last.is_empty() {
+                            u16::MAX
+                        } else {
+                            self.port_number(&pair, last, protocols)?
+                        };
                         return Ok(Operator::Range(first, last));
                     }
                     numbers.push(self.port_number(&pair, pair.as_str().trim(), protocols)?);
@@ -368,7 +403,13 @@ impl<'a> Builder<'a> {
             .iter()
             .find_map(|&protocol| names::service_port(word, protocol))
             .map_or_else(
-                || self.unknown(pair, &format!("unknown port `{word}`"), nearest(word, names::service_names())),
+                || {
+                    self.unknown(
+                        pair,
+                        &format!("unknown port `{word}`"),
+                        nearest(word, names::service_names()),
+                    )
+                },
                 Ok,
             )
     }

@@ -29,9 +29,13 @@ fn words(rule: &Rule) -> Option<&'static str> {
         Rule::icmp_type => "an icmp type",
         Rule::icmp_code => "an icmp code",
         Rule::k_code => "`code`",
-        Rule::expectation | Rule::nat_to | Rule::rdr_to | Rule::by_label | Rule::log | Rule::k_nat_to | Rule::k_rdr_to => {
-            "`nat-to`, `rdr-to`, `by label` or `log`"
-        }
+        Rule::expectation
+        | Rule::nat_to
+        | Rule::rdr_to
+        | Rule::by_label
+        | Rule::log
+        | Rule::k_nat_to
+        | Rule::k_rdr_to => "`nat-to`, `rdr-to`, `by label` or `log`",
         Rule::none => "`none`",
         Rule::k_by => "`by`",
         Rule::k_label => "`label`",

@@ -160,7 +160,10 @@ mod tests {
         };
         assert_eq!(&*zones[0].value, "lab");
         assert_eq!(policy.assumptions.len(), 4);
-        assert_eq!(policy.assumptions[3].fact, Fact::Address("em0".into(), "203.0.113.7/24".parse().unwrap()));
+        assert_eq!(
+            policy.assumptions[3].fact,
+            Fact::Address("em0".into(), "203.0.113.7/24".parse().unwrap())
+        );
         assert_eq!(configs(text), ["pf.conf"]);
     }
 
@@ -171,13 +174,22 @@ mod tests {
             ("lan = \"em0\"\n", "`lan = …` defines a macro, which only pf.conf can"),
             ("require from a to b port 80\n", "port only applies to tcp/udp"),
             ("allow proto tcp from a to b port htpp\n", "unknown port `htpp`"),
-            ("allow from { ! a } to b\n", "only negated hosts: nothing to take them away from"),
+            (
+                "allow from { ! a } to b\n",
+                "only negated hosts: nothing to take them away from",
+            ),
             ("zone a on $nope\n", "macro `nope` not defined"),
             ("zone a\n", "syntax error"),
-            ("forbid from a to b log\n", "only `require` has expectations, `forbid` has none"),
+            (
+                "forbid from a to b log\n",
+                "only `require` has expectations, `forbid` has none",
+            ),
             ("include \"gone\"\n", "cannot read `gone`: no such file"),
             ("include \"loop\"\n", "`loop` includes itself"),
-            ("allow inet6 proto icmp from a to b\n", "proto icmp doesn't match address family inet6"),
+            (
+                "allow inet6 proto icmp from a to b\n",
+                "proto icmp doesn't match address family inet6",
+            ),
         ];
         for (text, complaint) in cases {
             let all = complaints(&format!("closed\n{text}closed\n"));

@@ -31,7 +31,11 @@ impl Statement {
     /// The place in the file of a range of the expanded text.
     pub(super) fn span(&self, start: usize, end: usize) -> Span {
         let first = self.written(start, false);
-        let last = if end > start { self.written(end - 1, true) } else { first };
+        let last = if end > start {
+            self.written(end - 1, true)
+        } else {
+            first
+        };
         Span {
             file: self.file,
             start: first,
@@ -208,12 +212,14 @@ impl Splitter<'_> {
 /// Whether a line begins with a statement's verb: then a `{` that is still open was forgotten.
 fn begins_statement(rest: &str) -> bool {
     let line = rest.trim_start_matches([' ', '\t']);
-    ["require", "allow", "forbid", "closed", "assume", "zone", "include", "config"]
-        .iter()
-        .any(|verb| {
-            line.strip_prefix(verb)
-                .is_some_and(|rest| rest.starts_with([' ', '\t', '\n']))
-        })
+    [
+        "require", "allow", "forbid", "closed", "assume", "zone", "include", "config",
+    ]
+    .iter()
+    .any(|verb| {
+        line.strip_prefix(verb)
+            .is_some_and(|rest| rest.starts_with([' ', '\t', '\n']))
+    })
 }
 
 /// The word nearest to one that is not known, if one is near enough to be meant.
@@ -262,7 +268,10 @@ mod tests {
     #[test]
     fn splits_by_lines() {
         assert_eq!(texts("closed # all\n\nclosed from a\n"), ["closed", "closed from a"]);
-        assert_eq!(texts("zone a on { em0\n em1 }\nclosed"), ["zone a on { em0\n em1 }", "closed"]);
+        assert_eq!(
+            texts("zone a on { em0\n em1 }\nclosed"),
+            ["zone a on { em0\n em1 }", "closed"]
+        );
         assert_eq!(texts("zone a \\\n on em0"), ["zone a   on em0"]);
         assert_eq!(texts("zone a on { em0\nclosed"), ["zone a on { em0", "closed"]);
         assert_eq!(texts("include \"a#b\""), ["include \"a#b\""]);
