@@ -21,3 +21,4 @@ pub mod ruleset;
 pub mod policy;
 pub mod report;
 pub mod source;
+pub mod syntax;
