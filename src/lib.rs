@@ -17,6 +17,7 @@ pub mod context;
 pub mod diagnostic;
 pub mod net;
 pub mod packet;
+pub mod print;
 pub mod ruleset;
 pub mod policy;
 pub mod report;

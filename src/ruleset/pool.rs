@@ -83,6 +83,8 @@ pub struct AfTo {
     pub ports: NatPorts,
     /// `to`, if given.
     pub destination: Option<Pool>,
+    /// The destination ports; `None`: as they are.
+    pub destination_ports: Option<RdrPorts>,
 }
 
 /// What a rule does with the addresses of what it passes. binat-to is already two rules.
@@ -101,6 +103,17 @@ pub enum Translation {
         pool: Pool,
         /// The new destination ports; `None`: as they are.
         ports: Option<RdrPorts>,
+    },
+    /// `nat-to` and `rdr-to` in one rule: pf does both, pfctl prints the first.
+    NatAndRdr {
+        /// The new sources.
+        nat: Pool,
+        /// The new source ports.
+        nat_ports: NatPorts,
+        /// The new destinations.
+        rdr: Pool,
+        /// The new destination ports; `None`: as they are.
+        rdr_ports: Option<RdrPorts>,
     },
     /// `af-to`.
     Af(Box<AfTo>),
