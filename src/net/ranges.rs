@@ -1,34 +1,41 @@
 //! [`RangeSet`]: a set of numbers as sorted ranges.
 
-/// A set of numbers of up to 128 bits: sorted, disjoint, non-adjacent inclusive ranges.
+use std::sync::Arc;
+
+/// A set of numbers of up to 128 bits: sorted, disjoint, non-adjacent inclusive ranges. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct RangeSet {
-    // INVARIANT: sorted; for neighbours (a, b), (c, d): b + 1 < c; in each: first <= last.
-    ranges: Vec<(u128, u128)>,
+pub struct RangeSet(Ranges);
+
+/// Most sets are one range: it needs no allocation.
+// INVARIANT: sorted; for neighbours (a, b), (c, d): b + 1 < c; in each: first <= last; `Many` has at least two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Ranges {
+    #[default]
+    Empty,
+    One([(u128, u128); 1]),
+    Many(Arc<[(u128, u128)]>),
 }
 
 impl RangeSet {
     /// The empty set.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { ranges: Vec::new() }
+        Self(Ranges::Empty)
     }
 
     /// The numbers from `first` to `last`, both included; empty where `first > last`.
     #[must_use]
-    pub fn range(first: u128, last: u128) -> Self {
+    pub const fn range(first: u128, last: u128) -> Self {
         if first > last {
             Self::empty()
         } else {
-            Self {
-                ranges: vec![(first, last)],
-            }
+            Self(Ranges::One([(first, last)]))
         }
     }
 
     /// The one number.
     #[must_use]
-    pub fn single(value: u128) -> Self {
+    pub const fn single(value: u128) -> Self {
         Self::range(value, value)
     }
 
@@ -44,57 +51,91 @@ impl RangeSet {
                 _ => merged.push((first, last)),
             }
         }
-        Self { ranges: merged }
+        Self::normal(&merged)
+    }
+
+    /// The set of ranges that are already in normal form.
+    fn normal(ranges: &[(u128, u128)]) -> Self {
+        match ranges {
+            [] => Self::empty(),
+            &[only] => Self(Ranges::One([only])),
+            many => Self(Ranges::Many(many.into())),
+        }
     }
 
     /// The ranges, sorted, disjoint, not adjacent, both ends included.
     #[must_use]
     pub fn ranges(&self) -> &[(u128, u128)] {
-        &self.ranges
+        match &self.0 {
+            Ranges::Empty => &[],
+            Ranges::One(one) => one,
+            Ranges::Many(many) => many,
+        }
     }
 
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.ranges().is_empty()
     }
 
     /// The least number in it.
     #[must_use]
     pub fn first(&self) -> Option<u128> {
-        self.ranges.first().map(|&(first, _)| first)
+        self.ranges().first().map(|&(first, _)| first)
+    }
+
+    /// The greatest number in it.
+    #[must_use]
+    pub fn last(&self) -> Option<u128> {
+        self.ranges().last().map(|&(_, last)| last)
     }
 
     /// Whether the number is in it.
     #[must_use]
     pub fn contains(&self, value: u128) -> bool {
-        let at = self.ranges.partition_point(|&(_, last)| last < value);
-        self.ranges.get(at).is_some_and(|&(first, _)| first <= value)
+        let at = self.ranges().partition_point(|&(_, last)| last < value);
+        self.ranges().get(at).is_some_and(|&(first, _)| first <= value)
     }
 
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self::from_ranges(self.ranges.iter().chain(&other.ranges).copied())
+        Self::from_ranges(self.ranges().iter().chain(other.ranges()).copied())
+    }
+
+    /// The ranges from the first that ends at or after `value`.
+    fn from(&self, value: u128) -> &[(u128, u128)] {
+        let ranges = self.ranges();
+        let at = ranges.partition_point(|&(_, last)| last < value);
+        ranges.get(at..).unwrap_or_default()
     }
 
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let (mut a, mut b) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
+        let (Some(first), Some(other_first)) = (self.first(), other.first()) else {
+            return Self::empty();
+        };
+        if let (&[(a_first, a_last)], &[(b_first, b_last)]) = (self.ranges(), other.ranges()) {
+            return Self::range(a_first.max(b_first), a_last.min(b_last));
+        }
+        let (mut a, mut b) = (self.from(other_first), other.from(first));
         let mut ranges = Vec::new();
-        while let (Some(&&(a_first, a_last)), Some(&&(b_first, b_last))) = (a.peek(), b.peek()) {
+        while let (Some((&(a_first, a_last), a_rest)), Some((&(b_first, b_last), b_rest))) =
+            (a.split_first(), b.split_first())
+        {
             let (first, last) = (a_first.max(b_first), a_last.min(b_last));
             if first <= last {
                 ranges.push((first, last));
             }
             if a_last < b_last {
-                a.next()
+                a = a_rest;
             } else {
-                b.next()
-            };
+                b = b_rest;
+            }
         }
-        Self { ranges }
+        Self::normal(&ranges)
     }
 
     /// What is in this and not in the other.
@@ -106,9 +147,9 @@ impl RangeSet {
     /// The numbers from 0 to `max` that are not in it.
     #[must_use]
     pub fn complement(&self, max: u128) -> Self {
-        let mut ranges = Vec::with_capacity(self.ranges.len() + 1);
+        let mut ranges = Vec::with_capacity(self.ranges().len() + 1);
         let mut next = Some(0);
-        for &(first, last) in &self.ranges {
+        for &(first, last) in self.ranges() {
             if let Some(start) = next.filter(|&start| start < first && start <= max) {
                 ranges.push((start, (first - 1).min(max)));
             }
@@ -117,19 +158,38 @@ impl RangeSet {
         if let Some(start) = next.filter(|&start| start <= max) {
             ranges.push((start, max));
         }
-        Self { ranges }
+        Self::normal(&ranges)
+    }
+
+    /// How many numbers are in it; `u128::MAX` where that many or one more.
+    #[must_use]
+    pub fn len(&self) -> u128 {
+        self.ranges().iter().fold(0, |sum: u128, &(first, last)| {
+            sum.saturating_add(last - first).saturating_add(1)
+        })
     }
 
     /// Whether all of this is in the other.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.minus(other).is_empty()
+        self.ranges().iter().all(|&(first, last)| {
+            let holder = other.from(last).first();
+            holder.is_some_and(|&(start, _)| start <= first)
+        })
     }
 
     /// Whether nothing is in both.
     #[must_use]
     pub fn is_disjoint(&self, other: &Self) -> bool {
-        self.intersection(other).is_empty()
+        let (few, many) = if self.ranges().len() <= other.ranges().len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        few.ranges().iter().all(|&(first, last)| {
+            let next = many.from(first).first();
+            next.is_none_or(|&(start, _)| start > last)
+        })
     }
 }
 
@@ -162,6 +222,9 @@ mod tests {
             prop_assert_eq!(bits(&a.minus(&b)), a_bits & !b_bits);
             prop_assert_eq!(bits(&a.complement(15)), !a_bits);
             prop_assert_eq!(a.is_subset(&b), a_bits & !b_bits == 0);
+            prop_assert_eq!(a.is_disjoint(&b), a_bits & b_bits == 0);
+            prop_assert_eq!(a.len(), u128::from(a_bits.count_ones()));
+            prop_assert_eq!(a.last(), (0..16).rev().find(|&value| a.contains(value)));
             prop_assert_eq!(a.complement(15).complement(15), a);
         }
     }
