@@ -30,6 +30,25 @@ pub use table::{Table, TableEntry};
 /// A name in a ruleset (interface, group, table, tag, label, anchor), cheap to clone.
 pub type Name = Arc<str>;
 
+/// One rule of a ruleset. Shown as pf counts: `3`, in an anchor `path@3`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId {
+    /// The path of its ruleset.
+    pub anchor: Name,
+    /// Its number within it, `@N`.
+    pub number: usize,
+}
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.anchor.is_empty() {
+            write!(f, "{}", self.number)
+        } else {
+            write!(f, "{}@{}", self.anchor, self.number)
+        }
+    }
+}
+
 /// All that pf loads from one pf.conf.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ruleset {
@@ -52,6 +71,12 @@ pub struct Anchor {
 impl Ruleset {
     /// The path of the main ruleset.
     pub const MAIN: &'static str = "";
+
+    /// The rule of that number; `None` where there is none.
+    #[must_use]
+    pub fn rule(&self, id: &RuleId) -> Option<&Rule> {
+        self.rules(&id.anchor).get(id.number)
+    }
 
     /// The rules of the anchor at that path; none where it is absent.
     #[must_use]

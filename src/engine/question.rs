@@ -1,0 +1,93 @@
+//! [`Question`]: which packets of a region have a journey of the wanted kind.
+
+use super::header::PacketBox;
+use super::set::PacketSet;
+
+/// Which journeys are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Those that get through: leave, or reach the machine itself.
+    GetsThrough,
+    /// Those that do not.
+    Stopped,
+    /// All.
+    Any,
+}
+
+/// How far a packet is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One evaluation of the rules.
+    Hop,
+    /// To its end: in, route, out.
+    Journey,
+}
+
+/// Which packets of `region` that are not excused have a journey of the wanted kind.
+///
+/// With `ends`, only those of which the header *at the end* is in that set too: the original header with the
+/// destination and its port as translated, and the place of the last hop. Excuses are sets of the same two kinds.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub(super) region: PacketSet,
+    pub(super) goal: Goal,
+    pub(super) scope: Scope,
+    pub(super) ends: Option<PacketSet>,
+    pub(super) excused: Vec<PacketBox>,
+    pub(super) excused_at_end: Vec<PacketBox>,
+    pub(super) steps: u64,
+}
+
+impl Question {
+    /// How many steps an answer may take if nothing else is said.
+    pub const STEPS: u64 = 4_000_000;
+
+    /// The packets of the region that have such a journey, to their ends.
+    #[must_use]
+    pub fn new(region: PacketSet, goal: Goal) -> Self {
+        Self {
+            region,
+            goal,
+            scope: Scope::Journey,
+            ends: None,
+            excused: Vec::new(),
+            excused_at_end: Vec::new(),
+            steps: Self::STEPS,
+        }
+    }
+
+    /// The same of one evaluation of the rules.
+    #[must_use]
+    pub fn of_one_hop(mut self) -> Self {
+        self.scope = Scope::Hop;
+        self
+    }
+
+    /// The same, only where the header at the end is in the set.
+    #[must_use]
+    pub fn ending_in(mut self, ends: PacketSet) -> Self {
+        self.ends = Some(ends);
+        self
+    }
+
+    /// The same without packets of that set.
+    #[must_use]
+    pub fn except(mut self, excused: &PacketSet) -> Self {
+        self.excused.extend_from_slice(excused.boxes());
+        self
+    }
+
+    /// The same without packets whose header at the end is in that set.
+    #[must_use]
+    pub fn except_ending_in(mut self, excused: &PacketSet) -> Self {
+        self.excused_at_end.extend_from_slice(excused.boxes());
+        self
+    }
+
+    /// The same with another budget of steps.
+    #[must_use]
+    pub fn within(mut self, steps: u64) -> Self {
+        self.steps = steps;
+        self
+    }
+}
