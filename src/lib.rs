@@ -19,6 +19,7 @@ pub mod net;
 pub mod packet;
 pub mod print;
 pub mod ruleset;
+pub mod engine;
 pub mod policy;
 pub mod report;
 pub mod source;

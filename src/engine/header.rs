@@ -115,10 +115,15 @@ pub mod transport {
     /// The tcp packets that pass the test.
     #[must_use]
     pub fn flags(test: FlagsMatch) -> RangeSet {
-        RangeSet::from_ranges((0..=u8::MAX).map(TcpFlags).filter(|&flags| test.matches(flags)).map(|flags| {
-            let number = tcp(flags);
-            (number, number)
-        }))
+        RangeSet::from_ranges(
+            (0..=u8::MAX)
+                .map(TcpFlags)
+                .filter(|&flags| test.matches(flags))
+                .map(|flags| {
+                    let number = tcp(flags);
+                    (number, number)
+                }),
+        )
     }
 
     /// The icmp packets of the family that pass the test.
@@ -289,7 +294,8 @@ impl PacketBox {
             return true;
         }
         let (mut a, mut b) = (self.limits.as_slice(), other.limits.as_slice());
-        while let (Some(((a_field, a_set), a_rest)), Some(((b_field, b_set), b_rest))) = (a.split_first(), b.split_first())
+        while let (Some(((a_field, a_set), a_rest)), Some(((b_field, b_set), b_rest))) =
+            (a.split_first(), b.split_first())
         {
             if a_field == b_field && a_set.is_disjoint(b_set) {
                 return true;

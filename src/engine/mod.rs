@@ -11,17 +11,17 @@
 pub mod header;
 mod journey;
 mod question;
+mod routing;
 mod set;
 mod space;
 
 pub use header::{Field, Header, PacketBox, transport};
-pub use journey::{
-    Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict,
-};
+pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub use question::{Goal, Question, Scope};
 pub use set::PacketSet;
 pub use space::{InterfaceId, Place, Space, address, address_number};
 
+use self::routing::{Routes, Target};
 use crate::context::Context;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Ruleset;
@@ -82,7 +82,8 @@ impl<'a> Engine<'a> {
     /// The addresses of a family that are routed out of an interface, by its own routing domain's table.
     #[must_use]
     pub fn routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let _ = (interface, family);
-        RangeSet::empty()
+        let rdomain = self.context.interfaces.get(interface).map_or(0, |known| known.rdomain);
+        let routes = Routes::new(self.context, &self.space, rdomain);
+        routes.addresses(family, |piece| piece.target == Target::Via(interface))
     }
 }

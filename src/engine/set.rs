@@ -65,7 +65,11 @@ impl PacketSet {
     /// Those of its packets that are of that family.
     #[must_use]
     pub fn of_family(&self, family: Family) -> Self {
-        self.boxes.iter().filter(|part| part.family == family).cloned().collect()
+        self.boxes
+            .iter()
+            .filter(|part| part.family == family)
+            .cloned()
+            .collect()
     }
 
     /// The packets in either.

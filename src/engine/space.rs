@@ -44,7 +44,11 @@ impl Space {
         let set = rules().filter_map(|rule| rule.tag.clone());
         let tested = rules().filter_map(|rule| rule.tagged.as_ref().map(|tagged| tagged.tag.clone()));
         Self {
-            interfaces: context.interfaces.iter().map(|known| Name::from(known.name.as_str())).collect(),
+            interfaces: context
+                .interfaces
+                .iter()
+                .map(|known| Name::from(known.name.as_str()))
+                .collect(),
             tags: set.chain(tested).collect(),
             reassemble: ruleset.options.reassemble.enabled,
         }
