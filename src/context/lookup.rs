@@ -112,7 +112,7 @@ impl Interface {
             .filter(move |address| address.family() == family)
     }
 
-    /// The broadcast address that goes with one of its IPv4 addresses; none for a prefix of 31 or 32 bits, on
+    /// The broadcast address that goes with one of its IPv4 addresses; none for a prefix of 31 bits, on
     /// loopback and point-to-point interfaces, and for IPv6.
     #[must_use]
     pub fn broadcast_of(&self, net: IpNet) -> Option<Ipv4Addr> {
@@ -124,7 +124,7 @@ impl Interface {
         if let (true, Some(IpAddr::V4(said))) = (first == Some(IpNet::V4(net)), self.broadcast) {
             return Some(said);
         }
-        (net.prefix_len() < 31).then(|| net.broadcast())
+        (net.prefix_len() != 31).then(|| net.broadcast())
     }
 
     /// Those addresses, networks, broadcast addresses or peers as `ifa_lookup` lists them, in the kernel's order.
