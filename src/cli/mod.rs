@@ -3,8 +3,13 @@
 //! The only part that touches files, the environment and the terminal; all judging is the library's.
 
 mod console;
+mod discover;
+mod files;
+mod globs;
 mod options;
 mod print;
+mod project;
+mod template;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use super::lookup::is_link_local;
-use super::{Context, Interface, InterfaceAddress, Route};
+use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;
 use crate::source::Span;
@@ -100,20 +100,6 @@ impl RouteFacts {
     }
 }
 
-/// Something that nobody said and that the answers rest on, as one line for the header of a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assumption {
-    /// The words, in lower case, no full stop.
-    pub text: String,
-}
-
-impl Assumption {
-    /// An assumption in those words.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
-    }
-}
-
 /// What one text, or several together, say of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -133,6 +119,8 @@ pub struct Facts {
     pub services: IndexMap<(String, String), Said<u16>>,
     /// Whether the text lists every interface that there is.
     pub complete: bool,
+    /// What the text leaves open and its reader had to assume.
+    pub assumed: Vec<Assumption>,
 }
 
 impl Facts {
@@ -160,8 +148,6 @@ pub struct Combined {
     pub context: Context,
     /// What was said, and where, after later sources have won over earlier ones.
     pub facts: Facts,
-    /// What had to be assumed.
-    pub assumed: Vec<Assumption>,
 }
 
 /// The machine that the sources describe together, and what is wrong with them.
@@ -172,16 +158,8 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
     for source in sources {
         add(&mut facts, source, &mut diagnostics);
     }
-    let mut assumed = Vec::new();
-    let context = complete(&facts, &mut assumed, &mut diagnostics);
-    (
-        Combined {
-            context,
-            facts,
-            assumed,
-        },
-        diagnostics,
-    )
+    let context = complete(&facts, &mut diagnostics);
+    (Combined { context, facts }, diagnostics)
 }
 
 /// The same with what a later source says.
@@ -195,7 +173,9 @@ fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
         groups,
         services,
         complete,
+        assumed,
     } = later;
+    facts.assumed.extend(assumed);
     replace(
         &mut facts.forwarding,
         forwarding,
@@ -354,7 +334,7 @@ fn contradiction(what: &str, was: Span, now: Span) -> Diagnostic {
 }
 
 /// The machine that the facts describe, with what follows from them.
-fn complete(facts: &Facts, assumed: &mut Vec<Assumption>, diagnostics: &mut Vec<Diagnostic>) -> Context {
+fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
     let mut context = Context {
         forwarding: facts.forwarding.as_ref().is_none_or(|said| said.value),
         interfaces: facts.interfaces.iter().map(interface).collect(),
@@ -396,20 +376,6 @@ fn complete(facts: &Facts, assumed: &mut Vec<Assumption>, diagnostics: &mut Vec<
                 reject: route.reject,
             }),
             Err(diagnostic) => diagnostics.push(diagnostic),
-        }
-    }
-    for interface in &context.interfaces {
-        let unknown: Vec<_> = Family::BOTH
-            .into_iter()
-            .filter(|family| interface.addresses.contains(&InterfaceAddress::Unknown(*family)))
-            .map(|family| family.to_string())
-            .collect();
-        if !unknown.is_empty() {
-            assumed.push(Assumption::new(format!(
-                "{}'s {} address is unknown: every one is considered",
-                interface.name,
-                unknown.join(" and ")
-            )));
         }
     }
     context

@@ -1,0 +1,387 @@
+//! What is judged: finds pf.conf, its root and what is known of the machine, and reads them.
+//!
+//! Every command begins here. Which files beside pf.conf describe the machine is said by [`pfproof::context`].
+
+use std::fmt;
+use std::io::stdin;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pfproof::context::{self, Combined, Context, Facts, Kind};
+use pfproof::diagnostic::{Code, Diagnostic, Severity};
+use pfproof::source::{FileId, LoadError, Loader, Sources};
+use pfproof::syntax::{self, Document, Limits};
+
+use super::files::{DiskLoader, read_file, read_limited};
+use super::options::Input;
+use super::project::{Project, Router};
+use super::template;
+
+/// Why nothing could be judged, in words for the user: what is wrong, and what to do.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure in those words.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A file that could not be read.
+    pub(crate) fn unreadable(path: &Path, error: &LoadError) -> Self {
+        Self::new(format!("{}: {error}", path.display()))
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pfproof: {}", self.message)?;
+        match &self.help {
+            Some(help) => writeln!(f, "  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One machine's pf.conf, read, with all that is known of the machine.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Every text that was read so far.
+    pub(crate) sources: Sources,
+    /// What pf.conf is called in messages.
+    pub(crate) name: String,
+    /// Its statements.
+    pub(crate) document: Document,
+    /// Reads what pf.conf and the policies name.
+    pub(crate) loader: DiskLoader,
+    /// The machine.
+    pub(crate) context: Context,
+    /// The texts that the machine is known from, by name.
+    pub(crate) known_from: Vec<String>,
+    /// What was said of the machine, and where.
+    pub(crate) facts: Facts,
+    /// What nobody said and the answers rest on: at most five lines.
+    pub(crate) assumed: Vec<String>,
+    /// What is wrong with the context and with the syntax of pf.conf.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The policies that `pfproof.toml` names, else the files beside pf.conf that end in `.policy`.
+    pub(crate) policies: Vec<PathBuf>,
+}
+
+/// The one machine that the command line means.
+///
+/// # Errors
+/// [`Failure`], where there is none, there are several, or a file that was asked for cannot be read.
+pub(crate) fn load_one(input: &Input) -> Result<Loaded, Failure> {
+    let mut targets = targets(input)?;
+    match (targets.pop(), targets.is_empty()) {
+        (Some(target), true) => target.load(input),
+        (Some(target), false) => {
+            targets.push(target);
+            let names: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
+            Err(Failure::new(format!("there are {} machines here", names.len()))
+                .help(format!("name one: {}", names.join(", "))))
+        }
+        (None, _) => Err(Failure::new("there is no machine here")),
+    }
+}
+
+/// Every machine that the command line means: one, or all of a project.
+///
+/// # Errors
+/// [`Failure`], where there is none, or a file that was asked for cannot be read.
+pub(crate) fn load(input: &Input) -> Result<Vec<Loaded>, Failure> {
+    targets(input)?.iter().map(|target| target.load(input)).collect()
+}
+
+/// One pf.conf that is to be read.
+#[derive(Debug)]
+struct Target {
+    /// What it is called in messages.
+    name: String,
+    /// Where it is; `None` for standard input.
+    path: Option<PathBuf>,
+    /// What `pfproof.toml` says of it.
+    router: Router,
+}
+
+impl Target {
+    /// A pf.conf with what the project around it says of it.
+    fn of(path: PathBuf) -> Result<Self, Failure> {
+        let project = Project::around(folder_of(&path))?;
+        Ok(Self {
+            name: shown(&path),
+            router: project.router(&path).cloned().unwrap_or_default(),
+            path: Some(path),
+        })
+    }
+}
+
+/// The pf.conf files that the command line means.
+fn targets(input: &Input) -> Result<Vec<Target>, Failure> {
+    let folder = match input.config.as_deref() {
+        Some(path) if path == Path::new("-") => {
+            return Ok(vec![Target {
+                name: "stdin".to_owned(),
+                path: None,
+                router: Router::default(),
+            }]);
+        }
+        Some(path) if path.is_dir() => path,
+        Some(path) => return Ok(vec![Target::of(path.to_owned())?]),
+        None => Path::new("."),
+    };
+    for place in ["pf.conf", "etc/pf.conf"] {
+        let path = folder.join(place);
+        if path.is_file() {
+            return Ok(vec![Target::of(path)?]);
+        }
+    }
+    let routers = Project::around(folder)?.routers;
+    if routers.is_empty() {
+        return Err(no_config(folder));
+    }
+    Ok(routers
+        .into_iter()
+        .map(|router| Target {
+            name: shown(&router.config),
+            path: Some(router.config.clone()),
+            router,
+        })
+        .collect())
+}
+
+/// The failure of a folder without a pf.conf, which says where some are.
+fn no_config(folder: &Path) -> Failure {
+    let near: Vec<String> = ["*/pf.conf", "*/etc/pf.conf", "*/*/pf.conf", "*/*/etc/pf.conf"]
+        .into_iter()
+        .flat_map(|pattern| super::globs::find(folder, pattern))
+        .map(|(path, _)| shown(&path))
+        .collect();
+    let failure = Failure::new(format!("{}: no pf.conf, etc/pf.conf or pfproof.toml", folder.display()));
+    match near.as_slice() {
+        [] => failure.help("name the file, or `-` for standard input"),
+        [only] => failure.help(format!("name it: {only}")),
+        [first, .., last] => failure.help(format!(
+            "name one of the {} below it ({first} … {last}), or list them as `[[router]]` in pfproof.toml",
+            near.len()
+        )),
+    }
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// A path as it is shown: without `./` before it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+/// The folder that stands for `/` of the machine: the parent of `etc`, else the folder itself.
+fn default_root(folder: &Path) -> PathBuf {
+    let canonical = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    match canonical.parent() {
+        Some(parent) if canonical.file_name().is_some_and(|name| name == "etc") => parent.to_owned(),
+        Some(_) | None => canonical,
+    }
+}
+
+impl Target {
+    fn load(&self, input: &Input) -> Result<Loaded, Failure> {
+        let folder = self.path.as_deref().map_or(Path::new("."), folder_of);
+        let root = input
+            .root
+            .clone()
+            .or_else(|| self.router.root.clone())
+            .unwrap_or_else(|| match self.path {
+                Some(_) => default_root(folder),
+                None => folder.to_owned(),
+            });
+        let bytes = match &self.path {
+            Some(path) => read_file(path).map_err(|error| Failure::unreadable(path, &error))?,
+            None => read_limited(stdin().lock()).map_err(|error| Failure::new(format!("standard input: {error}")))?,
+        };
+        let loader = DiskLoader::new(&root, folder).map_err(|error| match error {
+            LoadError::OutsideRoot => Failure::new(format!("{}: it lies outside the root folder", self.name))
+                .help(format!("the root is {}: name another by --root", root.display())),
+            LoadError::NotFound | LoadError::TooLarge(_) | LoadError::Other(_) => Failure::unreadable(&root, &error),
+        })?;
+
+        let mut texts = Texts::default();
+        let context = input.context.as_ref().or(self.router.context.as_ref());
+        // A pf.conf from standard input has no neighbours: what lies in the working directory is not its.
+        if context.is_none() && self.path.is_some() {
+            texts.read_siblings(folder, &loader);
+        }
+        if input.live {
+            texts.run("/sbin/ifconfig", "-A", Kind::Ifconfig)?;
+            texts.run("/sbin/route", "-n show", Kind::Routes)?;
+        }
+        for (path, kind) in [(&input.ifconfig, Kind::Ifconfig), (&input.routes, Kind::Routes)] {
+            if let Some(path) = path {
+                texts.read_named(path, &kind)?;
+            }
+        }
+        match context {
+            Some(path) => texts.read_named(path, &Kind::ContextToml)?,
+            None if self.path.is_some() => texts.read_sibling("context.toml", folder, &loader, &Kind::ContextToml),
+            None => {}
+        }
+
+        let Texts {
+            mut sources,
+            facts,
+            mut diagnostics,
+            names: known_from,
+        } = texts;
+        let (combined, more) = context::combine(facts);
+        diagnostics.extend(more);
+        let Combined { mut context, facts } = combined;
+
+        let text = match template::kind(&self.name, &bytes) {
+            Some(kind) => {
+                let file = sources.add(self.name.as_str(), String::from_utf8_lossy(&bytes));
+                diagnostics.push(kind.diagnostic(file));
+                &[][..]
+            }
+            None => &bytes,
+        };
+        let (document, faults) = syntax::read(
+            &mut sources,
+            &loader,
+            &self.name,
+            text,
+            &input.define,
+            &Limits::default(),
+        );
+        diagnostics.extend(faults);
+        let mut assumed = facts.assumed.clone();
+        assumed.extend(context::assume_mentioned(&mut context, &document));
+        for fact in &input.assume {
+            settle(&mut context, fact)?;
+        }
+        let assumed = context::assumptions(&context, &assumed);
+
+        let policies = match self.router.policies.as_slice() {
+            [] => loader
+                .siblings()
+                .into_iter()
+                .filter(|name| self.path.is_some() && name.ends_with(".policy"))
+                .map(|name| folder.join(name))
+                .collect(),
+            named => named.to_vec(),
+        };
+        Ok(Loaded {
+            sources,
+            name: self.name.clone(),
+            document,
+            loader,
+            context,
+            known_from,
+            facts,
+            assumed,
+            diagnostics,
+            policies,
+        })
+    }
+}
+
+/// Settles `em0=203.0.113.7/24`; other facts (anchors, tables) are the policy's business.
+fn settle(context: &mut Context, fact: &str) -> Result<(), Failure> {
+    let Some((interface, address)) = fact.split_once('=') else {
+        return Ok(());
+    };
+    let address = address.trim();
+    let net = address.parse().map_err(|_| {
+        Failure::new(format!(
+            "--assume {fact}: `{address}` is no address with a prefix length"
+        ))
+    })?;
+    if context.settle(interface.trim(), net) {
+        Ok(())
+    } else {
+        Err(Failure::new(format!(
+            "--assume {fact}: there is no interface `{}`",
+            interface.trim()
+        )))
+    }
+}
+
+/// The texts that describe the machine, as they are found.
+#[derive(Default)]
+struct Texts {
+    sources: Sources,
+    facts: Vec<Facts>,
+    diagnostics: Vec<Diagnostic>,
+    names: Vec<String>,
+}
+
+impl Texts {
+    /// Reads every file beside pf.conf that describes an OpenBSD machine.
+    fn read_siblings(&mut self, folder: &Path, loader: &DiskLoader) {
+        for name in loader.siblings() {
+            if let Some(kind) = Kind::of_file(&name).filter(|kind| *kind != Kind::ContextToml) {
+                self.read_sibling(&name, folder, loader, &kind);
+            }
+        }
+    }
+
+    fn read_sibling(&mut self, name: &str, folder: &Path, loader: &DiskLoader, kind: &Kind) {
+        match loader.load(name) {
+            Ok(bytes) => self.add(shown(&folder.join(name)), &bytes, kind),
+            Err(LoadError::NotFound) => {}
+            Err(error) => {
+                let message = format!("{}: {error}", shown(&folder.join(name)));
+                let mut diagnostic =
+                    Diagnostic::new(Code::Unreadable, message).help("what it says of the machine is left out");
+                diagnostic.severity = Severity::Warning;
+                self.diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    /// Reads a file that the user named.
+    fn read_named(&mut self, path: &Path, kind: &Kind) -> Result<(), Failure> {
+        let bytes = read_file(path).map_err(|error| Failure::unreadable(path, &error))?;
+        self.add(shown(path), &bytes, kind);
+        Ok(())
+    }
+
+    /// Runs one of the two commands of `--live`, and reads what it prints.
+    fn run(&mut self, program: &str, arguments: &str, kind: Kind) -> Result<(), Failure> {
+        let name = format!("{program} {arguments}");
+        let output = Command::new(program)
+            .args(arguments.split(' '))
+            .output()
+            .map_err(|error| Failure::new(format!("{name}: {}", error.to_string().to_lowercase())))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::new(format!("{name}: {}", said.trim())));
+        }
+        self.add(name, &output.stdout, &kind);
+        Ok(())
+    }
+
+    fn add(&mut self, name: String, bytes: &[u8], kind: &Kind) {
+        let file: FileId = self.sources.add(name.as_str(), String::from_utf8_lossy(bytes));
+        let (facts, diagnostics) = context::read(kind, &self.sources, file);
+        self.names.push(name);
+        self.facts.push(facts);
+        self.diagnostics.extend(diagnostics);
+    }
+}

@@ -1,0 +1,95 @@
+//! What nobody said and the answers rest on, in few words; and how it is settled.
+
+use ipnet::IpNet;
+
+use super::{Context, InterfaceAddress};
+use crate::net::Family;
+
+/// Something that nobody said: a subject (an interface, a group) and what is assumed of it.
+///
+/// Those of which the same is assumed are said in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assumption {
+    /// Of what.
+    pub subject: String,
+    /// What, in lower case, no full stop.
+    pub text: String,
+}
+
+impl Assumption {
+    /// That assumption.
+    pub fn new(subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// The lines that are shown at most.
+const LINES: usize = 5;
+
+/// The names that one line lists.
+const NAMES: usize = 6;
+
+/// Those assumptions and the addresses that are still unknown, in at most five lines.
+#[must_use]
+pub fn assumptions(context: &Context, assumed: &[Assumption]) -> Vec<String> {
+    let mut all: Vec<Assumption> = Vec::new();
+    for interface in &context.interfaces {
+        let unknown: Vec<_> = Family::BOTH
+            .into_iter()
+            .filter(|family| interface.addresses.contains(&InterfaceAddress::Unknown(*family)))
+            .collect();
+        let text = match unknown.as_slice() {
+            [] => continue,
+            [only] => format!("{only} address unknown: every one is considered"),
+            [..] => "addresses unknown: every one is considered".to_owned(),
+        };
+        all.push(Assumption::new(&interface.name, text));
+    }
+    all.extend(assumed.iter().cloned());
+    let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
+    for Assumption { subject, text } in all {
+        match grouped.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, subjects)) if subjects.contains(&subject) => {}
+            Some((_, subjects)) => subjects.push(subject),
+            None => grouped.push((text, vec![subject])),
+        }
+    }
+    let mut lines: Vec<String> = grouped
+        .iter()
+        .map(|(text, subjects)| match subjects.get(NAMES..) {
+            Some([_, ..]) => format!(
+                "{} and {} more: {text}",
+                subjects[..NAMES].join(", "),
+                subjects.len() - NAMES
+            ),
+            Some([]) | None => format!("{}: {text}", subjects.join(", ")),
+        })
+        .collect();
+    if lines.len() > LINES {
+        let more = lines.len() - (LINES - 1);
+        lines.truncate(LINES - 1);
+        lines.push(format!("{more} more: `pfproof context` has them all"));
+    }
+    lines
+}
+
+impl Context {
+    /// Gives the interface that address in place of one of its family that is not known, else after its others.
+    /// False where there is no such interface.
+    pub fn settle(&mut self, interface: &str, address: IpNet) -> bool {
+        let Some(interface) = self.interfaces.iter_mut().find(|known| known.name == interface) else {
+            return false;
+        };
+        let known = InterfaceAddress::Known(address);
+        let unknown = InterfaceAddress::Unknown(known.family());
+        match interface.addresses.iter().position(|&address| address == unknown) {
+            Some(at) => interface.addresses[at] = known,
+            None if interface.addresses.contains(&known) => {}
+            None => interface.addresses.push(known),
+        }
+        true
+    }
+}

@@ -1,0 +1,226 @@
+//! The interfaces and groups that a pf.conf names, and what is taken of those that nobody described.
+
+use super::lookup::{driver, is_interface_name};
+use super::words::{default_route, is_group};
+use super::{Assumption, Context, Interface, InterfaceAddress, Route};
+use crate::net::Family;
+use crate::syntax::Document;
+use crate::syntax::ast::{
+    AnchorRule, AntispoofRule, FilterOptions, FromTo, Host, HostKind, InterfaceItem, InterfaceKind, IpSpec, PfRule,
+    Pool, SetOption, Statement, StatementKind, TableItem, TableOption,
+};
+
+/// Adds to the context the interfaces that pf.conf names and nobody described, with addresses that are not known, and
+/// says what was assumed of them.
+///
+/// Does nothing where some source has listed every interface: a name that it lacks is then none. A group without a
+/// member (`egress`, a named group) is given one interface of its own.
+#[must_use]
+pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assumption> {
+    if !context.open {
+        return Vec::new();
+    }
+    let mut names = Names::default();
+    names.statements(&document.statements);
+    let mut assumed = Vec::new();
+    // Interfaces first: a group may be that of a driver one of them has.
+    let (interfaces, groups): (Vec<_>, Vec<_>) = names.found.into_iter().partition(|name| is_interface_name(name));
+    for name in interfaces {
+        if context.interface(&name).is_none() {
+            context.interfaces.push(unknown_interface(&name, None));
+        }
+    }
+    for group in groups {
+        if !context.members(&group).is_empty() || !is_group(&group) || context.hosts.contains_key(group.as_str()) {
+            continue;
+        }
+        let name = format!("{group}0");
+        if group == "egress" {
+            let egress = egress_interface(context, &name);
+            for family in Family::BOTH {
+                context.routes.push(Route {
+                    to: default_route(family),
+                    interface: egress.clone(),
+                    via: None,
+                    label: None,
+                    rtable: 0,
+                    reject: false,
+                });
+            }
+            assumed.push(Assumption::new(group, format!("the default routes leave by {egress}")));
+        } else if context.interface(&name).is_none() {
+            let of_driver = super::is_cloned(&group).then(|| driver(&name).to_owned());
+            let given = if of_driver.is_some() { None } else { Some(group.clone()) };
+            context.interfaces.push(unknown_interface(&name, given));
+            assumed.push(Assumption::new(group, format!("has one interface, {name}")));
+        }
+    }
+    assumed
+}
+
+/// The interface that a default route is taken to leave by: the only one whose addresses are not known, else one of its
+/// own.
+fn egress_interface(context: &mut Context, name: &str) -> String {
+    let mut unknown = context
+        .interfaces
+        .iter()
+        .filter(|interface| interface.addresses.contains(&InterfaceAddress::Unknown(Family::Inet)));
+    if let (Some(only), None) = (unknown.next(), unknown.next()) {
+        return only.name.clone();
+    }
+    context.interfaces.push(unknown_interface(name, None));
+    name.to_owned()
+}
+
+fn unknown_interface(name: &str, group: Option<String>) -> Interface {
+    Interface {
+        name: name.to_owned(),
+        addresses: Family::BOTH.map(InterfaceAddress::Unknown).to_vec(),
+        groups: group.into_iter().collect(),
+        ..Interface::default()
+    }
+}
+
+/// The names of interfaces and groups, each once, in the order in which they are met.
+#[derive(Default)]
+struct Names {
+    found: Vec<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        if !matches!(name, "self" | "all" | "any") && !self.found.iter().any(|known| known == name) {
+            self.found.push(name.to_owned());
+        }
+    }
+
+    /// A word that stands for a host: the interface or group it may be.
+    fn host_word(&mut self, word: &str) {
+        let bare = word.split_once('/').map_or(word, |(bare, _)| bare);
+        let (name, modified) = match bare.split_once(':') {
+            Some((name, "network" | "broadcast" | "peer" | "0" | "network:0" | "peer:0" | "broadcast:0")) => {
+                (name, true)
+            }
+            Some(_) => return,
+            None => (bare, false),
+        };
+        // Without a modifier a word without a number may be the name of a host.
+        if is_interface_name(name) || modified || name == "egress" {
+            self.add(name);
+        }
+    }
+
+    fn statements(&mut self, statements: &[Statement]) {
+        // Anchors nest no deeper than the reader of pf.conf allows.
+        for statement in statements {
+            match &statement.kind {
+                StatementKind::Rule(rule) => self.rule(rule),
+                StatementKind::Anchor(anchor) => self.anchor(anchor),
+                StatementKind::Antispoof(antispoof) => self.antispoof(antispoof),
+                StatementKind::Option(option) => {
+                    if let SetOption::Skip(items) = option.as_ref() {
+                        items.iter().for_each(|item| self.item(item));
+                    }
+                }
+                StatementKind::Table(table) => {
+                    for option in &table.options {
+                        if let TableOption::Hosts(hosts) = option {
+                            self.table(&hosts.value);
+                        }
+                    }
+                }
+                StatementKind::Macro(_)
+                | StatementKind::Include(_)
+                | StatementKind::Queue(_)
+                | StatementKind::LoadAnchor(_) => {}
+            }
+        }
+    }
+
+    fn rule(&mut self, rule: &PfRule) {
+        rule.interfaces.iter().for_each(|item| self.item(item));
+        self.from_to(&rule.hosts);
+        self.options(rule.options.as_deref());
+    }
+
+    fn anchor(&mut self, anchor: &AnchorRule) {
+        anchor.interfaces.iter().for_each(|item| self.item(item));
+        self.from_to(&anchor.hosts);
+        self.options(anchor.options.as_deref());
+        if let Some(body) = &anchor.body {
+            self.statements(&body.statements);
+        }
+    }
+
+    fn antispoof(&mut self, antispoof: &AntispoofRule) {
+        antispoof
+            .interfaces
+            .iter()
+            .for_each(|interface| self.item(&interface.item));
+    }
+
+    fn item(&mut self, item: &InterfaceItem) {
+        match &item.kind {
+            InterfaceKind::Name(name) => self.add(&name.text),
+            InterfaceKind::Any | InterfaceKind::Rdomain(_) => {}
+        }
+    }
+
+    fn from_to(&mut self, hosts: &FromTo) {
+        for peer in [&hosts.from, &hosts.to].into_iter().flatten() {
+            peer.hosts.iter().for_each(|hosts| self.hosts(hosts));
+        }
+    }
+
+    fn hosts(&mut self, hosts: &IpSpec) {
+        match hosts {
+            IpSpec::Any(_) => {}
+            IpSpec::Host(host) => self.host(host),
+            IpSpec::List(list) => list.value.iter().for_each(|hosts| self.hosts(hosts)),
+        }
+    }
+
+    fn table(&mut self, items: &[TableItem]) {
+        for item in items {
+            match item {
+                TableItem::Host { host, .. } => self.host(host),
+                TableItem::List(list) => self.table(&list.value),
+            }
+        }
+    }
+
+    fn host(&mut self, host: &Host) {
+        match &host.kind {
+            HostKind::Named(word) => self.host_word(&word.text),
+            HostKind::Dynamic(dynamic) => self.add(&dynamic.interface.text),
+            HostKind::Range(..)
+            | HostKind::Table(_)
+            | HostKind::Route(_)
+            | HostKind::NoRoute
+            | HostKind::UrpfFailed => {}
+        }
+    }
+
+    fn options(&mut self, options: Option<&FilterOptions>) {
+        let Some(options) = options else { return };
+        if let Some(received) = &options.received_on {
+            self.item(&received.interface);
+        }
+        let translations = [&options.nat, &options.rdr]
+            .into_iter()
+            .flatten()
+            .map(|option| &*option.pool);
+        let families = options
+            .af_to
+            .iter()
+            .flat_map(|option| std::iter::once(&option.from).chain(&option.to));
+        let routes = options.route.iter().map(|option| &option.pool);
+        for pool in translations.chain(families).chain(routes) {
+            self.pool(pool);
+        }
+    }
+
+    fn pool(&mut self, pool: &Pool) {
+        pool.hosts.iter().for_each(|host| self.host(&host.host));
+    }
+}
