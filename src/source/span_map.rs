@@ -92,17 +92,15 @@ impl SpanMap {
                 return;
             }
         }
-        self.segments.push(Segment {
+        let segment = Segment {
             expanded,
             origin,
             offset,
-        });
-    }
-
-    /// Forgets all text from `expanded` on.
-    pub fn truncate(&mut self, expanded: u32) {
-        let keep = self.segments.partition_point(|segment| segment.expanded < expanded);
-        self.segments.truncate(keep);
+        };
+        match self.segments.last_mut() {
+            Some(last) if last.expanded == expanded => *last = segment,
+            _ => self.segments.push(segment),
+        }
     }
 
     /// The number of a new definition; `pieces` are the offsets in its value and in the expanded text of its words.
@@ -118,6 +116,12 @@ impl SpanMap {
     pub fn use_of(&mut self, definition: DefinitionId, span: Span) -> UseId {
         self.uses.push((definition, span));
         UseId(self.uses.len() as u32 - 1)
+    }
+
+    /// Where a macro is used.
+    #[must_use]
+    pub fn used(&self, number: UseId) -> Option<Span> {
+        self.uses.get(number.0 as usize).map(|&(_, span)| span)
     }
 
     /// The place in a file that a range was written at; for text from a macro, the `$name`. `None` for an empty map.
@@ -182,7 +186,7 @@ impl SpanMap {
                     end: start + 1,
                 })
             }
-            Origin::Use(UseId(number)) => self.uses.get(number as usize).map(|&(_, span)| span),
+            Origin::Use(number) => self.used(number),
         }
     }
 }

@@ -9,12 +9,18 @@
 //! `lower`'s.
 
 pub mod ast;
+mod build;
 mod document;
+mod explain;
+mod grammar;
+mod preprocess;
+mod read;
+mod suggest;
 
 pub use document::{Document, Macro};
+pub use read::read;
 
-use crate::diagnostic::Diagnostic;
-use crate::source::{Loader, Sources, Span};
+use build::unquote;
 
 /// What reading may cost.
 #[derive(Clone, Copy, Debug)]
@@ -43,28 +49,7 @@ impl Default for Limits {
     }
 }
 
-/// The statements of a pf.conf, and what is wrong with those that pfctl would refuse.
-///
-/// `name` is what the text is called in messages. `defines` are the macros of `-D`. Includes are asked of `loader`; the
-/// files of `load anchor` are not read here: read them by a call of their own, after the main file, without `defines`.
-#[must_use]
-pub fn read(
-    sources: &mut Sources,
-    loader: &dyn Loader,
-    name: &str,
-    bytes: &[u8],
-    defines: &[(String, String)],
-    limits: &Limits,
-) -> (Document, Vec<Diagnostic>) {
-    let _ = (loader, defines, limits);
-    let file = sources.add(name, String::from_utf8_lossy(bytes));
-    let start = Span { file, start: 0, end: 0 };
-    let document = Document {
-        statements: Vec::new(),
-        macros: Vec::new(),
-        text: String::new(),
-        map: crate::source::SpanMap::default(),
-        start,
-    };
-    (document, Vec::new())
+/// The text that bytes spell: what is not UTF-8 becomes U+FFFD, which pfctl's words cannot hold either.
+fn decode(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }

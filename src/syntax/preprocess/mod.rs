@@ -1,0 +1,12 @@
+//! From text to statements: macros replaced, includes opened, lists joined over lines.
+//!
+//! [`Lexer`] reads words as pfctl does; [`Preprocessor`] gathers them into statements. What a statement means is the
+//! business of the grammar; only macro definitions are understood, and applied, here.
+
+mod input;
+mod keyword;
+mod lexer;
+mod statements;
+
+pub(super) use keyword::KEYWORDS;
+pub(super) use statements::{Preprocessor, Raw, RawKind};

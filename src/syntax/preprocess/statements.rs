@@ -1,0 +1,458 @@
+//! [`Preprocessor`]: the words of the text gathered into statements.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::input::{Checkpoint, Input};
+use super::keyword::{begins_statement, stands_in_list, takes_list};
+use super::lexer::{Definition, Expanded, Fault, Kind, Lexer, Token};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::source::{At, FileId, Span, SpanMap};
+use crate::syntax::Limits;
+use crate::syntax::document::{Macro, finding};
+
+/// What a statement is, as far as its shape goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::syntax) enum RawKind {
+    /// Any statement.
+    Plain,
+    /// `name = value`, well formed.
+    Macro,
+    /// `include "file"`; the rest of the line comes after the file.
+    Include,
+    /// `anchor … {`, whose rules follow.
+    Open,
+    /// The `}` that closes an anchor.
+    Close,
+}
+
+/// One statement, its words in the expanded text.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::syntax) struct Raw {
+    pub(in crate::syntax) kind: RawKind,
+    pub(in crate::syntax) at: At,
+    /// Whether a fault was already reported.
+    pub(in crate::syntax) refused: bool,
+    /// Whether pfctl skips it, after an undefined macro on the line before.
+    pub(in crate::syntax) skipped: bool,
+    /// The opening brace of a list that is not closed before the next statement.
+    pub(in crate::syntax) unclosed: Option<At>,
+}
+
+/// The beginning of a line within a statement.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: u32,
+    checkpoint: Checkpoint,
+    faults: usize,
+}
+
+/// Reads statement after statement.
+#[derive(Debug)]
+pub(in crate::syntax) struct Preprocessor<'a> {
+    lexer: Lexer,
+    limits: &'a Limits,
+    start: Span,
+    /// What the lexer refused, and what could not be joined to a statement.
+    pub(in crate::syntax) faults: Vec<Diagnostic>,
+    macros: Vec<Macro>,
+    skip_next: bool,
+    /// The lines of the last statement after its first.
+    lines: Vec<Line>,
+    /// The words of the last statement, if it begins like a macro definition.
+    words: Vec<Token>,
+    full: bool,
+}
+
+impl<'a> Preprocessor<'a> {
+    /// Reads `text`, with the macros of `defines` known: (name, value, the text of that definition).
+    pub(in crate::syntax) fn new(
+        file: FileId,
+        text: Arc<str>,
+        defines: &[(&str, &str, FileId)],
+        limits: &'a Limits,
+    ) -> Self {
+        let start = Span { file, start: 0, end: 0 };
+        let expanded = Expanded::default();
+        let lexer = Lexer::new(Input::new(file, text), expanded, FxHashMap::default(), Vec::new());
+        let mut preprocessor = Self {
+            lexer,
+            limits,
+            start,
+            faults: Vec::new(),
+            macros: Vec::new(),
+            skip_next: false,
+            lines: Vec::new(),
+            words: Vec::new(),
+            full: false,
+        };
+        for &(name, value, file) in defines {
+            let out = &mut preprocessor.lexer.out;
+            let at = out.end();
+            out.map.written(at, file, name.len() as u32 + 1);
+            out.text.extend_from_slice(value.as_bytes());
+            out.text.push(b'\n');
+            let span = Span {
+                file,
+                start: 0,
+                end: name.len() as u32,
+            };
+            preprocessor.define(name, value, vec![(0, at)], span, true, None);
+        }
+        preprocessor
+    }
+
+    /// The next statement; `None` at the end of the text.
+    pub(in crate::syntax) fn next(&mut self, in_anchor: bool) -> Option<Raw> {
+        loop {
+            if self.full {
+                return None;
+            }
+            let skipped = std::mem::take(&mut self.skip_next);
+            self.lines.clear();
+            self.words.clear();
+            let start = self.lexer.out.end();
+            let token = match self.lexer.lex() {
+                Ok(token) => token,
+                Err(fault) => {
+                    self.skip_next = fault.skipped;
+                    self.refuse(fault);
+                    continue;
+                }
+            };
+            match token.kind {
+                Kind::End => return None,
+                Kind::Newline => continue,
+                Kind::Sign(b'}') if in_anchor => return Some(self.close(token, skipped)),
+                Kind::Keyword(_) | Kind::Word | Kind::Number | Kind::Sign(_) | Kind::Operator => {
+                    let mut raw = self.gather(token, start);
+                    raw.skipped = skipped;
+                    return Some(raw);
+                }
+            }
+        }
+    }
+
+    /// Everything up to the end of the line is no part of a statement: after an include that failed.
+    pub(in crate::syntax) fn skip_line(&mut self) {
+        while let Ok(token) = self.lexer.lex() {
+            if matches!(token.kind, Kind::Newline | Kind::End) {
+                break;
+            }
+        }
+    }
+
+    /// Reads the statements of a file before what is left.
+    pub(in crate::syntax) fn include(&mut self, file: FileId, text: Arc<str>) {
+        self.lexer.input.include(file, text);
+    }
+
+    /// How many files are open.
+    pub(in crate::syntax) fn depth(&self) -> usize {
+        self.lexer.input.depth()
+    }
+
+    /// Where reading stands: the end of the text, once it is reached.
+    pub(in crate::syntax) fn here(&self) -> Span {
+        let offset = self.lexer.input.offset();
+        Span {
+            file: self.lexer.input.file(),
+            start: offset,
+            end: offset,
+        }
+    }
+
+    /// The expanded text of a range.
+    pub(in crate::syntax) fn text(&self, at: At) -> &str {
+        let bytes = self
+            .lexer
+            .out
+            .text
+            .get(at.start as usize..at.end as usize)
+            .unwrap_or(&[]);
+        // INVARIANT: the text is made of whole characters, so this never falls back.
+        std::str::from_utf8(bytes).unwrap_or("")
+    }
+
+    pub(in crate::syntax) fn map(&self) -> &SpanMap {
+        &self.lexer.out.map
+    }
+
+    /// A refusal at a place of the expanded text.
+    pub(in crate::syntax) fn finding(&self, at: At, message: impl Into<String>, label: &str) -> Diagnostic {
+        finding(self.map(), self.start, Code::Syntax, at, message.into(), label)
+    }
+
+    /// The expanded text, the way back, and all macros.
+    pub(in crate::syntax) fn finish(mut self) -> (String, SpanMap, Vec<Macro>) {
+        for (found, &used) in self.macros.iter_mut().zip(&self.lexer.used) {
+            found.used = used;
+        }
+        let text = String::from_utf8(self.lexer.out.text).unwrap_or_default();
+        (text, self.lexer.out.map, self.macros)
+    }
+
+    fn refuse(&mut self, fault: Box<Fault>) {
+        self.faults.push(fault.diagnostic);
+    }
+
+    fn close(&mut self, brace: Token, skipped: bool) -> Raw {
+        let mut raw = self.gather(brace, brace.at.start);
+        raw.kind = RawKind::Close;
+        raw.skipped = skipped;
+        let after = At {
+            start: brace.at.end + 1,
+            end: raw.at.end,
+        };
+        if !raw.refused && after.start < after.end {
+            self.faults
+                .push(self.finding(after, "syntax error", "nothing may follow the `}` of an anchor"));
+            raw.refused = true;
+        }
+        raw.at = brace.at;
+        raw
+    }
+
+    /// The statement that begins with `first`.
+    fn gather(&mut self, first: Token, start: u32) -> Raw {
+        let mut raw = Raw {
+            kind: RawKind::Plain,
+            at: first.at,
+            refused: false,
+            skipped: false,
+            unclosed: None,
+        };
+        let long = matches!(first.kind, Kind::Keyword(word) if begins_statement(word));
+        let anchor = first.kind == Kind::Keyword("anchor");
+        let include = first.kind == Kind::Keyword("include");
+        let mut braces: Vec<At> = Vec::new();
+        let mut last = first.kind;
+        if first.kind == Kind::Word {
+            self.words.push(first);
+        }
+        let end = loop {
+            if self.lexer.out.end() > self.limits.expanded_bytes {
+                self.stop(first.at);
+                raw.refused = true;
+                break self.lexer.out.end();
+            }
+            let checkpoint = self.lexer.input.checkpoint();
+            let token = match self.lexer.lex() {
+                Ok(token) => token,
+                Err(fault) => {
+                    raw.refused = true;
+                    let opens = anchor && fault.brace && braces.is_empty();
+                    let skipped = fault.skipped;
+                    self.refuse(fault);
+                    if opens {
+                        raw.kind = RawKind::Open;
+                    }
+                    if skipped && (opens || !long || braces.is_empty()) {
+                        self.skip_next = !opens;
+                        break self.lexer.out.end();
+                    }
+                    last = Kind::Newline;
+                    continue;
+                }
+            };
+            match token.kind {
+                Kind::End => {
+                    let end = self.lexer.out.end();
+                    self.lexer.write_end();
+                    raw.unclosed = braces.last().copied();
+                    break end;
+                }
+                Kind::Newline if braces.is_empty() || !long => {
+                    let end = self.lexer.out.end();
+                    self.lexer.write_end();
+                    break end;
+                }
+                Kind::Newline => {
+                    self.lexer.write_newline();
+                    self.lines.push(Line {
+                        start: self.lexer.out.end(),
+                        checkpoint: self.lexer.input.checkpoint(),
+                        faults: self.faults.len(),
+                    });
+                }
+                Kind::Keyword(word) if last == Kind::Newline && begins_statement(word) && !stands_in_list(word) => {
+                    let end = self.lexer.out.end();
+                    self.lexer.write_end();
+                    raw.unclosed = braces.last().copied();
+                    self.lexer.input.back_to(checkpoint);
+                    break end;
+                }
+                Kind::Sign(b'{') => {
+                    let listed = !braces.is_empty() || matches!(last, Kind::Keyword(word) if takes_list(word));
+                    if anchor && !listed {
+                        raw.kind = RawKind::Open;
+                        break self.open(&mut raw, token);
+                    }
+                    braces.push(token.at);
+                    if braces.len() > self.limits.nesting as usize && !raw.refused {
+                        raw.refused = true;
+                        let message = format!("lists nest deeper than {}", self.limits.nesting);
+                        self.faults.push(self.finding(token.at, message, ""));
+                    }
+                }
+                Kind::Sign(b'}') => {
+                    braces.pop();
+                }
+                Kind::Keyword(_) | Kind::Word | Kind::Number | Kind::Sign(_) | Kind::Operator => {}
+            }
+            last = token.kind;
+            if !self.words.is_empty() {
+                self.words.push(token);
+            }
+            if include && token.kind == Kind::Word {
+                raw.kind = RawKind::Include;
+                let end = self.lexer.out.end();
+                self.lexer.write_end();
+                break end;
+            }
+        };
+        raw.at = At { start, end };
+        if self.is_definition() && !raw.refused {
+            raw.kind = RawKind::Macro;
+        }
+        raw
+    }
+
+    /// After the `{` of an anchor: its rules begin on the next line.
+    fn open(&mut self, raw: &mut Raw, brace: Token) -> u32 {
+        let end = self.lexer.out.end();
+        match self.lexer.lex() {
+            Ok(token) if matches!(token.kind, Kind::Newline | Kind::End) => self.lexer.write_end(),
+            Ok(token) => {
+                raw.refused = true;
+                self.faults.push(
+                    self.finding(token.at, "syntax error", "expected the end of the line")
+                        .help("the rules of an inline anchor begin on the line after its `{`"),
+                );
+                let mut last = token.kind;
+                while let Ok(token) = self.lexer.lex() {
+                    if matches!(token.kind, Kind::Newline | Kind::End) {
+                        break;
+                    }
+                    last = token.kind;
+                }
+                if last == Kind::Sign(b'}') {
+                    raw.kind = RawKind::Plain;
+                }
+                self.lexer.write_end();
+            }
+            Err(fault) => {
+                raw.refused = true;
+                self.refuse(fault);
+            }
+        }
+        let _ = brace;
+        end
+    }
+
+    /// The limit on the expanded text is reached: nothing more is read.
+    fn stop(&mut self, at: At) {
+        let message = format!(
+            "the rules are larger than {} bytes once macros are replaced",
+            self.limits.expanded_bytes
+        );
+        self.faults.push(self.finding(at, message, ""));
+        self.full = true;
+    }
+
+    /// After a statement of several lines was refused at `at`: goes back to a line after that which looks like a
+    /// statement of its own, so that it is not lost. (A list that was never closed swallows all that follows.)
+    pub(in crate::syntax) fn recover(&mut self, at: u32) {
+        let looks_like_definition = |line: &Line| {
+            let text = self.lexer.out.text.get(line.start as usize..).unwrap_or(&[]);
+            let Some(word) = text.strip_prefix(b"\"") else {
+                return false;
+            };
+            let end = word.iter().position(|&byte| byte == b'"' || byte == b'\n');
+            end.is_some_and(|end| word.get(end..).is_some_and(|rest| rest.starts_with(b"\" = ")))
+        };
+        let of_fault = self.lines.partition_point(|line| line.start <= at).saturating_sub(1);
+        let found = self
+            .lines
+            .iter()
+            .skip(of_fault)
+            .find(|line| looks_like_definition(line));
+        if let Some(&line) = found
+            && self.lexer.input.back_to(line.checkpoint)
+        {
+            self.faults.truncate(line.faults);
+        }
+    }
+
+    fn is_definition(&self) -> bool {
+        match self.words.as_slice() {
+            [name, equals, values @ ..] => {
+                name.kind == Kind::Word
+                    && equals.kind == Kind::Sign(b'=')
+                    && !values.is_empty()
+                    && values.iter().all(|word| matches!(word.kind, Kind::Word | Kind::Number))
+            }
+            _ => false,
+        }
+    }
+
+    /// Applies the definition that the last statement is, and returns its name and value.
+    pub(in crate::syntax) fn apply_definition(&mut self, skipped: bool) -> Option<(At, String, String)> {
+        let words = std::mem::take(&mut self.words);
+        let (name_token, values) = match words.as_slice() {
+            [name, _, values @ ..] => (name.at, values),
+            _ => return None,
+        };
+        let name = crate::syntax::unquote(self.text(name_token)).into_owned();
+        let mut value = String::new();
+        let mut pieces = Vec::with_capacity(values.len());
+        for word in values {
+            if !value.is_empty() || !pieces.is_empty() {
+                value.push(' ');
+            }
+            pieces.push((value.len() as u32, word.at.start));
+            value.push_str(&crate::syntax::unquote(self.text(word.at)));
+        }
+        let span = self.map().span(name_token).unwrap_or(self.start);
+        let skipped = skipped.then_some(span);
+        self.define(&name, &value, pieces, span, false, skipped);
+        Some((name_token, name, value))
+    }
+
+    fn define(
+        &mut self,
+        name: &str,
+        value: &str,
+        pieces: Vec<(u32, u32)>,
+        span: Span,
+        given: bool,
+        skipped: Option<Span>,
+    ) {
+        if let Some(known) = self.lexer.macros.get(name)
+            && (known.given || skipped.is_some())
+        {
+            // One given on the command line stays, and so does one whose redefinition pfctl skips.
+            return;
+        }
+        let number = self.lexer.out.map.define(name, pieces);
+        let index = self.macros.len();
+        self.macros.push(Macro {
+            name: name.into(),
+            span,
+            given,
+            used: false,
+        });
+        self.lexer.used.push(false);
+        self.lexer.macros.insert(
+            name.into(),
+            Definition {
+                value: value.into(),
+                number,
+                given,
+                skipped,
+                index,
+            },
+        );
+    }
+}

@@ -1,0 +1,327 @@
+//! [`read`]: statement by statement, from the preprocessor through the grammar to the tree.
+
+use pest::Parser;
+
+use super::ast::{AnchorRule, Include, MacroDefinition, Statement, StatementKind, Word};
+use super::build::Builder;
+use super::document::Document;
+use super::explain;
+use super::grammar::{Grammar, Rule};
+use super::preprocess::{Preprocessor, Raw, RawKind};
+use super::{Limits, decode};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::source::{At, FileId, Loader, Sources, Span};
+
+/// How deep pfctl lets anchors nest (`PFCTL_ANCHOR_STACK_DEPTH`).
+const ANCHOR_DEPTH: usize = 63;
+
+/// An anchor whose rules are being read.
+struct Open {
+    at: At,
+    /// The head, unless it was refused.
+    rule: Option<Box<AnchorRule>>,
+    statements: Vec<Statement>,
+    /// Whether a fault within has made pfctl leave the anchor.
+    left: bool,
+}
+
+struct Reader<'a> {
+    sources: &'a mut Sources,
+    loader: &'a dyn Loader,
+    limits: &'a Limits,
+    words: Preprocessor<'a>,
+    statements: Vec<Statement>,
+    open: Vec<Open>,
+    includes: u32,
+}
+
+/// The statements of a pf.conf, and what is wrong with those that pfctl would refuse.
+///
+/// `name` is what the text is called in messages. `defines` are the macros of `-D`. Includes are asked of `loader`; the
+/// files of `load anchor` are not read here: read them by a call of their own, after the main file, without `defines`.
+#[must_use]
+pub fn read(
+    sources: &mut Sources,
+    loader: &dyn Loader,
+    name: &str,
+    bytes: &[u8],
+    defines: &[(String, String)],
+    limits: &Limits,
+) -> (Document, Vec<Diagnostic>) {
+    let given: Vec<(&str, &str, FileId)> = defines
+        .iter()
+        .map(|(name, value)| {
+            let text = format!("{name}={value}");
+            (name.as_str(), value.as_str(), sources.add("-D", text))
+        })
+        .collect();
+    let file = sources.add(name, decode(bytes));
+    let text = sources.file(file).text().clone();
+    let words = Preprocessor::new(file, text, &given, limits);
+    let mut reader = Reader {
+        sources,
+        loader,
+        limits,
+        words,
+        statements: Vec::new(),
+        open: Vec::new(),
+        includes: 0,
+    };
+    reader.run();
+    let Reader {
+        mut words, statements, ..
+    } = reader;
+    let faults = std::mem::take(&mut words.faults);
+    let (text, map, macros) = words.finish();
+    let start = Span { file, start: 0, end: 0 };
+    let document = Document {
+        statements,
+        macros,
+        text,
+        map,
+        start,
+    };
+    (document, faults)
+}
+
+impl Reader<'_> {
+    fn run(&mut self) {
+        while let Some(raw) = self.words.next(!self.open.is_empty()) {
+            let before = self.words.faults.len();
+            self.take(raw);
+            if (raw.refused || self.words.faults.len() > before)
+                && let Some(open) = self.open.last_mut()
+            {
+                open.left = true;
+            }
+            if self.words.faults.len() > self.limits.faults {
+                self.words.faults.truncate(self.limits.faults);
+                let message = format!("more than {} errors: the rest is not read", self.limits.faults);
+                let fault = Diagnostic::new(Code::Syntax, message).at(self.words.here());
+                self.words.faults.push(fault);
+                return;
+            }
+        }
+        while let Some(open) = self.open.pop() {
+            let brace = open.at.end.saturating_sub(2);
+            let opened = At {
+                start: brace,
+                end: brace + 1,
+            };
+            let mut fault = Diagnostic::new(Code::Syntax, "syntax error")
+                .labelled(self.words.here(), "the file ends within an anchor");
+            if let Some(span) = self.words.map().span(opened) {
+                fault = fault.related(span, "this `{` is never closed");
+            }
+            self.words.faults.push(fault);
+        }
+    }
+
+    fn take(&mut self, raw: Raw) {
+        if let Some(brace) = raw.unclosed
+            && raw.refused
+        {
+            self.unclosed(brace);
+            return;
+        }
+        match raw.kind {
+            RawKind::Close => self.close(raw),
+            RawKind::Open => self.open(raw),
+            RawKind::Macro => self.definition(raw),
+            RawKind::Include | RawKind::Plain if raw.refused => {}
+            RawKind::Include => self.include(raw),
+            RawKind::Plain => {
+                if let Some(kind) = self.parse(raw) {
+                    self.push(raw, kind);
+                }
+            }
+        }
+    }
+
+    /// Puts a statement into the tree, unless it may not stand here or pfctl skips it.
+    fn push(&mut self, raw: Raw, kind: StatementKind) {
+        if raw.skipped {
+            return;
+        }
+        let statement = Statement { at: raw.at, kind };
+        let Some(open) = self.open.last_mut() else {
+            self.statements.push(statement);
+            return;
+        };
+        let allowed = match &statement.kind {
+            StatementKind::Rule(_) | StatementKind::Anchor(_) | StatementKind::Table(_) | StatementKind::Include(_) => {
+                true
+            }
+            StatementKind::Macro(_)
+            | StatementKind::Option(_)
+            | StatementKind::Queue(_)
+            | StatementKind::Antispoof(_)
+            | StatementKind::LoadAnchor(_) => open.left,
+        };
+        if allowed {
+            open.statements.push(statement);
+        } else {
+            let fault = self
+                .words
+                .finding(raw.at, "syntax error", "not allowed within an anchor")
+                .help("between the braces of an anchor stand only rules, anchors, tables and includes; move it before the anchor");
+            self.words.faults.push(fault);
+        }
+    }
+
+    fn definition(&mut self, raw: Raw) {
+        let inside = self.open.last().is_some_and(|open| !open.left);
+        if inside {
+            let fault = self
+                .words
+                .finding(raw.at, "syntax error", "no macro is defined within an anchor")
+                .help("move the definition before the anchor");
+            self.words.faults.push(fault);
+            return;
+        }
+        let Some((at, name, value)) = self.words.apply_definition(raw.skipped) else {
+            return;
+        };
+        // parse.y looks at all characters but the first.
+        if name
+            .bytes()
+            .skip(1)
+            .any(|byte| byte.is_ascii_whitespace() || byte == 11)
+        {
+            let fault = self.words.finding(at, "macro name cannot contain whitespace", "");
+            self.words.faults.push(fault);
+            return;
+        }
+        let name = Word { at, text: name.into() };
+        let value = value.into();
+        self.push(raw, StatementKind::Macro(Box::new(MacroDefinition { name, value })));
+    }
+
+    fn open(&mut self, raw: Raw) {
+        let mut rule = None;
+        if self.open.len() >= ANCHOR_DEPTH {
+            let fault = self.words.finding(raw.at, "anchors too deep", "");
+            self.words.faults.push(fault);
+        } else if !raw.refused
+            && let Some(StatementKind::Anchor(anchor)) = self.parse(raw)
+        {
+            rule = Some(anchor).filter(|_| !raw.skipped);
+        }
+        let left = rule.is_none();
+        self.open.push(Open {
+            at: raw.at,
+            rule,
+            statements: Vec::new(),
+            left,
+        });
+    }
+
+    fn close(&mut self, raw: Raw) {
+        let Some(open) = self.open.pop() else {
+            return;
+        };
+        if open.left {
+            let fault = self
+                .words
+                .finding(raw.at, "syntax error", "pfctl has left this anchor at the error above");
+            self.words.faults.push(fault);
+            if let Some(outer) = self.open.last_mut() {
+                outer.left = true;
+            }
+        }
+        let Some(mut rule) = open.rule else {
+            return;
+        };
+        if let Some(body) = &mut rule.body {
+            body.statements = open.statements;
+            body.end = raw.at;
+        }
+        let head = Raw { at: open.at, ..raw };
+        self.push(head, StatementKind::Anchor(rule));
+    }
+
+    fn include(&mut self, raw: Raw) {
+        let Some(StatementKind::Include(mut include)) = self.parse(raw) else {
+            self.words.skip_line();
+            return;
+        };
+        if raw.skipped {
+            self.words.skip_line();
+            return;
+        }
+        match self.load(&include) {
+            Ok(file) => {
+                include.read = true;
+                let text = self.sources.file(file).text().clone();
+                self.words.include(file, text);
+            }
+            Err(why) => {
+                let message = format!("failed to include file {}", include.path);
+                let mut fault = self.words.finding(include.path.at, message, &why);
+                fault.code = Code::Unreadable;
+                self.words.faults.push(fault);
+                self.words.skip_line();
+            }
+        }
+        self.push(raw, StatementKind::Include(include));
+    }
+
+    fn load(&mut self, include: &Include) -> Result<FileId, String> {
+        if self.words.depth() > self.limits.include_depth as usize {
+            return Err(format!("includes nest deeper than {}", self.limits.include_depth));
+        }
+        if self.includes >= self.limits.includes {
+            return Err(format!("more than {} files are included", self.limits.includes));
+        }
+        self.includes += 1;
+        let bytes = self
+            .loader
+            .load(&include.path.text)
+            .map_err(|error| error.to_string())?;
+        Ok(self.sources.add(&*include.path.text, decode(&bytes)))
+    }
+
+    /// The tree of a statement; a refusal is noted.
+    fn parse(&mut self, raw: Raw) -> Option<StatementKind> {
+        let text = self.words.text(raw.at);
+        let builder = Builder { base: raw.at.start };
+        let parsed = Grammar::parse(Rule::line, text);
+        let fault = match parsed {
+            Ok(mut pairs) => {
+                let pair = pairs.next()?;
+                match builder.statement(pair) {
+                    Ok(kind) => return kind,
+                    Err(refusal) => {
+                        let fault = self.words.finding(refusal.at, refusal.message, "");
+                        self.words.faults.push(match refusal.help {
+                            Some(help) => fault.help(help),
+                            None => fault,
+                        });
+                        refusal.at.start
+                    }
+                }
+            }
+            Err(_) => {
+                let found = explain::syntax_error(text);
+                let at = At {
+                    start: raw.at.start + found.start,
+                    end: raw.at.start + found.end,
+                };
+                let mut fault = self.words.finding(at, "syntax error", &found.label);
+                fault.help = found.help;
+                if let Some(span) = raw.unclosed.and_then(|brace| self.words.map().span(brace)) {
+                    fault = fault.related(span, "this list is not closed");
+                }
+                self.words.faults.push(fault);
+                at.start
+            }
+        };
+        self.words.recover(fault);
+        None
+    }
+
+    fn unclosed(&mut self, brace: At) {
+        let fault = self.words.finding(brace, "syntax error", "this list is never closed");
+        self.words.faults.push(fault);
+    }
+}
