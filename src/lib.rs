@@ -20,6 +20,7 @@ pub mod packet;
 pub mod print;
 pub mod ruleset;
 pub mod engine;
+pub mod eval;
 pub mod policy;
 pub mod report;
 pub mod source;

@@ -1,0 +1,308 @@
+//! Sets of addresses as the kernel has them: tables (pf_table.c) and the addresses of interfaces, looked up when a
+//! packet comes (pf_if.c).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rustc_hash::FxHashMap;
+
+use crate::context::{Context, Interface, InterfaceAddress};
+use crate::net::Family;
+use crate::ruleset::{DynamicAddress, Table};
+
+/// The bits of an address as a number, 32 or 128 of them.
+pub(super) fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+/// The address of that family with those bits; for IPv4 the lower 32 count.
+pub(super) fn from_bits(family: Family, bits: u128) -> IpAddr {
+    match family {
+        Family::Inet => IpAddr::V4((bits as u32).into()),
+        Family::Inet6 => IpAddr::V6(bits.into()),
+    }
+}
+
+/// The bits of a mask of that length.
+pub(super) fn mask(family: Family, length: u8) -> u128 {
+    let all = match family {
+        Family::Inet => u128::from(u32::MAX),
+        Family::Inet6 => u128::MAX,
+    };
+    let host_bits = u32::from(family.bits().saturating_sub(length));
+    all & u128::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
+/// `:network` and the like leave IPv6 link-local out, pools too.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// The prefixes of one family by their length.
+#[derive(Clone, Debug, Default)]
+struct Levels {
+    // INVARIANT: the longest prefixes first.
+    levels: Vec<(u8, FxHashMap<u128, bool>)>,
+}
+
+impl Levels {
+    /// Adds a prefix; of equal ones the first holds.
+    fn add(&mut self, prefix: IpNet, positive: bool) {
+        let length = prefix.prefix_len();
+        let at = match self.levels.binary_search_by(|(known, _)| length.cmp(known)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.levels.insert(at, (length, FxHashMap::default()));
+                at
+            }
+        };
+        if let Some((_, level)) = self.levels.get_mut(at) {
+            level.entry(bits(prefix.network())).or_insert(positive);
+        }
+    }
+
+    /// Whether the longest prefix that holds the address is a positive one.
+    fn contains(&self, family: Family, address: u128) -> bool {
+        self.levels
+            .iter()
+            .find_map(|(length, level)| level.get(&(address & mask(family, *length))))
+            .is_some_and(|&positive| positive)
+    }
+}
+
+/// A table, or what an interface's addresses amount to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AddressSet {
+    inet: Levels,
+    inet6: Levels,
+    /// The positive entries in the order of the text: the blocks of a pool.
+    pub(super) blocks: Vec<IpNet>,
+    /// What is not known of it, if anything.
+    pub(super) unknown: Option<Unknown>,
+}
+
+/// What is not known of a set of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// Whether the IPv4 part is only a part.
+    inet: bool,
+    /// Whether the IPv6 part is only a part.
+    inet6: bool,
+    /// Why, in words.
+    pub(super) why: String,
+}
+
+impl AddressSet {
+    fn add(&mut self, prefix: IpNet, positive: bool) {
+        match prefix {
+            IpNet::V4(_) => self.inet.add(prefix, positive),
+            IpNet::V6(_) => self.inet6.add(prefix, positive),
+        }
+        if positive && !self.blocks.contains(&prefix) {
+            self.blocks.push(prefix);
+        }
+    }
+
+    /// The contents of a table (`pfr_match_addr`).
+    pub(super) fn of_table(name: &str, table: &Table) -> Self {
+        let mut set = Self::default();
+        for entry in &table.entries {
+            match entry.prefix.trunc() {
+                prefix @ IpNet::V4(_) => set.inet.add(prefix, !entry.negated),
+                prefix @ IpNet::V6(_) => set.inet6.add(prefix, !entry.negated),
+            }
+            if !entry.negated {
+                set.blocks.push(entry.prefix.trunc());
+            }
+        }
+        if table.unknown {
+            set.unknown = Some(Unknown {
+                inet: true,
+                inet6: true,
+                why: format!("the contents of the table <{name}> are not known"),
+            });
+        }
+        set
+    }
+
+    /// The addresses that `(if)` stands for on that machine (`pfi_table_update`).
+    pub(super) fn of_dynamic(dynamic: &DynamicAddress, context: &Context) -> Self {
+        let mut set = Self::default();
+        let name: &str = &dynamic.interface;
+        if dynamic.load_time {
+            // It stands for one rule for each of the addresses, whose number is not known either.
+            set.unknown = Some(Unknown {
+                inet: true,
+                inet6: true,
+                why: format!("the addresses that `{name}` had when the rules were loaded are not known"),
+            });
+            return set;
+        }
+        let group = if name == "self" { "all" } else { name };
+        // A name is an interface's before it is a group's.
+        match context.interface(name) {
+            Some(interface) => set.add_interface(dynamic, interface),
+            None => {
+                for interface in context
+                    .interfaces
+                    .iter()
+                    .filter(|interface| context.in_group(interface, group))
+                {
+                    set.add_interface(dynamic, interface);
+                }
+            }
+        }
+        set
+    }
+
+    /// Adds what one interface gives (`pfi_instance_add`).
+    fn add_interface(&mut self, dynamic: &DynamicAddress, interface: &Interface) {
+        let modifiers = dynamic.modifiers;
+        let (mut got_inet, mut got_inet6) = (false, false);
+        let mut first_inet = true;
+        for &address in &interface.addresses {
+            let family = match address {
+                InterfaceAddress::Known(net) => Family::of(net.addr()),
+                InterfaceAddress::Unknown(family) => family,
+            };
+            let with_peer = family == Family::Inet && std::mem::take(&mut first_inet);
+            if modifiers.broadcast
+                && (family == Family::Inet6 || interface.is_loopback() || interface.is_point_to_point())
+                || modifiers.peer && !interface.is_point_to_point()
+            {
+                continue;
+            }
+            let InterfaceAddress::Known(net) = address else {
+                self.add_unknown(family, interface);
+                continue;
+            };
+            if modifiers.network && is_link_local(net.addr()) {
+                continue;
+            }
+            let got = match family {
+                Family::Inet => &mut got_inet,
+                Family::Inet6 => &mut got_inet6,
+            };
+            if modifiers.no_alias && std::mem::replace(got, true) {
+                continue;
+            }
+            let length = match dynamic.prefix {
+                Some(length) => length.min(family.bits()),
+                None if modifiers.network => net.prefix_len(),
+                None => family.bits(),
+            };
+            let address = if modifiers.broadcast {
+                let Some(broadcast) = interface.broadcast_of(net) else {
+                    continue;
+                };
+                IpAddr::V4(broadcast)
+            } else if modifiers.peer {
+                match interface.peer.filter(|_| with_peer) {
+                    Some(peer) => peer,
+                    None => continue,
+                }
+            } else {
+                net.addr()
+            };
+            if let Ok(prefix) = IpNet::new(address, length) {
+                self.add(prefix.trunc(), true);
+            }
+        }
+    }
+
+    fn add_unknown(&mut self, family: Family, interface: &Interface) {
+        let unknown = self.unknown.get_or_insert_with(|| Unknown {
+            inet: false,
+            inet6: false,
+            why: format!("the {family} address of `{}` is not known", interface.name),
+        });
+        match family {
+            Family::Inet => unknown.inet = true,
+            Family::Inet6 => unknown.inet6 = true,
+        }
+    }
+
+    /// Whether the address is in the set; why not, where it is not known.
+    pub(super) fn contains(&self, address: IpAddr) -> Result<bool, &Unknown> {
+        let family = Family::of(address);
+        let known = match family {
+            Family::Inet => self.inet.contains(family, bits(address)),
+            Family::Inet6 => self.inet6.contains(family, bits(address)),
+        };
+        match &self.unknown {
+            Some(unknown) if !known && unknown.of(family) => Err(unknown),
+            _ => Ok(known),
+        }
+    }
+}
+
+impl Unknown {
+    /// Whether addresses of that family are concerned.
+    pub(super) fn of(&self, family: Family) -> bool {
+        match family {
+            Family::Inet => self.inet,
+            Family::Inet6 => self.inet6,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::TableEntry;
+
+    fn table(entries: &[(&str, bool)]) -> AddressSet {
+        let entries = entries
+            .iter()
+            .map(|&(prefix, negated)| TableEntry {
+                negated,
+                prefix: prefix.parse().unwrap(),
+                interface: None,
+                weight: None,
+            })
+            .collect();
+        AddressSet::of_table(
+            "t",
+            &Table {
+                entries,
+                ..Table::default()
+            },
+        )
+    }
+
+    #[test]
+    fn the_longest_prefix_decides() {
+        let set = table(&[
+            ("10.0.0.0/8", false),
+            ("10.1.0.0/16", true),
+            ("10.1.2.0/24", false),
+            ("::/0", true),
+        ]);
+        for (address, expected) in [
+            ("10.0.0.1", true),
+            ("10.1.0.1", false),
+            ("10.1.2.3", true),
+            ("11.0.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(set.contains(address.parse().unwrap()), Ok(expected), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_empty_table_holds_nothing() {
+        assert_eq!(table(&[]).contains("10.0.0.1".parse().unwrap()), Ok(false));
+    }
+
+    #[test]
+    fn masks_have_their_length() {
+        assert_eq!(mask(Family::Inet, 0), 0);
+        assert_eq!(mask(Family::Inet, 24), 0xffff_ff00);
+        assert_eq!(mask(Family::Inet, 32), 0xffff_ffff);
+        assert_eq!(mask(Family::Inet6, 0), 0);
+        assert_eq!(mask(Family::Inet6, 128), u128::MAX);
+    }
+}

@@ -1,0 +1,212 @@
+//! A packet on its way through the machine: in, by the routing table, out; or where `route-to` sends it
+//! (`ip_forward`, `pf_route`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::choices::Choices;
+use super::descriptor::Mbuf;
+use super::hop::{Goes, Hop, Tested};
+use super::machine::Machine;
+use super::memory::Memory;
+use super::record::{ChosenParts, End, Evaluation, Journey, Unproven};
+use crate::net::Direction;
+use crate::packet::{Packet, Way};
+
+impl Machine<'_> {
+    /// One hop of the packet: out for [`Way::Out`], else in.
+    ///
+    /// # Errors
+    /// [`Unproven`], where the answer depends on what is not known.
+    pub fn decide(
+        &self,
+        packet: &Packet,
+        memory: &mut Memory,
+        choices: &mut dyn Choices,
+    ) -> Result<Evaluation, Unproven> {
+        let mut traveller = Traveller::new(self, memory, choices, false);
+        let (mut mbuf, direction, interface) = self.arrival(packet)?;
+        Ok(traveller.test(&mut mbuf, direction, interface)?.evaluation)
+    }
+
+    /// The way of the packet to its end: for [`Way::Forward`] in, by its route, out; else one hop, and the one that
+    /// `route-to` adds.
+    ///
+    /// Multicast, 127/8 and link-local destinations are routed like any other, and a time to live of 1 stays.
+    ///
+    /// # Errors
+    /// [`Unproven`], where the answer depends on what is not known.
+    pub fn follow(&self, packet: &Packet, memory: &mut Memory, choices: &mut dyn Choices) -> Result<Journey, Unproven> {
+        let mut traveller = Traveller::new(self, memory, choices, false);
+        traveller.travel(packet)
+    }
+
+    /// The same as [`Self::follow`]; the rules that did not match are noted too, each with the first criterion that
+    /// failed.
+    ///
+    /// # Errors
+    /// [`Unproven`], where the answer depends on what is not known.
+    pub fn explain(
+        &self,
+        packet: &Packet,
+        memory: &mut Memory,
+        choices: &mut dyn Choices,
+    ) -> Result<Journey, Unproven> {
+        let mut traveller = Traveller::new(self, memory, choices, true);
+        traveller.travel(packet)
+    }
+
+    /// The packet as it comes to its first hop: its direction and the place of its interface.
+    fn arrival(&self, packet: &Packet) -> Result<(Mbuf, Direction, usize), Unproven> {
+        let known = |name: &str| {
+            self.interface(name)
+                .ok_or_else(|| Unproven(format!("there is no interface `{name}` in the context")))
+        };
+        let interface = known(&packet.interface)?;
+        let (direction, received_on) = match packet.way {
+            Way::In | Way::Forward => (Direction::In, Some(interface)),
+            Way::Out => (Direction::Out, packet.received_on.as_deref().map(known).transpose()?),
+        };
+        let mbuf = Mbuf {
+            packet: packet.clone(),
+            rtable: self.rdomain(interface),
+            received_on,
+            forwarded: packet.way == Way::Out && received_on.is_some(),
+            chosen: ChosenParts::default(),
+        };
+        Ok((mbuf, direction, interface))
+    }
+
+    /// The place of the interface by which a destination is reached; `None` without a route to it.
+    fn route(&self, destination: IpAddr, rtable: u32) -> Result<Option<usize>, Unproven> {
+        self.known_routes(destination, rtable)?;
+        Ok(self
+            .routes(rtable)
+            .lookup(destination)
+            .filter(|route| !route.reject)
+            .and_then(|route| self.interface(route.interface)))
+    }
+
+    /// Whether the machine itself is meant: one of its addresses, or a broadcast address of its networks.
+    fn is_local(&self, destination: IpAddr, rtable: u32) -> Result<bool, Unproven> {
+        let is_broadcast = || {
+            self.context.interfaces.iter().any(|interface| {
+                interface.rdomain == rtable
+                    && interface
+                        .addresses
+                        .iter()
+                        .filter_map(|address| address.known())
+                        .filter_map(|net| interface.broadcast_of(net))
+                        .any(|broadcast| destination == IpAddr::V4(broadcast))
+            })
+        };
+        if self.context.is_local(destination, rtable) || is_broadcast() {
+            return Ok(true);
+        }
+        self.known_routes(destination, rtable)?;
+        Ok(false)
+    }
+}
+
+/// A packet's way, with what it needs.
+struct Traveller<'t, 'a> {
+    machine: &'t Machine<'a>,
+    memory: &'t mut Memory,
+    choices: &'t mut dyn Choices,
+    explain: bool,
+}
+
+impl<'t, 'a> Traveller<'t, 'a> {
+    fn new(machine: &'t Machine<'a>, memory: &'t mut Memory, choices: &'t mut dyn Choices, explain: bool) -> Self {
+        Self {
+            machine,
+            memory,
+            choices,
+            explain,
+        }
+    }
+
+    fn test(&mut self, mbuf: &mut Mbuf, direction: Direction, interface: usize) -> Result<Tested, Unproven> {
+        Hop {
+            machine: self.machine,
+            direction,
+            interface,
+            memory: self.memory,
+            choices: self.choices,
+            explain: self.explain,
+        }
+        .test(mbuf)
+    }
+
+    fn travel(&mut self, packet: &Packet) -> Result<Journey, Unproven> {
+        let (mut mbuf, direction, interface) = self.machine.arrival(packet)?;
+        let Tested { evaluation, goes } = self.test(&mut mbuf, direction, interface)?;
+        let mut hops = vec![evaluation];
+        let end = match goes {
+            Goes::Nowhere => End::Stopped,
+            Goes::Diverted => End::Local,
+            Goes::AfTo => End::Sent,
+            Goes::Routed(next) if direction == Direction::In => self.routed(next.address, &mut mbuf, &mut hops)?,
+            Goes::Routed(_) => End::Sent,
+            Goes::On if packet.way == Way::Forward => self.forward(&mut mbuf, &mut hops)?,
+            Goes::On => End::Sent,
+        };
+        Ok(Journey { hops, end })
+    }
+
+    /// By the routing table to the interface it goes out on.
+    fn forward(&mut self, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
+        if self.machine.is_local(mbuf.packet.dst, mbuf.rtable)? {
+            return Ok(End::Local);
+        }
+        if !self.machine.context.forwarding {
+            return Ok(End::NotForwarded);
+        }
+        let Some(interface) = self.machine.route(mbuf.packet.dst, mbuf.rtable)? else {
+            return Ok(End::NoRoute);
+        };
+        mbuf.packet.ttl = mbuf.packet.ttl.saturating_sub(1).max(1);
+        mbuf.forwarded = true;
+        self.out(mbuf, interface, hops)
+    }
+
+    /// By `route-to`, past the routing table but for the next hop (`pf_route`).
+    fn routed(&mut self, next: IpAddr, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
+        if mbuf.packet.ttl <= 1 {
+            return Ok(End::Stopped);
+        }
+        mbuf.packet.ttl -= 1;
+        let Some(interface) = self.machine.route(next, mbuf.rtable)? else {
+            return Ok(End::NoRoute);
+        };
+        // A loopback source cannot leave: it becomes that of the route, which is not known here.
+        let src = mbuf.packet.src;
+        let leaves = !self
+            .machine
+            .context
+            .interfaces
+            .get(interface)
+            .is_some_and(|interface| interface.is_loopback());
+        if leaves && src.is_loopback() {
+            mbuf.packet.src = match src {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            };
+        }
+        let end = self.out(mbuf, interface, hops)?;
+        if let Some(hop) = hops.last_mut() {
+            hop.before.src = src;
+        }
+        Ok(end)
+    }
+
+    fn out(&mut self, mbuf: &mut Mbuf, interface: usize, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
+        let Tested { evaluation, goes } = self.test(mbuf, Direction::Out, interface)?;
+        hops.push(evaluation);
+        Ok(match goes {
+            Goes::Nowhere => End::Stopped,
+            Goes::Diverted => End::Local,
+            // What is routed on its way out is not tested again.
+            Goes::On | Goes::AfTo | Goes::Routed(_) => End::Sent,
+        })
+    }
+}

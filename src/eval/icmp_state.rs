@@ -1,0 +1,362 @@
+//! Icmp messages and the states they belong to: queries and replies to their own, errors to that of the packet they
+//! carry (`pf_test_state_icmp`, `pf_icmp_state_lookup`).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::create::{change_family, icmp_of_other_family, key};
+use super::descriptor::{Descriptor, Mbuf};
+use super::hop::{Act, Hop};
+use super::icmp::{self, Mapping};
+use super::record::{Reason, Unproven};
+use super::state::{State, StateKey};
+use super::tcp;
+use super::track::{Find, Lookup, Target};
+use crate::net::{Direction, Family, Protocol};
+use crate::packet::{Embedded, Icmp, Packet};
+
+/// The link-local address of all nodes, from which nobody answers (`__IPV6_ADDR_INT32_MLL`, `_ONE`).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// What was found for an icmp message.
+enum IcmpLookup {
+    /// Nothing.
+    None,
+    /// A state for which it goes the wrong way.
+    WrongWay(usize),
+    /// Its state, and where in keys its identifier is.
+    Found(usize, usize),
+}
+
+/// The two ends of a packet, its own or a carried one, as the lookup sees them.
+struct Ends<'e> {
+    src: IpAddr,
+    dst: IpAddr,
+    /// The place of the source in keys.
+    source: usize,
+    /// The protocol of the message.
+    protocol: Protocol,
+    /// The packet whose message tells of neighbours.
+    packet: Option<&'e Packet>,
+    /// Whether it is carried by an error.
+    inner: bool,
+}
+
+impl Hop<'_, '_> {
+    /// What the state table says of an icmp message.
+    pub(super) fn icmp_state(&mut self, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
+        let Some(mapping) = icmp::mapping(&mbuf.packet) else {
+            return Ok(Lookup::None);
+        };
+        if mapping.other_state {
+            self.icmp_error(pd, mbuf)
+        } else {
+            self.icmp_query(mapping, pd, mbuf)
+        }
+    }
+
+    /// A query or a reply.
+    fn icmp_query(&mut self, mapping: Mapping, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
+        let ends = Ends {
+            src: pd.src,
+            dst: pd.dst,
+            source: pd.source_index(),
+            protocol: pd.protocol,
+            packet: Some(&mbuf.packet),
+            inner: false,
+        };
+        let (at, id) = match self.icmp_lookup_twice(mapping, &ends, pd)? {
+            IcmpLookup::None => return Ok(Lookup::None),
+            IcmpLookup::WrongWay(at) => return Ok(Lookup::Found(at, Act::Drop(Reason::StateMismatch))),
+            IcmpLookup::Found(at, id) => (at, id),
+        };
+        let Some(state) = self.memory.states.get(at) else {
+            return Ok(Lookup::None);
+        };
+        pd.chosen = state.chosen_for(pd);
+        if !state.translates() {
+            return Ok(Lookup::Found(at, Act::Pass));
+        }
+        let Target {
+            key,
+            source,
+            destination,
+        } = state.target(pd);
+        let af_to = key.family != pd.family;
+        let id = if af_to { 1 - id } else { id };
+        mbuf.rtable = key.rdomain;
+        if af_to {
+            let Some(icmp) = mbuf.packet.icmp.and_then(|icmp| icmp_of_other_family(pd.family, icmp)) else {
+                return Ok(Lookup::Found(at, Act::Drop(Reason::Normalize)));
+            };
+            mbuf.packet.icmp = Some(icmp);
+            pd.new_src = key.address[source];
+            pd.new_dst = key.address[destination];
+            pd.new_family = key.family;
+        } else {
+            mbuf.packet.src = key.address[source];
+            mbuf.packet.dst = key.address[destination];
+        }
+        if let Some(icmp) = &mut mbuf.packet.icmp {
+            icmp.id = key.port[id];
+        }
+        if af_to {
+            change_family(pd, &mut mbuf.packet);
+            return Ok(Lookup::Found(at, Act::AfTo));
+        }
+        Ok(Lookup::Found(at, Act::Pass))
+    }
+
+    /// Looks for the state of a message; an IPv6 reply may come to a query that went to all nodes.
+    fn icmp_lookup_twice(
+        &mut self,
+        mapping: Mapping,
+        ends: &Ends<'_>,
+        pd: &Descriptor,
+    ) -> Result<IcmpLookup, Unproven> {
+        let first = self.icmp_lookup(mapping, ends, pd, false)?;
+        let again = pd.family == Family::Inet6 && mapping.direction == Direction::Out;
+        if !again || matches!(first, IcmpLookup::Found(..)) {
+            return Ok(first);
+        }
+        match self.icmp_lookup(mapping, ends, pd, true)? {
+            IcmpLookup::None => Ok(first),
+            second => Ok(second),
+        }
+    }
+
+    /// Looks for the state of a message once.
+    fn icmp_lookup(
+        &mut self,
+        mapping: Mapping,
+        ends: &Ends<'_>,
+        pd: &Descriptor,
+        multicast: bool,
+    ) -> Result<IcmpLookup, Unproven> {
+        let (source, destination) = (ends.source, 1 - ends.source);
+        let (id_at, sport, dport) = match mapping.direction {
+            Direction::In => (source, mapping.virtual_id, mapping.virtual_type),
+            Direction::Out => (destination, mapping.virtual_type, mapping.virtual_id),
+        };
+        let discovers = matches!(mapping.kind, icmp::NEIGHBOR_SOLICIT | icmp::NEIGHBOR_ADVERT);
+        if multicast && discovers {
+            return Ok(IcmpLookup::None);
+        }
+        let src = if multicast { IpAddr::V6(ALL_NODES) } else { ends.src };
+        let header = (pd.family, ends.protocol, pd.rdomain);
+        let wanted = match ends.packet {
+            Some(packet) => key(header, (source, src, sport), (destination, ends.dst, dport), packet),
+            None => plain_key(header, (source, src, sport), (destination, ends.dst, dport)),
+        };
+        let Find::Found(at) = self.find(&wanted, pd)? else {
+            return Ok(IcmpLookup::None);
+        };
+        let Some(state) = self.memory.states.get(at) else {
+            return Ok(IcmpLookup::None);
+        };
+        if state.sloppy {
+            return Ok(IcmpLookup::Found(at, id_at));
+        }
+        let direction = match (state.af_to(), pd.family == state.wire.family) {
+            (true, true) => Direction::In,
+            (true, false) => Direction::Out,
+            (false, _) => state.direction,
+        };
+        let way = if (direction == pd.direction) != ends.inner {
+            Direction::In
+        } else {
+            Direction::Out
+        };
+        Ok(if way == mapping.direction {
+            IcmpLookup::Found(at, id_at)
+        } else {
+            IcmpLookup::WrongWay(at)
+        })
+    }
+
+    /// An error: the packet it carries went the other way.
+    fn icmp_error(&mut self, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
+        let Some(embedded) = mbuf.packet.embedded.as_deref().cloned() else {
+            return Ok(Lookup::None);
+        };
+        if embedded.src != pd.dst || Family::of(embedded.dst) != pd.family {
+            return Ok(Lookup::None);
+        }
+        let mapping = match embedded.protocol {
+            // The other family's icmp makes no sense inside.
+            Protocol::ICMP if pd.family != Family::Inet => return Ok(Lookup::None),
+            Protocol::ICMP6 if pd.family != Family::Inet6 => return Ok(Lookup::None),
+            Protocol::ICMP | Protocol::ICMP6 => icmp::mapping_of_embedded(pd.family, &embedded),
+            _ => None,
+        };
+        let source = 1 - pd.source_index();
+        let (at, id) = match mapping {
+            Some(mapping) => {
+                let ends = Ends {
+                    src: embedded.src,
+                    dst: embedded.dst,
+                    source,
+                    protocol: embedded.protocol,
+                    packet: None,
+                    inner: true,
+                };
+                match self.icmp_lookup_twice(mapping, &ends, pd)? {
+                    IcmpLookup::None => return Ok(Lookup::None),
+                    IcmpLookup::WrongWay(at) => return Ok(Lookup::Found(at, Act::Drop(Reason::StateMismatch))),
+                    IcmpLookup::Found(at, id) => (at, id),
+                }
+            }
+            None => {
+                let (sport, dport) = ports(&embedded);
+                let header = (pd.family, embedded.protocol, pd.rdomain);
+                let wanted = plain_key(header, (source, embedded.src, sport), (1 - source, embedded.dst, dport));
+                match self.find(&wanted, pd)? {
+                    Find::None => return Ok(Lookup::None),
+                    Find::Found(at) => (at, source),
+                }
+            }
+        };
+        if let Some(state) = self.memory.states.get_mut(at)
+            && embedded.protocol == Protocol::TCP
+            && !state.is_sent(&embedded, pd)
+        {
+            return Ok(Lookup::Found(at, Act::Drop(Reason::StateMismatch)));
+        }
+        let Some(state) = self.memory.states.get(at) else {
+            return Ok(Lookup::None);
+        };
+        pd.chosen = state.chosen_for(pd);
+        if !state.translates() {
+            return Ok(Lookup::Found(at, Act::Pass));
+        }
+        let act = translate_error(state, embedded, id, mapping, pd, mbuf);
+        Ok(Lookup::Found(at, act))
+    }
+}
+
+/// The ports of a carried packet; only tcp and udp have some.
+fn ports(embedded: &Embedded) -> (u16, u16) {
+    if embedded.protocol.has_ports() {
+        (embedded.sport.unwrap_or_default(), embedded.dport.unwrap_or_default())
+    } else {
+        (0, 0)
+    }
+}
+
+/// A key of two ends as they are.
+fn plain_key(
+    (family, protocol, rdomain): (Family, Protocol, u32),
+    (source, src, sport): (usize, IpAddr, u16),
+    (_, dst, dport): (usize, IpAddr, u16),
+) -> StateKey {
+    let (mut address, mut port) = ([src, dst], [sport, dport]);
+    if source == 1 {
+        address.reverse();
+        port.reverse();
+    }
+    StateKey {
+        family,
+        protocol,
+        rdomain,
+        address,
+        port,
+    }
+}
+
+/// Translates an error and the packet it carries.
+fn translate_error(
+    state: &State,
+    mut embedded: Embedded,
+    id: usize,
+    mapping: Option<Mapping>,
+    pd: &mut Descriptor,
+    mbuf: &mut Mbuf,
+) -> Act {
+    // What is carried went the other way.
+    let (source, destination) = (1 - pd.source_index(), pd.source_index());
+    let Target { key, .. } = state.target(pd);
+    let af_to = key.family != pd.family;
+    let is_echo = mapping.is_some_and(|mapping| {
+        let echo_request = match pd.family {
+            Family::Inet => icmp::ECHO,
+            Family::Inet6 => icmp::ECHO_REQUEST6,
+        };
+        mapping.virtual_type == u16::from(echo_request)
+    });
+    let id = if af_to { key.port[1 - id] } else { key.port[id] };
+    mbuf.rtable = key.rdomain;
+    if !af_to {
+        let old_dst = embedded.dst;
+        embedded.src = key.address[source];
+        embedded.dst = key.address[destination];
+        mbuf.packet.dst = embedded.src;
+        // The sender of the error is hidden with the one that it speaks for.
+        if old_dst != embedded.dst {
+            mbuf.packet.src = embedded.dst;
+        }
+        if embedded.protocol.has_ports() {
+            if embedded.dport != Some(key.port[destination]) {
+                mbuf.packet.src = embedded.dst;
+            }
+            embedded.sport = Some(key.port[source]);
+            embedded.dport = Some(key.port[destination]);
+        }
+        if is_echo {
+            embedded.icmp_id = Some(id);
+        }
+        mbuf.packet.embedded = Some(Box::new(embedded));
+        return Act::Pass;
+    }
+    let outer = mbuf.packet.icmp.and_then(|icmp| icmp_of_other_family(pd.family, icmp));
+    let Some(outer) = outer else {
+        return Act::Drop(Reason::Normalize);
+    };
+    embedded.src = key.address[destination];
+    embedded.dst = key.address[source];
+    match embedded.protocol {
+        Protocol::TCP | Protocol::UDP => {
+            embedded.sport = Some(key.port[destination]);
+            embedded.dport = Some(key.port[source]);
+        }
+        Protocol::ICMP | Protocol::ICMP6 => {
+            let kind = embedded
+                .icmp_type
+                .or(mapping.map(|mapping| mapping.kind))
+                .unwrap_or_default();
+            let carried = Icmp {
+                kind,
+                code: 0,
+                id: embedded.icmp_id.unwrap_or(Packet::DEFAULT_ICMP_ID),
+            };
+            let Some(carried) = icmp_of_other_family(pd.family, carried) else {
+                return Act::Drop(Reason::Normalize);
+            };
+            embedded.icmp_type = Some(carried.kind);
+            embedded.icmp_id = Some(if is_echo { id } else { carried.id });
+            embedded.protocol = match key.family {
+                Family::Inet => Protocol::ICMP,
+                Family::Inet6 => Protocol::ICMP6,
+            };
+        }
+        _ => {}
+    }
+    pd.new_src = key.address[source];
+    pd.new_dst = key.address[destination];
+    pd.new_family = key.family;
+    mbuf.packet.icmp = Some(outer);
+    mbuf.packet.embedded = Some(Box::new(embedded));
+    change_family(pd, &mut mbuf.packet);
+    Act::AfTo
+}
+
+impl State {
+    /// Whether the carried segment was sent in this connection, by its number.
+    fn is_sent(&mut self, embedded: &Embedded, pd: &Descriptor) -> bool {
+        if self.sloppy {
+            return true;
+        }
+        let reversed = self.reversed(pd.family);
+        let (src, dst) = self.ends(pd.direction.other(), reversed);
+        let seq = embedded.seq.unwrap_or_default().wrapping_sub(src.seq_diff);
+        tcp::at_most(seq, src.seq_high) && tcp::at_most(src.seq_low.wrapping_sub(dst.max_win.into()), seq)
+    }
+}

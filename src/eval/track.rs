@@ -1,0 +1,219 @@
+//! A packet and the state it belongs to: finding it, whether the packet fits, and translating it back and forth
+//! (`pf_find_state`, `pf_test_state`, `pf_synproxy`).
+
+use super::create::change_family;
+use super::descriptor::{Descriptor, Mbuf};
+use super::hop::{Act, Hop};
+use super::record::{Chosen, ChosenParts, Reason, Unproven};
+use super::state::{State, StateKey, TcpState};
+use crate::net::{Direction, Protocol, TcpFlags};
+
+/// What the state table says of a packet.
+pub(super) enum Lookup {
+    /// Nothing: the rules decide.
+    None,
+    /// The place of its state, and what is done with it.
+    Found(usize, Act),
+}
+
+/// The place of the packet's state.
+pub(super) enum Find {
+    None,
+    Found(usize),
+}
+
+impl Hop<'_, '_> {
+    /// What the state table says of a packet that is no icmp.
+    pub(super) fn state(&mut self, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
+        let mut key = StateKey {
+            family: pd.family,
+            protocol: pd.protocol,
+            rdomain: pd.rdomain,
+            address: [pd.src, pd.dst],
+            port: [pd.old_sport, pd.old_dport],
+        };
+        if pd.direction == Direction::Out {
+            key.address.reverse();
+            key.port.reverse();
+        }
+        match self.find(&key, pd)? {
+            Find::None => Ok(Lookup::None),
+            Find::Found(at) => self.test_state(at, pd, mbuf),
+        }
+    }
+
+    /// The place of the state with that key.
+    pub(super) fn find(&mut self, key: &StateKey, pd: &Descriptor) -> Result<Find, Unproven> {
+        let Some(at) = self.memory.states.find(key, pd.direction, pd.interface) else {
+            return Ok(Find::None);
+        };
+        // `max-pkt-rate` counts the packets of its states too.
+        if let Some(state) = self.memory.states.get(at)
+            && state.direction == pd.direction
+            && let Some(compiled) = self.machine.rule(state.rule)
+            && compiled.rule.max_pkt_rate.is_some_and(|rate| rate.limit > 0)
+        {
+            let rule = state.rule;
+            let criterion = super::record::Criterion::Rate;
+            if !self
+                .memory
+                .holds(self.machine, rule, compiled.rule, criterion, self.choices)?
+            {
+                return Ok(Find::None);
+            }
+        }
+        Ok(Find::Found(at))
+    }
+
+    /// Whether the packet fits its state (`pf_test_state`).
+    fn test_state(&mut self, at: usize, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
+        if pd.protocol == Protocol::TCP {
+            if let Some(act) = self.synproxy(at, pd, mbuf)? {
+                return Ok(Lookup::Found(at, act));
+            }
+            let Some(state) = self.memory.states.get_mut(at) else {
+                return Ok(Lookup::None);
+            };
+            let flags = mbuf.packet.flags;
+            if flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK) {
+                let least = state.src.state.min(state.dst.state);
+                if least >= TcpState::FinWait2 {
+                    // The connection is over: this one is new.
+                    state.purged = true;
+                    return Ok(Lookup::None);
+                }
+                if least >= TcpState::Established {
+                    // pf asks the peer by an ACK whether it means it.
+                    return Ok(Lookup::Found(at, Act::Drop(Reason::StateMismatch)));
+                }
+            }
+            let was_established = state.is_established();
+            if state.sloppy {
+                state.track_sloppy(flags, pd.direction);
+            } else {
+                let reversed = state.reversed(pd.family);
+                if !state.track_full(&mut mbuf.packet, pd.direction, reversed) {
+                    return Ok(Lookup::Found(at, Act::Drop(Reason::StateMismatch)));
+                }
+            }
+            if !was_established && state.is_established() {
+                self.established(at)?;
+            }
+        }
+        let Some(state) = self.memory.states.get(at) else {
+            return Ok(Lookup::None);
+        };
+        pd.chosen = state.chosen_for(pd);
+        if !state.translates() {
+            return Ok(Lookup::Found(at, Act::Pass));
+        }
+        let Target {
+            key,
+            source,
+            destination,
+        } = state.target(pd);
+        let packet = &mut mbuf.packet;
+        if pd.protocol.has_ports() {
+            packet.sport = key.port[source];
+            packet.dport = key.port[destination];
+        }
+        mbuf.rtable = key.rdomain;
+        if key.family == pd.family {
+            packet.src = key.address[source];
+            packet.dst = key.address[destination];
+            return Ok(Lookup::Found(at, Act::Pass));
+        }
+        pd.new_src = key.address[source];
+        pd.new_dst = key.address[destination];
+        pd.new_family = key.family;
+        change_family(pd, packet);
+        Ok(Lookup::Found(at, Act::AfTo))
+    }
+
+    /// What becomes of a packet of a handshake that pf answers itself; `None` where it does not.
+    fn synproxy(&self, at: usize, pd: &Descriptor, mbuf: &Mbuf) -> Result<Option<Act>, Unproven> {
+        let Some(state) = self.memory.states.get(at).filter(|state| state.proxying) else {
+            return Ok(None);
+        };
+        let flags = mbuf.packet.flags;
+        let dropped = Some(Act::Drop(Reason::Synproxy));
+        Ok(if pd.direction != state.direction {
+            Some(Act::Synproxy)
+        } else if flags.contains(TcpFlags::SYN) {
+            if mbuf.packet.seq == state.src.seq_low {
+                Some(Act::Synproxy)
+            } else {
+                dropped
+            }
+        } else if flags.contains(TcpFlags::ACK)
+            && !flags.intersects(TcpFlags::RST | TcpFlags::FIN)
+            && mbuf.packet.seq == state.src.seq_low.wrapping_add(1)
+        {
+            let id = self.machine.id(state.rule);
+            return Err(Unproven(format!(
+                "rule {id}: whether the packet acknowledges the number that synproxy chose is not known"
+            )));
+        } else {
+            dropped
+        })
+    }
+}
+
+/// The key that a packet of a state is translated to, and where in it its source and destination are.
+pub(super) struct Target<'s> {
+    pub(super) key: &'s StateKey,
+    pub(super) source: usize,
+    pub(super) destination: usize,
+}
+
+impl State {
+    /// Whether both ends are established.
+    fn is_established(&self) -> bool {
+        self.src.state >= TcpState::Established && self.dst.state >= TcpState::Established
+    }
+
+    /// The key that the packet is translated to.
+    pub(super) fn target(&self, pd: &Descriptor) -> Target<'_> {
+        let (source, destination) = (pd.source_index(), 1 - pd.source_index());
+        let key = self.key(if self.reversed(pd.family) { source } else { destination });
+        if key.family == pd.family {
+            Target {
+                key,
+                source,
+                destination,
+            }
+        } else {
+            Target {
+                key,
+                source: destination,
+                destination: source,
+            }
+        }
+    }
+
+    /// Which parts of a packet of this state pf chose when the state was made: none of one that comes back.
+    pub(super) fn chosen_for(&self, pd: &Descriptor) -> ChosenParts {
+        let forward = if self.af_to() {
+            !self.reversed(pd.family)
+        } else {
+            pd.direction == self.direction
+        };
+        if !forward || !self.translates() {
+            return pd.chosen.clone();
+        }
+        fn past<T>(chosen: &Chosen<T>) -> Chosen<T> {
+            if chosen.is_fixed() {
+                Chosen::Fixed
+            } else {
+                Chosen::Random
+            }
+        }
+        ChosenParts {
+            src: past(&self.chosen.src),
+            dst: past(&self.chosen.dst),
+            sport: past(&self.chosen.sport),
+            dport: past(&self.chosen.dport),
+            icmp_id: past(&self.chosen.icmp_id),
+        }
+    }
+}
