@@ -211,15 +211,13 @@ impl Splitter<'_> {
 
 /// Whether a line begins with a statement's verb: then a `{` that is still open was forgotten.
 fn begins_statement(rest: &str) -> bool {
-    let line = rest.trim_start_matches([' ', '\t']);
-    [
+    const VERBS: [&str; 8] = [
         "require", "allow", "forbid", "closed", "assume", "zone", "include", "config",
-    ]
-    .iter()
-    .any(|verb| {
-        line.strip_prefix(verb)
-            .is_some_and(|rest| rest.starts_with([' ', '\t', '\n']))
-    })
+    ];
+    rest.split('\n')
+        .next()
+        .and_then(|line| line.split_whitespace().next())
+        .is_some_and(|word| VERBS.contains(&word))
 }
 
 /// The word nearest to one that is not known, if one is near enough to be meant.
