@@ -12,8 +12,8 @@ use super::ast::{
     Zone,
 };
 use super::grammar::{PolicyParser, Rule, expected};
-use super::statements::{self, nearest};
-use crate::diagnostic::{Code, Diagnostic};
+use super::statements;
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::net::names;
 use crate::net::{Family, Operator, Protocol};
 use crate::ruleset::{IcmpMatch, Modifiers, Name};

@@ -7,9 +7,16 @@
 pub mod ast;
 mod build;
 mod grammar;
+mod network;
 mod read;
+mod sets;
+mod special;
 mod statements;
+mod zones;
 
 pub use ast::Policy;
+pub use network::Network;
 pub use read::{assumption, configs, read};
+pub use sets::{Excuse, Selection};
 pub use statements::Macros;
+pub use zones::{ZoneId, ZoneOnMachine, Zones};

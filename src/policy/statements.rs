@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::{FileId, Sources, Span};
 
 /// The macros of pf.conf: each name and its text at the end of the file.
@@ -220,39 +220,9 @@ fn begins_statement(rest: &str) -> bool {
         .is_some_and(|word| VERBS.contains(&word))
 }
 
-/// The word nearest to one that is not known, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = 1 + word.chars().count() / 4;
-    known
-        .into_iter()
-        .filter(|candidate| *candidate != word)
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|&(distance, _)| distance <= most)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The number of characters to insert, delete or replace (Levenshtein), letter case ignored.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut left = i + 1;
-        let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (pair, &y) in row.windows(2).zip(&b) {
-            let [diagonal, above] = [pair[0], pair[1]];
-            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Macros, nearest, split};
+    use super::{Macros, split};
     use crate::source::Sources;
 
     fn texts(text: &str) -> Vec<String> {
@@ -286,11 +256,5 @@ mod tests {
         assert_eq!(sources.text(statement.span(at, at + 6)), "$if");
         let at = statement.text.find("from").unwrap();
         assert_eq!(sources.text(statement.span(at, at + 4)), "from");
-    }
-
-    #[test]
-    fn suggests_near_names() {
-        assert_eq!(nearest("clients", ["client", "iot"]), Some("client"));
-        assert_eq!(nearest("x", ["iot"]), None);
     }
 }

@@ -1,0 +1,528 @@
+//! From the words of a statement to sets of packets: which packets a `require`, `forbid`, `allow`, `closed` speaks of.
+//!
+//! A statement has up to three sets. Its *region* holds packets as they first meet the machine. Where packets count by
+//! where they end (`forbid`, `closed to`), *ends* holds headers at the end: the original header with destination and
+//! port as translated, at the place of the last hop. `allow` and `require` *excuse* by either.
+
+use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
+use super::network::addressless;
+use super::zones::{Resolved, ZoneId, Zones, whole};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, transport};
+use crate::net::{Family, FlagsMatch, Operator, Protocol, RangeSet, TcpFlags};
+use crate::ruleset::{IcmpMatch, Name};
+
+/// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// `require`: what hosts send to begin a flow.
+    Flows,
+    /// `forbid`: everything, spoofed sources too.
+    Everything,
+    /// `allow`, and `require` where it excuses: what really comes from there.
+    Excuse,
+}
+
+/// The packets of a statement, and tables of unknown contents that they hang on.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The packets.
+    pub packets: PacketSet,
+    /// The tables whose contents are not known, because of which packets may be missing.
+    pub unknown_tables: Vec<Name>,
+}
+
+/// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
+#[derive(Clone, Debug, Default)]
+pub struct Excuse {
+    /// As it first meets the machine.
+    pub arriving: PacketSet,
+    /// The header at the end.
+    pub ending: PacketSet,
+}
+
+type Made<T> = Result<T, Box<Diagnostic>>;
+
+impl Zones<'_> {
+    /// The packets that begin a flow of a `require`.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn flows(&self, packets: &Packets) -> Made<Selection> {
+        let mut selection = Selection::default();
+        let to = self.destinations(&packets.destination, Purpose::Flows, &mut selection)?;
+        let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
+        let begins = beginnings(packets);
+        let wanted = from.intersection(&to).intersection(&begins);
+        selection.packets = wanted.minus(&self.on_one_network());
+        Ok(selection)
+    }
+
+    /// The packets of a `forbid` as they arrive, and their headers at the end.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn forbidden(&self, packets: &Packets) -> Made<(Selection, PacketSet)> {
+        let mut selection = Selection::default();
+        let ends = self.destinations(&packets.destination, Purpose::Everything, &mut selection)?;
+        let from = self.sources(&packets.source, Purpose::Everything, &mut selection)?;
+        let without_destination = Packets {
+            destination: End::default(),
+            ..packets.clone()
+        };
+        let region = from.intersection(&transports(&without_destination));
+        selection.packets = region;
+        Ok((selection, ends.intersection(&ports(packets))))
+    }
+
+    /// The packets that an `allow`, or a `require`, excuses from `closed`.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
+        let mut selection = Selection::default();
+        let to = self.destinations(&packets.destination, Purpose::Excuse, &mut selection)?;
+        let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
+        let arriving = to.intersection(&transports(packets)).intersection(&ports(packets));
+        Ok(Excuse {
+            ending: at_end(&from, self).intersection(&arriving),
+            arriving: from.intersection(&arriving),
+        })
+    }
+
+    /// The packets of a `closed` as they arrive, and, where it says `to`, their headers at the end.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn closed(&self, closed: &Closed) -> Made<(PacketSet, Option<PacketSet>)> {
+        let all = || self.network.interfaces();
+        let space = self.network.engine().space();
+        let everything = || space.arriving(all()).union(space.sent(all()));
+        Ok(match closed {
+            Closed::All => (everything(), None),
+            Closed::From(names) => {
+                let mut region = PacketSet::empty();
+                for zone in self.ids(names)? {
+                    region = region.union(self.arriving_from(zone, Purpose::Everything));
+                }
+                (space.anywhere().intersection(&region), None)
+            }
+            Closed::To(names) => {
+                let mut ends = PacketSet::empty();
+                for zone in self.ids(names)? {
+                    ends = ends.union(self.leaving_to(zone));
+                }
+                (everything(), Some(ends))
+            }
+        })
+    }
+
+    fn ids(&self, names: &[Spanned<Name>]) -> Made<Vec<ZoneId>> {
+        names.iter().map(|name| self.zone(&name.value, name.span)).collect()
+    }
+
+    /// Headers that left by the zone's interfaces.
+    fn leaving_to(&self, zone: ZoneId) -> PacketSet {
+        let Some(zone) = self.all().get(zone) else {
+            return PacketSet::empty();
+        };
+        let places = self.places(|place| matches!(place, Place::Out { on, .. } if zone.interfaces.contains(&on)));
+        let set = Family::BOTH.iter().enumerate().filter_map(|(at, &family)| {
+            let there = PacketBox::all(family).with(Field::Place, &places)?;
+            match &zone.only {
+                Some(only) => there.with(Field::Destination, &only[at]),
+                None => Some(there),
+            }
+        });
+        set.collect()
+    }
+
+    /// The numbers of the places that are wanted.
+    fn places(&self, wanted: impl Fn(Place) -> bool) -> RangeSet {
+        let space = self.network.engine().space();
+        let count = space.interfaces().len();
+        let out = (0..count).flat_map(|on| {
+            let received = (0..count).map(Some).chain([None]);
+            received.map(move |received| Place::Out { on, received })
+        });
+        let places = (0..count).map(Place::In).chain(out);
+        RangeSet::from_ranges(places.filter(|&place| wanted(place)).map(|place| {
+            let number = space.number(place);
+            (number, number)
+        }))
+    }
+
+    /// The packets from one end: place and source, and for what the machine sends its destination's route.
+    fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+        let space = self.network.engine().space();
+        let hosts = match &end.hosts {
+            None => self.sources_of(&Resolved::Any, purpose),
+            Some(hosts) => self.union(hosts, selection, |resolved| self.sources_of(resolved, purpose))?,
+        };
+        let ports = port_numbers(&end.ports);
+        let with_ports = hosts.boxes().iter().filter_map(|part| match &ports {
+            Some(ports) => part.clone().with(Field::SourcePort, ports),
+            None => Some(part.clone()),
+        });
+        Ok(space.anywhere().intersection(&with_ports.collect()))
+    }
+
+    fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
+        let mut all = PacketSet::empty();
+        let mut without = PacketSet::empty();
+        for (item, resolved) in self.resolve(hosts)? {
+            if let Resolved::UnknownTable(name, _) = &resolved {
+                selection.unknown_tables.push(name.clone());
+            }
+            let HostItem { negated, .. } = item;
+            let sum = if *negated { &mut without } else { &mut all };
+            *sum = std::mem::take(sum).union(set(&resolved));
+        }
+        Ok(all.minus(&without))
+    }
+
+    fn sources_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
+        let interfaces = || self.network.interfaces();
+        match (resolved, purpose) {
+            (Resolved::Any, Purpose::Flows) => interfaces()
+                .flat_map(|id| self.arriving(id, |family| self.network.hosts(id, family, false)))
+                .collect(),
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse) => {
+                let arriving = interfaces().flat_map(|id| self.arriving(id, whole));
+                arriving.collect::<PacketSet>().union(self.sent(purpose))
+            }
+            (Resolved::Itself, _) => self.sent(purpose),
+            (Resolved::Zone(zone), _) => self.arriving_from(*zone, purpose),
+            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => {
+                let named = |family: Family| &only[usize::from(family == Family::Inet6)];
+                let arriving = interfaces().flat_map(|id| {
+                    self.arriving(id, |family| {
+                        let foreign = named(family).minus(self.network.own(family));
+                        let here = foreign.intersection(&self.network.routed(id, family));
+                        if purpose == Purpose::Flows {
+                            self.without_special(here, named(family), family)
+                        } else {
+                            here
+                        }
+                    })
+                });
+                let own = self.sent_from(|_, family| named(family).intersection(self.network.own(family)));
+                arriving.collect::<PacketSet>().union(own)
+            }
+        }
+    }
+
+    /// Packets that arrive from a zone.
+    fn arriving_from(&self, zone: ZoneId, purpose: Purpose) -> PacketSet {
+        let Some(zone) = self.all().get(zone) else {
+            return PacketSet::empty();
+        };
+        let network = self.network;
+        let interfaces = zone
+            .interfaces
+            .iter()
+            .filter(|&&id| network.interfaces().any(|known| known == id));
+        let boxes = interfaces.flat_map(|&id| {
+            self.arriving(id, |family| {
+                let only = zone
+                    .only
+                    .as_ref()
+                    .map(|only| &only[usize::from(family == Family::Inet6)]);
+                match (purpose, only) {
+                    (Purpose::Everything, None) => whole(family),
+                    (Purpose::Everything, Some(only)) => only.clone(),
+                    (Purpose::Flows, None) => network.hosts(id, family, false),
+                    (Purpose::Flows, Some(only)) => network.hosts(id, family, true).intersection(only),
+                    (Purpose::Excuse, None) => network.routed(id, family).union(&addressless(family)),
+                    (Purpose::Excuse, Some(only)) => network.routed(id, family).intersection(only),
+                }
+            })
+        });
+        boxes.collect()
+    }
+
+    /// The boxes, one a family, of what arrives on the interface from those sources.
+    fn arriving(&self, id: InterfaceId, sources: impl Fn(Family) -> RangeSet) -> Vec<PacketBox> {
+        let place = RangeSet::single(self.network.engine().space().number(Place::In(id)));
+        let of = |family| {
+            PacketBox::all(family)
+                .with(Field::Place, &place)?
+                .with(Field::Source, &sources(family))
+        };
+        Family::BOTH.into_iter().filter_map(of).collect()
+    }
+
+    /// What the machine sends: to whom it is routed, from its own addresses; flows only from that of the interface.
+    fn sent(&self, purpose: Purpose) -> PacketSet {
+        self.sent_from(|id, family| match purpose {
+            Purpose::Flows => self.network.own_of(id, family).minus(&addressless(family)),
+            Purpose::Everything | Purpose::Excuse => self.network.own(family).clone(),
+        })
+    }
+
+    fn sent_from(&self, sources: impl Fn(InterfaceId, Family) -> RangeSet) -> PacketSet {
+        let space = self.network.engine().space();
+        let boxes = self.network.interfaces().flat_map(|on| {
+            let place = RangeSet::single(space.number(Place::Out { on, received: None }));
+            let sources = &sources;
+            Family::BOTH.into_iter().filter_map(move |family| {
+                // To its own link a machine also sends without a route: link-local addresses are in no table.
+                let routed = self.network.routed(on, family).minus(self.network.shared(family));
+                let routed = match family {
+                    Family::Inet => routed,
+                    Family::Inet6 => routed.union(&addressless(family)),
+                };
+                PacketBox::all(family)
+                    .with(Field::Place, &place)?
+                    .with(Field::Source, &sources(on, family))?
+                    .with(Field::Destination, &routed.minus(self.network.own(family)))
+            })
+        });
+        boxes.collect()
+    }
+
+    /// The packets to one end, by destination address alone.
+    fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+        let hosts = match &end.hosts {
+            None => self.destinations_of(&Resolved::Any, purpose),
+            Some(hosts) => self.union(hosts, selection, |resolved| self.destinations_of(resolved, purpose))?,
+        };
+        Ok(match port_numbers(&end.ports) {
+            Some(ports) => hosts
+                .boxes()
+                .iter()
+                .filter_map(|part| part.clone().with(Field::DestinationPort, &ports))
+                .collect(),
+            None => hosts,
+        })
+    }
+
+    fn destinations_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
+        let network = self.network;
+        let boxes = Family::BOTH.into_iter().filter_map(|family| {
+            let at = usize::from(family == Family::Inet6);
+            let set = match (resolved, purpose) {
+                (Resolved::Any, Purpose::Flows) => network.interfaces().fold(RangeSet::empty(), |all, id| {
+                    all.union(&network.hosts(id, family, false))
+                }),
+                (Resolved::Any, Purpose::Everything | Purpose::Excuse) => whole(family),
+                (Resolved::Itself, Purpose::Flows) => network.own(family).minus(&addressless(family)),
+                (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken(family),
+                (Resolved::Zone(zone), _) => self.addresses_of(*zone, family, purpose),
+                (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), Purpose::Flows) => {
+                    self.without_special(only[at].clone(), &only[at], family)
+                }
+                (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => only[at].clone(),
+            };
+            PacketBox::all(family).with(Field::Destination, &set)
+        });
+        boxes.collect()
+    }
+
+    /// The addresses without those that no host has, unless they were named one by one.
+    fn without_special(&self, set: RangeSet, named: &RangeSet, family: Family) -> RangeSet {
+        let singles = RangeSet::from_ranges(named.ranges().iter().copied().filter(|(first, last)| first == last));
+        let special = self.network.not_hosts(family).union(self.network.own(family));
+        set.minus(&special.minus(&singles))
+    }
+
+    fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose) -> RangeSet {
+        let Some(zone) = self.all().get(zone) else {
+            return RangeSet::empty();
+        };
+        let only = zone
+            .only
+            .as_ref()
+            .map(|only| &only[usize::from(family == Family::Inet6)]);
+        let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
+            all.union(&match purpose {
+                Purpose::Flows => self.network.hosts(id, family, only.is_some()),
+                Purpose::Everything | Purpose::Excuse => {
+                    self.network.routed(id, family).minus(&self.network.taken(family))
+                }
+            })
+        });
+        match only {
+            Some(only) => all.intersection(only),
+            None => all,
+        }
+    }
+
+    /// The packets between hosts of one network of the interface that they arrive on: those meet without the machine.
+    #[must_use]
+    pub fn on_one_network(&self) -> PacketSet {
+        let space = self.network.engine().space();
+        let networks = self.network.interfaces().flat_map(|id| {
+            let place = RangeSet::single(space.number(Place::In(id)));
+            Family::BOTH.into_iter().flat_map(move |family| {
+                let place = place.clone();
+                self.network.networks(id, family).iter().filter_map(move |net| {
+                    let others = net.minus(&self.network.taken(family));
+                    PacketBox::all(family)
+                        .with(Field::Place, &place)?
+                        .with(Field::Source, net)?
+                        .with(Field::Destination, &others)
+                })
+            })
+        });
+        networks.collect()
+    }
+
+    /// The packets that the network stack never takes.
+    #[must_use]
+    pub fn never_taken(&self) -> PacketSet {
+        self.network.never_taken()
+    }
+}
+
+/// The same packets where they end: left by any interface or taken in, received where they arrived.
+fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
+    let space = zones.network.engine().space();
+    let boxes = packets.boxes().iter().filter_map(|part| {
+        let at = part.numbers(Field::Place);
+        let places = zones.places(|place| match place {
+            Place::In(on) => at.contains(space.number(Place::In(on))),
+            Place::Out { received: Some(on), .. } => at.contains(space.number(Place::In(on))),
+            Place::Out { received: None, .. } => at.contains(space.number(place)),
+        });
+        // A tag may have been set on the way.
+        part.clone().without(Field::Tag).replaced(Field::Place, &places)
+    });
+    boxes.collect()
+}
+
+/// The packets of those families, protocols and icmp types, whatever their flags.
+fn transports(packets: &Packets) -> PacketSet {
+    families(packets)
+        .filter_map(|family| {
+            let all = PacketBox::all(family);
+            if packets.protocols.is_empty() {
+                return Some(all);
+            }
+            let sets = packets.protocols.iter().map(|&protocol| {
+                if protocol == transport::icmp(family) && !packets.icmp.is_empty() {
+                    let types = packets.icmp.iter().map(|&wanted| transport::icmp_match(wanted, family));
+                    types.fold(RangeSet::empty(), |all, set| all.union(&set))
+                } else {
+                    transport::protocol(protocol, family)
+                }
+            });
+            all.with(
+                Field::Transport,
+                &sets.fold(RangeSet::empty(), |all, set| all.union(&set)),
+            )
+        })
+        .collect()
+}
+
+/// The packets with those ports.
+fn ports(packets: &Packets) -> PacketSet {
+    families(packets)
+        .filter_map(|family| {
+            let all = PacketBox::all(family);
+            match port_numbers(&packets.destination.ports) {
+                Some(ports) => all.with(Field::DestinationPort, &ports),
+                None => Some(all),
+            }
+        })
+        .collect()
+}
+
+fn families(packets: &Packets) -> impl Iterator<Item = Family> + '_ {
+    let icmp_only = |protocol| packets.protocols.as_slice() == [protocol];
+    Family::BOTH.into_iter().filter(move |&family| {
+        packets.family.is_none_or(|said| said == family) && !icmp_only(transport::icmp(family.other()))
+    })
+}
+
+/// The first packets of flows: whole, without options; tcp SYN alone, icmp queries, others any; ports not 0.
+fn beginnings(packets: &Packets) -> PacketSet {
+    let mut boxes = Vec::new();
+    for family in families(packets) {
+        let plain = PacketBox::all(family)
+            .with(Field::Options, &RangeSet::single(0))
+            .and_then(|plain| plain.with(Field::Fragment, &RangeSet::single(0)));
+        let protocols: Vec<Protocol> = if packets.protocols.is_empty() {
+            (0..=u8::MAX).map(Protocol).collect()
+        } else {
+            packets.protocols.clone()
+        };
+        // Icmp of the other family is no protocol of this one.
+        let foreign = transport::icmp(family.other());
+        let [mut with_ports, mut without] = [RangeSet::empty(), RangeSet::empty()];
+        for protocol in protocols.into_iter().filter(|&protocol| protocol != foreign) {
+            if protocol == Protocol::TCP {
+                with_ports = with_ports.union(&transport::flags(SYN_ALONE));
+            } else if protocol.has_ports() {
+                with_ports = with_ports.union(&transport::protocol(protocol, family));
+            } else if protocol == transport::icmp(family) {
+                without = without.union(&queries(&packets.icmp, family));
+            } else {
+                without = without.union(&transport::protocol(protocol, family).intersection(&transport::line(family)));
+            }
+        }
+        let ports = RangeSet::range(1, u128::from(u16::MAX));
+        boxes.extend(
+            plain
+                .clone()
+                .and_then(|plain| plain.with(Field::Transport, &with_ports))
+                .and_then(|plain| plain.with(Field::SourcePort, &ports))
+                .and_then(|plain| plain.with(Field::DestinationPort, &ports)),
+        );
+        boxes.extend(plain.and_then(|plain| plain.with(Field::Transport, &without)));
+    }
+    boxes.into_iter().collect()
+}
+
+/// SYN, without ACK, FIN, RST, PSH, URG.
+const SYN_ALONE: FlagsMatch = FlagsMatch {
+    set: TcpFlags::SYN,
+    mask: TcpFlags(0x3f),
+};
+
+/// The icmp queries among those types; echo requests where none is named.
+fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
+    let (echo, never): (u8, &[u8]) = match family {
+        // Replies and errors (`pf_icmp_mapping`).
+        Family::Inet => (8, &[0, 3, 4, 5, 11, 12, 14, 16, 18]),
+        Family::Inet6 => (128, &[1, 2, 3, 4, 129, 136, 137, 140]),
+    };
+    if named.is_empty() {
+        let echo = IcmpMatch {
+            kind: echo,
+            code: Some(0),
+        };
+        return transport::icmp_match(echo, family);
+    }
+    named
+        .iter()
+        .filter(|wanted| !never.contains(&wanted.kind))
+        .fold(RangeSet::empty(), |all, &wanted| {
+            // Hosts send queries with code 0; others only where they are named.
+            let code = wanted.code.or(Some(0));
+            all.union(&transport::icmp_match(IcmpMatch { code, ..wanted }, family))
+        })
+}
+
+/// The ports that pass one of the comparisons; `None` where there are none, so that protocols without ports count.
+pub(super) fn port_numbers(ports: &[Operator<u16>]) -> Option<RangeSet> {
+    if ports.is_empty() {
+        return None;
+    }
+    let last = u128::from(u16::MAX);
+    let ranges = ports.iter().flat_map(|&port| match port {
+        Operator::Equal(a) => RangeSet::single(u128::from(a)).ranges().to_vec(),
+        Operator::NotEqual(a) => RangeSet::single(u128::from(a)).complement(last).ranges().to_vec(),
+        Operator::Less(a) => RangeSet::range(u128::from(a), last).complement(last).ranges().to_vec(),
+        Operator::LessOrEqual(a) => vec![(0, u128::from(a))],
+        Operator::Greater(a) => vec![(u128::from(a) + 1, last)],
+        Operator::GreaterOrEqual(a) => vec![(u128::from(a), last)],
+        Operator::Range(a, b) => vec![(u128::from(a), u128::from(b))],
+        Operator::Between(a, b) => vec![(u128::from(a) + 1, u128::from(b).saturating_sub(1))],
+        Operator::Outside(a, b) => RangeSet::range(u128::from(a), u128::from(b))
+            .complement(last)
+            .ranges()
+            .to_vec(),
+    });
+    Some(RangeSet::from_ranges(ranges))
+}

@@ -1,0 +1,73 @@
+//! Which addresses are globally reachable, by IANA's special-purpose registries.
+
+use std::sync::LazyLock;
+
+use ipnet::IpNet;
+
+use super::network::prefix;
+use crate::net::{Family, RangeSet};
+
+static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
+    let mut entries: Vec<(IpNet, bool)> = include_str!("special-purpose.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()? == "yes"))
+        })
+        .collect();
+    entries.sort_by_key(|(net, _)| net.prefix_len());
+    Family::BOTH.map(|family| {
+        let all = RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())));
+        entries
+            .iter()
+            .filter(|(net, _)| Family::of(net.addr()) == family)
+            .fold(all, |reachable, (net, global)| {
+                if *global {
+                    reachable.union(&prefix(*net))
+                } else {
+                    reachable.minus(&prefix(*net))
+                }
+            })
+    })
+});
+
+/// The addresses of the family that are globally reachable. (Multicast is not in the registries.)
+pub(super) fn globally_reachable(family: Family) -> &'static RangeSet {
+    match family {
+        Family::Inet => &REACHABLE[0],
+        Family::Inet6 => &REACHABLE[1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Family, globally_reachable};
+    use crate::engine::address_number;
+
+    #[test]
+    fn longer_prefixes_win() {
+        let global = |address: &str| {
+            let address = address.parse().unwrap();
+            globally_reachable(Family::of(address)).contains(address_number(address))
+        };
+        for address in ["9.9.9.9", "192.0.0.9", "2001:4860::1", "2001:4:112::1"] {
+            assert!(global(address), "{address}");
+        }
+        for address in ["10.1.2.3", "192.0.0.8", "203.0.113.1", "2001:5::1", "fe80::1", "::1"] {
+            assert!(!global(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_read() {
+        for line in include_str!("special-purpose.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
+            let mut words = line.split_whitespace();
+            assert!(words.next().unwrap().parse::<ipnet::IpNet>().is_ok(), "{line}");
+            assert!(matches!(words.next(), Some("yes" | "no")), "{line}");
+        }
+    }
+}

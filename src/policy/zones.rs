@@ -1,0 +1,322 @@
+//! [`Zones`]: what the names of a policy stand for on one machine, and what is wrong with them.
+
+use std::collections::HashMap;
+
+use super::ast::{Host, HostItem, Hosts, Policy, Zone};
+use super::network::{Network, prefix, single};
+use crate::context::{Context, Interface, Part};
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::engine::InterfaceId;
+use crate::net::{Family, RangeSet};
+use crate::ruleset::{Modifiers, Name, Ruleset, Table};
+use crate::source::Span;
+
+/// The number of a zone.
+pub type ZoneId = usize;
+
+/// The addresses of both families, IPv4 first.
+pub(super) type Both = [RangeSet; 2];
+
+/// A zone on this machine.
+#[derive(Debug)]
+pub struct ZoneOnMachine {
+    /// Its name.
+    pub name: Name,
+    /// Where it is defined.
+    pub span: Span,
+    /// Its interfaces.
+    pub interfaces: Vec<InterfaceId>,
+    /// The only addresses that are meant, if the zone says which.
+    pub(super) only: Option<Both>,
+}
+
+/// What one item of a host list stands for.
+#[derive(Debug, Clone)]
+pub(super) enum Resolved {
+    Any,
+    Itself,
+    Zone(ZoneId),
+    /// Addresses, and whether they were written one by one (then special ones are meant too).
+    Addresses(Both),
+    /// A table of which not all entries are known.
+    UnknownTable(Name, Both),
+}
+
+/// The zones of a policy on one machine.
+#[derive(Debug)]
+pub struct Zones<'a> {
+    pub(super) network: &'a Network<'a>,
+    ruleset: &'a Ruleset,
+    zones: Vec<ZoneOnMachine>,
+    names: HashMap<Name, ZoneId>,
+}
+
+impl<'a> Zones<'a> {
+    /// The zones of the policy, and every complaint about its names.
+    #[must_use]
+    pub fn new(policy: &Policy, network: &'a Network<'a>) -> (Self, Vec<Diagnostic>) {
+        let mut zones = Self {
+            network,
+            ruleset: network.engine().ruleset(),
+            zones: Vec::new(),
+            names: HashMap::new(),
+        };
+        let mut diagnostics = Vec::new();
+        for zone in &policy.zones {
+            zones.add(zone, &mut diagnostics);
+        }
+        (zones, diagnostics)
+    }
+
+    /// The zones in their order.
+    #[must_use]
+    pub fn all(&self) -> &[ZoneOnMachine] {
+        &self.zones
+    }
+
+    /// The zone of that name.
+    ///
+    /// # Errors
+    /// A complaint with the nearest name where there is none.
+    pub fn zone(&self, name: &str, span: Span) -> Result<ZoneId, Box<Diagnostic>> {
+        self.names.get(name).copied().ok_or_else(|| {
+            let finding = Diagnostic::new(Code::Policy, format!("unknown zone `{name}`")).at(span);
+            Box::new(self.suggest(finding, name))
+        })
+    }
+
+    fn suggest(&self, finding: Diagnostic, name: &str) -> Diagnostic {
+        let interfaces = self
+            .context()
+            .interfaces
+            .iter()
+            .map(|interface| interface.name.as_str());
+        match nearest(name, self.names.keys().map(|name| &**name).chain(interfaces)) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None if self.names.is_empty() => finding.help(format!("define it: `zone {name} on INTERFACE`")),
+            None => {
+                let known: Vec<String> = self.zones.iter().map(|zone| format!("`{}`", zone.name)).collect();
+                finding.help(format!("zones are {}", known.join(", ")))
+            }
+        }
+    }
+
+    fn context(&self) -> &'a Context {
+        self.network.engine().context()
+    }
+
+    fn add(&mut self, zone: &Zone, diagnostics: &mut Vec<Diagnostic>) {
+        let complaint = |message: String, span| Diagnostic::new(Code::Policy, message).at(span);
+        let name = &zone.name.value;
+        if let Some(&before) = self.names.get(name) {
+            let finding = complaint(format!("zone `{name}` is defined twice"), zone.name.span);
+            let finding = match self.zones.get(before) {
+                Some(before) => finding.related(before.span, "here first"),
+                None => finding,
+            };
+            diagnostics.push(finding);
+            return;
+        }
+        if self.context().knows(name) {
+            diagnostics.push(
+                complaint(
+                    format!("zone `{name}` has the name of an interface or group"),
+                    zone.name.span,
+                )
+                .help("the name alone would mean the interface's own addresses: choose another"),
+            );
+        }
+        let mut interfaces = Vec::new();
+        for written in &zone.interfaces {
+            let members = self.context().members(&written.value);
+            if members.is_empty() {
+                let message = format!("no interface or group `{}` on this machine", written.value);
+                let names = self
+                    .context()
+                    .interfaces
+                    .iter()
+                    .map(|interface| interface.name.as_str());
+                let finding = complaint(message, written.span);
+                diagnostics.push(match nearest(&written.value, names) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help("`pfproof context` shows what is known of the machine"),
+                });
+            }
+            for interface in members {
+                if let Some(id) = self.network.engine().space().interface(&interface.name) {
+                    if !interfaces.contains(&id) {
+                        interfaces.push(id);
+                    }
+                    diagnostics.extend(self.without_address(interface, id, written.span));
+                }
+            }
+        }
+        let only = match &zone.from {
+            Some(hosts) => match self.addresses(hosts) {
+                Ok(only) => Some(only),
+                Err(finding) => {
+                    diagnostics.push(*finding);
+                    None
+                }
+            },
+            None => None,
+        };
+        self.names.insert(name.clone(), self.zones.len());
+        self.zones.push(ZoneOnMachine {
+            name: name.clone(),
+            span: zone.name.span,
+            interfaces,
+            only,
+        });
+    }
+
+    /// The complaint about an interface behind which there can be nobody.
+    fn without_address(&self, interface: &Interface, id: InterfaceId, span: Span) -> Option<Diagnostic> {
+        let routed = Family::BOTH
+            .iter()
+            .any(|&family| !self.network.routed(id, family).is_empty());
+        (interface.addresses.is_empty() && !routed).then(|| {
+            let name = &interface.name;
+            Diagnostic::new(
+                Code::Policy,
+                format!("interface `{name}` has no address and no route: nobody is behind it"),
+            )
+            .at(span)
+            .help(format!(
+                "give it one in context.toml, or say `assume {name} ADDRESS/BITS`"
+            ))
+        })
+    }
+
+    /// The addresses of a host list that may name no zone.
+    pub(super) fn addresses(&self, hosts: &Hosts) -> Result<Both, Box<Diagnostic>> {
+        let mut all: Both = Default::default();
+        let mut without: Both = Default::default();
+        for (item, resolved) in self.resolve(hosts)? {
+            let set = match resolved {
+                Resolved::Any => Family::BOTH.map(whole),
+                Resolved::Itself => Family::BOTH.map(|family| self.network.own(family).clone()),
+                Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => set,
+                Resolved::Zone(_) => {
+                    let finding = Diagnostic::new(Code::Policy, "a zone cannot stand here").at(item.span);
+                    return Err(Box::new(finding.help("name addresses, tables or interfaces")));
+                }
+            };
+            let sum = if item.negated { &mut without } else { &mut all };
+            *sum = [sum[0].union(&set[0]), sum[1].union(&set[1])];
+        }
+        Ok([all[0].minus(&without[0]), all[1].minus(&without[1])])
+    }
+
+    /// The items of a host list with what they stand for.
+    pub(super) fn resolve<'h>(&self, hosts: &'h Hosts) -> Result<Vec<(&'h HostItem, Resolved)>, Box<Diagnostic>> {
+        hosts.items.iter().map(|item| Ok((item, self.host(item)?))).collect()
+    }
+
+    fn host(&self, item: &HostItem) -> Result<Resolved, Box<Diagnostic>> {
+        let complaint = |message: String| Diagnostic::new(Code::Policy, message).at(item.span);
+        Ok(match &item.host {
+            Host::Any => Resolved::Any,
+            Host::Itself => Resolved::Itself,
+            Host::Prefix(net) => {
+                let set = |family| {
+                    if Family::of(net.addr()) == family {
+                        prefix(*net)
+                    } else {
+                        RangeSet::empty()
+                    }
+                };
+                Resolved::Addresses(Family::BOTH.map(set))
+            }
+            Host::Table(name) => {
+                let tables = self.ruleset.anchors.get(Ruleset::MAIN).map(|main| &main.tables);
+                let Some(table) = tables.and_then(|tables| tables.get(name)) else {
+                    let finding = complaint(format!("table `<{name}>` is not defined"));
+                    let names = tables.into_iter().flat_map(|tables| tables.keys()).map(|name| &**name);
+                    return Err(Box::new(match nearest(name, names) {
+                        Some(near) => finding.help(format!("did you mean `<{near}>`?")),
+                        None => finding,
+                    }));
+                };
+                let set = Family::BOTH.map(|family| contents(table, family));
+                if table.unknown {
+                    Resolved::UnknownTable(name.clone(), set)
+                } else {
+                    Resolved::Addresses(set)
+                }
+            }
+            Host::Named(name, modifiers) => self.named(name, *modifiers, item.span)?,
+        })
+    }
+
+    fn named(&self, name: &Name, modifiers: Modifiers, span: Span) -> Result<Resolved, Box<Diagnostic>> {
+        let context = self.context();
+        let plain = modifiers == Modifiers::default();
+        if let Some(&zone) = self.names.get(name).filter(|_| plain) {
+            return Ok(Resolved::Zone(zone));
+        }
+        if context.knows(name) {
+            let part = match modifiers {
+                Modifiers { network: true, .. } => Part::Network,
+                Modifiers { broadcast: true, .. } => Part::Broadcast,
+                Modifiers { peer: true, .. } => Part::Peer,
+                _ => Part::Address,
+            };
+            let mut set: Both = Default::default();
+            let found = context.addresses(name, part, modifiers.no_alias);
+            for net in found.into_iter().filter_map(|found| found.address.known()) {
+                let at = usize::from(Family::of(net.addr()) == Family::Inet6);
+                let numbers = match part {
+                    Part::Network => prefix(net),
+                    Part::Address | Part::Broadcast | Part::Peer => single(net.addr()),
+                };
+                set[at] = set[at].union(&numbers);
+            }
+            let unknown = context
+                .members(name)
+                .into_iter()
+                .any(|interface| interface.addresses.iter().any(|address| address.known().is_none()));
+            if set.iter().all(RangeSet::is_empty) && !unknown {
+                let finding = Diagnostic::new(Code::Policy, format!("interface `{name}` has no such address")).at(span);
+                return Err(Box::new(
+                    finding.help(format!("`assume {name} ADDRESS/BITS` gives it one")),
+                ));
+            }
+            return Ok(Resolved::Addresses(set));
+        }
+        if let Some(addresses) = context.hosts.get(&**name).filter(|_| plain) {
+            let mut set: Both = Default::default();
+            for &address in addresses {
+                let at = usize::from(Family::of(address) == Family::Inet6);
+                set[at] = set[at].union(&single(address));
+            }
+            return Ok(Resolved::Addresses(set));
+        }
+        self.zone(name, span).map(Resolved::Zone)
+    }
+}
+
+/// Every address of a family.
+pub(super) fn whole(family: Family) -> RangeSet {
+    RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())))
+}
+
+/// The addresses of a table that are known: the longest prefix wins.
+fn contents(table: &Table, family: Family) -> RangeSet {
+    let mut entries: Vec<_> = table
+        .entries
+        .iter()
+        .filter(|entry| Family::of(entry.prefix.addr()) == family)
+        .collect();
+    entries.sort_by_key(|entry| entry.prefix.prefix_len());
+    if entries.iter().all(|entry| !entry.negated) {
+        return RangeSet::from_ranges(entries.iter().flat_map(|entry| prefix(entry.prefix).ranges().to_vec()));
+    }
+    entries.iter().fold(RangeSet::empty(), |set, entry| {
+        if entry.negated {
+            set.minus(&prefix(entry.prefix))
+        } else {
+            set.union(&prefix(entry.prefix))
+        }
+    })
+}
