@@ -38,6 +38,16 @@ codes! {
     Policy = "policy", Error;
     /// No such interface or group in the context: the rule never matches.
     UnknownInterface = "unknown-interface", Warning;
+    /// A statement of a policy does not hold.
+    Violated = "violated", Error;
+    /// A statement of a policy could not be proved.
+    Unproven = "unproven", Error;
+    /// A statement of a policy speaks of no packet.
+    VacuousStatement = "vacuous-statement", Error;
+    /// A `require` asks for what a `forbid` forbids.
+    ContradictingStatements = "contradicting-statements", Error;
+    /// An `allow` allows nothing that gets through.
+    UnusedAllow = "unused-allow", Info;
 }
 
 impl std::fmt::Display for Code {

@@ -17,6 +17,7 @@ mod zones;
 pub use ast::Policy;
 pub use network::Network;
 pub use read::{assumption, configs, read};
+pub(crate) use sets::port_numbers;
 pub use sets::{Excuse, Selection};
 pub use statements::Macros;
 pub use zones::{ZoneId, ZoneOnMachine, Zones};

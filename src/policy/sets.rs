@@ -95,26 +95,31 @@ impl Zones<'_> {
     /// # Errors
     /// The complaint about a name.
     pub fn closed(&self, closed: &Closed) -> Made<(PacketSet, Option<PacketSet>)> {
-        let all = || self.network.interfaces();
-        let space = self.network.engine().space();
-        let everything = || space.arriving(all()).union(space.sent(all()));
         Ok(match closed {
-            Closed::All => (everything(), None),
+            Closed::All => (self.everything(), None),
             Closed::From(names) => {
                 let mut region = PacketSet::empty();
                 for zone in self.ids(names)? {
                     region = region.union(self.arriving_from(zone, Purpose::Everything));
                 }
-                (space.anywhere().intersection(&region), None)
+                (self.everything().intersection(&region), None)
             }
             Closed::To(names) => {
                 let mut ends = PacketSet::empty();
                 for zone in self.ids(names)? {
                     ends = ends.union(self.leaving_to(zone));
                 }
-                (everything(), Some(ends))
+                (self.everything(), Some(ends))
             }
         })
+    }
+
+    /// All packets that arrive on an interface or that the machine sends.
+    #[must_use]
+    pub fn everything(&self) -> PacketSet {
+        let space = self.network.engine().space();
+        let all = || self.network.interfaces();
+        space.arriving(all()).union(space.sent(all()))
     }
 
     fn ids(&self, names: &[Spanned<Name>]) -> Made<Vec<ZoneId>> {
@@ -154,7 +159,6 @@ impl Zones<'_> {
 
     /// The packets from one end: place and source, and for what the machine sends its destination's route.
     fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
-        let space = self.network.engine().space();
         let hosts = match &end.hosts {
             None => self.sources_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved| self.sources_of(resolved, purpose))?,
@@ -164,7 +168,7 @@ impl Zones<'_> {
             Some(ports) => part.clone().with(Field::SourcePort, ports),
             None => Some(part.clone()),
         });
-        Ok(space.anywhere().intersection(&with_ports.collect()))
+        Ok(self.everything().intersection(&with_ports.collect()))
     }
 
     fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
@@ -505,7 +509,7 @@ fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
 }
 
 /// The ports that pass one of the comparisons; `None` where there are none, so that protocols without ports count.
-pub(super) fn port_numbers(ports: &[Operator<u16>]) -> Option<RangeSet> {
+pub(crate) fn port_numbers(ports: &[Operator<u16>]) -> Option<RangeSet> {
     if ports.is_empty() {
         return None;
     }

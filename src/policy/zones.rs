@@ -101,6 +101,20 @@ impl<'a> Zones<'a> {
         }
     }
 
+    /// The network around the machine.
+    #[must_use]
+    pub fn network(&self) -> &'a Network<'a> {
+        self.network
+    }
+
+    /// The numbers of the addresses of a host list that may name no zone, IPv4 first.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn address_sets(&self, hosts: &Hosts) -> Result<[RangeSet; 2], Box<Diagnostic>> {
+        self.addresses(hosts)
+    }
+
     fn context(&self) -> &'a Context {
         self.network.engine().context()
     }

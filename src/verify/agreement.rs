@@ -1,0 +1,68 @@
+//! Whether the statements of a policy fit each other: a `require` that a `forbid` contradicts, an `allow` without use.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::engine::{Engine, Field, Goal, PacketSet, Question};
+use crate::policy::Zones;
+use crate::policy::ast::{Demand, Policy};
+
+/// The errors of statements that contradict each other.
+pub(super) fn contradictions(policy: &Policy, zones: &Zones<'_>, never_taken: &PacketSet) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for required in &policy.statements {
+        let Demand::Require(packets, _) = &required.demand else {
+            continue;
+        };
+        let Ok(flows) = zones.flows(packets) else { continue };
+        let flows = flows.packets.minus(never_taken);
+        for forbidden in &policy.statements {
+            let Demand::Forbid(packets) = &forbidden.demand else {
+                continue;
+            };
+            let Ok((region, ends)) = zones.forbidden(packets) else {
+                continue;
+            };
+            // By the packet as it arrives: what is forbidden by where it ends may be required under another address.
+            let destinations = ends.boxes().iter().cloned().map(|part| part.without(Field::Place));
+            let both = flows
+                .intersection(&region.packets)
+                .intersection(&destinations.collect());
+            if !both.is_empty() {
+                findings.push(
+                    Diagnostic::new(Code::ContradictingStatements, "this `require` asks for what a `forbid` forbids")
+                        .at(required.span)
+                        .related(forbidden.span, "forbidden here"),
+                );
+            }
+        }
+    }
+    findings
+}
+
+/// Whether some packet of the question gets through; yes where the engine cannot say.
+fn any_gets_through(engine: &Engine<'_>, question: Question) -> bool {
+    engine.classes(question).next().is_some()
+}
+
+/// The `allow` statements of which no packet gets through.
+pub(super) fn unused_allows(policy: &Policy, zones: &Zones<'_>, engine: &Engine<'_>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for statement in &policy.statements {
+        let Demand::Allow(packets) = &statement.demand else {
+            continue;
+        };
+        let Ok(excuse) = zones.excused(packets) else { continue };
+        let used = any_gets_through(engine, Question::new(excuse.arriving.clone(), Goal::GetsThrough))
+            || any_gets_through(
+                engine,
+                Question::new(zones.everything(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
+            );
+        if !excuse.arriving.is_empty() && !used {
+            findings.push(
+                Diagnostic::new(Code::UnusedAllow, "nothing that this `allow` allows gets through")
+                    .at(statement.span)
+                    .help("take it away, or say `forbid`"),
+            );
+        }
+    }
+    findings
+}

@@ -1,0 +1,238 @@
+//! From the packets that offend a statement to its outcome.
+
+use super::agreement::{contradictions, unused_allows};
+use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation};
+use super::replay::{Replay, replay};
+use super::search::{Found, Offence, Searcher};
+use super::witness;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::engine::{Condition, Engine, PacketSet};
+use crate::eval::Machine;
+use crate::policy::ast::{Demand, Policy, Statement};
+use crate::policy::{Excuse, Network, Zones};
+use crate::ruleset::Name;
+
+/// How many causes of one statement get a counterexample.
+const MOST_EXAMPLES: usize = 50;
+
+/// A policy on a machine with a ruleset.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The ruleset and the machine.
+    pub engine: &'a Engine<'a>,
+    /// Anchors whose contents are assumed: what hangs on their rules only the machine knows.
+    pub assumed_anchors: &'a [Name],
+}
+
+/// What is said of a whole policy.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// One for each statement whose names are all known, in the policy's order.
+    pub judgements: Vec<Judgement>,
+    /// Counterexamples that did not replay, in words: faults of pfproof, never of the user.
+    pub faults: Vec<String>,
+}
+
+impl Verified {
+    /// Whether every statement holds, and nothing failed to replay.
+    #[must_use]
+    pub fn all_hold(&self) -> bool {
+        self.faults.is_empty()
+            && self
+                .judgements
+                .iter()
+                .all(|judgement| matches!(judgement.outcome, Outcome::Holds))
+    }
+}
+
+/// What becomes of each statement of the policy, and what is wrong with the policy.
+#[must_use]
+pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
+    let network = Network::new(case.engine);
+    let (zones, mut diagnostics) = Zones::new(case.policy, &network);
+    let mut excuses = Excuse::default();
+    for statement in &case.policy.statements {
+        let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+            continue;
+        };
+        // A name that is not known is complained of below.
+        if let Ok(excuse) = zones.excused(packets) {
+            excuses.arriving = excuses.arriving.union(excuse.arriving);
+            excuses.ending = excuses.ending.union(excuse.ending);
+        }
+    }
+    let never_taken = zones.never_taken();
+    let judge = Judge {
+        case,
+        searcher: Searcher {
+            engine: case.engine,
+            zones: &zones,
+            excuses,
+            never_taken: never_taken.clone(),
+            on_one_network: zones.on_one_network(),
+        },
+        machine: Machine::new(case.engine.ruleset(), case.engine.context()),
+    };
+    let mut verified = Verified::default();
+    for (number, statement) in case.policy.statements.iter().enumerate() {
+        match judge.searcher.offences(statement) {
+            Ok(found) => {
+                let outcome = judge.outcome(statement, found, &mut verified.faults);
+                diagnostics.extend(vacuous(statement, &outcome));
+                verified.judgements.push(Judgement {
+                    statement: number,
+                    outcome,
+                });
+            }
+            Err(finding) => diagnostics.push(*finding),
+        }
+    }
+    diagnostics.extend(contradictions(case.policy, &zones, &never_taken));
+    diagnostics.extend(unused_allows(case.policy, &zones, case.engine));
+    (verified, diagnostics)
+}
+
+/// The complaint about an `allow` of no packet; `require` and `forbid` say so by their outcome.
+fn vacuous(statement: &Statement, outcome: &Outcome) -> Option<Diagnostic> {
+    let is_allow = matches!(statement.demand, Demand::Allow(_));
+    (is_allow && matches!(outcome, Outcome::Vacuous)).then(|| {
+        let mut finding = Diagnostic::new(Code::VacuousStatement, "this `allow` speaks of no packet").at(statement.span);
+        finding.severity = crate::diagnostic::Severity::Warning;
+        finding
+    })
+}
+
+struct Judge<'a> {
+    case: Case<'a>,
+    searcher: Searcher<'a>,
+    machine: Machine<'a>,
+}
+
+impl Judge<'_> {
+    fn outcome(&self, statement: &Statement, found: Found, faults: &mut Vec<String>) -> Outcome {
+        if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
+            return Outcome::Vacuous;
+        }
+        let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
+            found.offences.into_iter().partition(|offence| self.is_sure(&offence.class.conditions));
+        if !surely.is_empty() {
+            return Outcome::Violated(self.violation(surely, found.more, faults));
+        }
+        let mut doubts: Vec<Doubt> = found.doubts;
+        for offence in &perhaps {
+            for condition in &offence.class.conditions {
+                let doubt = Doubt::Depends(condition.clone());
+                if !self.is_choice(condition) && !doubts.contains(&doubt) {
+                    doubts.push(doubt);
+                }
+            }
+        }
+        if doubts.is_empty() {
+            Outcome::Holds
+        } else {
+            let violation = self.violation(perhaps, found.more, faults);
+            Outcome::Unproven { doubts, violation }
+        }
+    }
+
+    /// Whether pf may choose so by itself.
+    fn is_sure(&self, conditions: &[Condition]) -> bool {
+        conditions.iter().all(|condition| self.is_choice(condition))
+    }
+
+    fn is_choice(&self, condition: &Condition) -> bool {
+        let assumed = condition
+            .rule
+            .as_ref()
+            .is_some_and(|rule| self.case.assumed_anchors.contains(&rule.anchor));
+        condition.unknown.is_choice() && !assumed
+    }
+
+    /// The offences by their causes, each with an example.
+    fn violation(&self, offences: Vec<Offence>, more: bool, faults: &mut Vec<String>) -> Violation {
+        let mut causes: Vec<Cause> = Vec::new();
+        let mut regions: Vec<Vec<(crate::engine::PacketBox, Vec<Condition>)>> = Vec::new();
+        for Offence { why, class } in offences {
+            let hops: Vec<_> = class
+                .journey
+                .hops
+                .iter()
+                .map(|hop| (hop.place, hop.decider.clone(), hop.verdict))
+                .collect();
+            let known = causes.iter().position(|cause| {
+                cause.why == why
+                    && cause.hops == hops
+                    && cause.end == class.journey.end
+                    && cause.own_reverse == class.own_reverse
+            });
+            let at = known.unwrap_or_else(|| {
+                causes.push(Cause {
+                    why,
+                    hops,
+                    end: class.journey.end,
+                    packets: PacketSet::empty(),
+                    own_reverse: class.own_reverse,
+                    conditions: class.conditions.clone(),
+                    example: None,
+                });
+                regions.push(Vec::new());
+                causes.len() - 1
+            });
+            if let Some(boxes) = regions.get_mut(at) {
+                boxes.push((class.region, class.conditions));
+            }
+        }
+        let mut ranked = Vec::new();
+        for (mut cause, mut boxes) in causes.into_iter().zip(regions) {
+            boxes.sort_by_key(|(region, _)| witness::rank(region));
+            let rank = boxes.first().map(|(region, _)| witness::rank(region));
+            cause.packets = boxes.iter().map(|(region, _)| region.clone()).collect();
+            ranked.push((cause.own_reverse, rank, cause, boxes));
+        }
+        ranked.sort_by_key(|(own_reverse, rank, ..)| (*own_reverse, *rank));
+        let mut violation = Violation {
+            causes: Vec::with_capacity(ranked.len()),
+            more,
+        };
+        for (at, (_, _, mut cause, boxes)) in ranked.into_iter().enumerate() {
+            if at < MOST_EXAMPLES {
+                self.add_example(&mut cause, &boxes, faults);
+            }
+            violation.causes.push(cause);
+        }
+        violation
+    }
+
+    fn add_example(
+        &self,
+        cause: &mut Cause,
+        boxes: &[(crate::engine::PacketBox, Vec<Condition>)],
+        faults: &mut Vec<String>,
+    ) {
+        let engine = self.case.engine;
+        for (region, conditions) in boxes.iter().take(8) {
+            let Some(header) = witness::choose(region, cause.own_reverse, self.searcher.zones) else {
+                continue;
+            };
+            let packet = engine.space().packet(&header);
+            match replay(&self.machine, packet, &cause.why, conditions) {
+                Replay::Confirmed(example) => {
+                    cause.conditions.clone_from(conditions);
+                    cause.example = Some(*example);
+                    return;
+                }
+                Replay::Open(_) => {}
+                Replay::Refuted(example) => {
+                    faults.push(format!(
+                        "the engine says that `{}` {}, the evaluator does not",
+                        example.packet,
+                        cause.why.says()
+                    ));
+                    return;
+                }
+            }
+        }
+    }
+}

