@@ -4,6 +4,7 @@
 //! parsed by itself with `grammar/policy.pest` and built into the [AST](ast), so that one run reports every error.
 //! Asking the engine is the business of `verify`.
 
+mod assume;
 pub mod ast;
 mod build;
 mod grammar;
@@ -14,6 +15,7 @@ mod special;
 mod statements;
 mod zones;
 
+pub use assume::{settle_addresses, settle_ruleset};
 pub use ast::Policy;
 pub use network::Network;
 pub use read::{assumption, configs, read};

@@ -2,6 +2,8 @@
 //!
 //! Everything here returns a `String`; writing it is the business of `cli`. miette is used in [`human`] only.
 
+mod boxes;
+pub mod check;
 pub mod human;
 pub mod json;
 mod look;

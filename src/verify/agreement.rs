@@ -28,9 +28,12 @@ pub(super) fn contradictions(policy: &Policy, zones: &Zones<'_>, never_taken: &P
                 .intersection(&destinations.collect());
             if !both.is_empty() {
                 findings.push(
-                    Diagnostic::new(Code::ContradictingStatements, "this `require` asks for what a `forbid` forbids")
-                        .at(required.span)
-                        .related(forbidden.span, "forbidden here"),
+                    Diagnostic::new(
+                        Code::ContradictingStatements,
+                        "this `require` asks for what a `forbid` forbids",
+                    )
+                    .at(required.span)
+                    .related(forbidden.span, "forbidden here"),
                 );
             }
         }

@@ -80,16 +80,21 @@ impl Expected {
             }
             What::Destination(Some((target, ports))) => {
                 let moved = last.ends.destination != Value::Same || last.ends.destination_port != Value::Same;
-                let there = target.holds(&last.ends.destination, &region(Field::Destination), last.ends.family, engine)?;
+                let there = target.holds(
+                    &last.ends.destination,
+                    &region(Field::Destination),
+                    last.ends.family,
+                    engine,
+                )?;
                 let at_port = match ports {
                     Some(ports) => within(&last.ends.destination_port, &region(Field::DestinationPort), ports)?,
                     None => true,
                 };
                 Ok(moved && there && at_port)
             }
-            What::Label(label) => Ok(hops.iter().any(|hop| {
-                rule_of(hop, engine).is_some_and(|rule| rule.label.as_ref() == Some(label))
-            })),
+            What::Label(label) => Ok(hops
+                .iter()
+                .any(|hop| rule_of(hop, engine).is_some_and(|rule| rule.label.as_ref() == Some(label)))),
             What::Log => Ok(hops.iter().any(|hop| hop.logged)),
         }
     }

@@ -98,7 +98,8 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
 fn vacuous(statement: &Statement, outcome: &Outcome) -> Option<Diagnostic> {
     let is_allow = matches!(statement.demand, Demand::Allow(_));
     (is_allow && matches!(outcome, Outcome::Vacuous)).then(|| {
-        let mut finding = Diagnostic::new(Code::VacuousStatement, "this `allow` speaks of no packet").at(statement.span);
+        let mut finding =
+            Diagnostic::new(Code::VacuousStatement, "this `allow` speaks of no packet").at(statement.span);
         finding.severity = crate::diagnostic::Severity::Warning;
         finding
     })
@@ -115,8 +116,10 @@ impl Judge<'_> {
         if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
             return Outcome::Vacuous;
         }
-        let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
-            found.offences.into_iter().partition(|offence| self.is_sure(&offence.class.conditions));
+        let (surely, perhaps): (Vec<Offence>, Vec<Offence>) = found
+            .offences
+            .into_iter()
+            .partition(|offence| self.is_sure(&offence.class.conditions));
         if !surely.is_empty() {
             return Outcome::Violated(self.violation(surely, found.more, faults));
         }

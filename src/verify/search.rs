@@ -93,7 +93,10 @@ impl Searcher<'_> {
             Demand::Forbid(packets) => {
                 let (selection, ends) = self.zones.forbidden(packets)?;
                 let region = selection.packets;
-                let vacuous = !region.boxes().iter().any(|part| !ends.of_family(part.family).is_empty());
+                let vacuous = !region
+                    .boxes()
+                    .iter()
+                    .any(|part| !ends.of_family(part.family).is_empty());
                 let mut found = self.getting_through(&region, |question| question.ending_in(ends.clone()));
                 found.vacuous = vacuous;
                 self.add_tables(&mut found, selection.unknown_tables);
@@ -154,9 +157,14 @@ impl Searcher<'_> {
         });
         let untranslated = class.journey.hops.iter().all(|hop| {
             let ends = &hop.ends;
-            [&ends.source, &ends.destination, &ends.source_port, &ends.destination_port]
-                .iter()
-                .all(|value| **value == Value::Same)
+            [
+                &ends.source,
+                &ends.destination,
+                &ends.source_port,
+                &ends.destination_port,
+            ]
+            .iter()
+            .all(|value| **value == Value::Same)
         });
         arrived && untranslated
     }

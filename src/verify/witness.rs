@@ -96,10 +96,13 @@ pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
     let destination = address(&destinations, &[others, anybody, taken])?;
     let ephemeral = sports.intersection(&RangeSet::range(u128::from(EPHEMERAL), u128::from(u16::MAX)));
     let registered = sports.intersection(&RangeSet::range(1024, u128::from(u16::MAX)));
-    let sport = ephemeral
-        .first()
-        .or_else(|| registered.first())
-        .or_else(|| sports.ranges().iter().map(|&(first, last)| first.max(1).min(last)).next())?;
+    let sport = ephemeral.first().or_else(|| registered.first()).or_else(|| {
+        sports
+            .ranges()
+            .iter()
+            .map(|&(first, last)| first.max(1).min(last))
+            .next()
+    })?;
     header = header
         .with(Field::Source, source)
         .with(Field::Destination, destination)

@@ -1,0 +1,239 @@
+//! `assume`: what the machine alone knows, settled for the proof.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
+
+use super::ast::{Assumption, Fact, Packets, Policy};
+use super::{Network, Zones};
+use crate::context::Context;
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::engine::{Engine, Field, PacketBox, address, transport};
+use crate::net::{Family, FlagsMatch, Operator, Protocol, RangeSet};
+use crate::ruleset::{Action, Anchor, Host, KeepState, Name, Origin, Peer, Rule, Ruleset, Table, TableEntry};
+
+/// The child of an anchor `x/*` that stands for all that others may load there.
+const CHILD: &str = "assumed";
+/// How many rules may stand for what one assumed anchor passes.
+const MOST_RULES: usize = 1000;
+
+/// Gives interfaces the addresses that are assumed; the complaints where there is no such interface.
+pub fn settle_addresses(policy: &Policy, context: &mut Context) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for assumption in &policy.assumptions {
+        let Fact::Address(interface, net) = &assumption.fact else {
+            continue;
+        };
+        if !context.settle(interface, *net) {
+            let finding = complaint(assumption, format!("no interface `{interface}` on this machine"));
+            let names = context.interfaces.iter().map(|known| known.name.as_str());
+            findings.push(match nearest(interface, names) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding,
+            });
+        }
+    }
+    findings
+}
+
+/// The ruleset with tables and anchors as assumed; the paths of the anchors that stand for what others load, and the
+/// complaints.
+#[must_use]
+pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> (Ruleset, Vec<Name>, Vec<Diagnostic>) {
+    let mut settled = ruleset.clone();
+    let mut anchors = Vec::new();
+    let mut findings = Vec::new();
+    for assumption in &policy.assumptions {
+        match &assumption.fact {
+            Fact::Address(..) => {}
+            Fact::TableEmpty(name) => {
+                if let Err(finding) = empty_table(&mut settled, name, assumption) {
+                    findings.push(*finding);
+                }
+            }
+            Fact::AnchorEmpty(name) => {
+                let _ = anchor(&mut settled, name, Anchor::default(), false);
+                findings.extend(uncalled(ruleset, name, assumption));
+            }
+            Fact::AnchorOnly(name, packets) => {
+                findings.extend(uncalled(ruleset, name, assumption));
+                match contents(policy, packets, ruleset, context, assumption) {
+                    Ok(contents) => anchors.push(anchor(&mut settled, name, contents, true)),
+                    Err(finding) => findings.push(*finding),
+                }
+            }
+        }
+    }
+    (settled, anchors, findings)
+}
+
+fn complaint(assumption: &Assumption, message: String) -> Diagnostic {
+    Diagnostic::new(Code::Policy, message).at(assumption.span)
+}
+
+fn empty_table(ruleset: &mut Ruleset, name: &Name, assumption: &Assumption) -> Result<(), Box<Diagnostic>> {
+    let main = ruleset.anchors.entry(Ruleset::MAIN.into()).or_default();
+    match main.tables.get_mut(name) {
+        Some(table) if table.entries.is_empty() => {
+            table.unknown = false;
+            // Nobody is expected to fill it.
+            table.persist = false;
+            table.constant = true;
+            Ok(())
+        }
+        Some(_) => {
+            let message = format!("table `<{name}>` is not empty: pf.conf fills it");
+            Err(Box::new(complaint(assumption, message)))
+        }
+        None => {
+            let names = main.tables.keys().map(|name| &**name);
+            let finding = complaint(assumption, format!("table `<{name}>` is not defined"));
+            Err(Box::new(match nearest(name, names) {
+                Some(near) => finding.help(format!("did you mean `<{near}>`?")),
+                None => finding,
+            }))
+        }
+    }
+}
+
+/// Puts an anchor where its contents were not known; the path of the ruleset that has them.
+fn anchor(ruleset: &mut Ruleset, name: &str, contents: Anchor, filled: bool) -> Name {
+    let parent: Name = name.strip_suffix("/*").unwrap_or(name).into();
+    let path: Name = if filled && name.ends_with("/*") {
+        format!("{parent}/{CHILD}").into()
+    } else {
+        parent.clone()
+    };
+    // Parents of every anchor are present.
+    let mut prefix = String::new();
+    for part in parent.split('/') {
+        if !prefix.is_empty() {
+            prefix.push('/');
+        }
+        prefix.push_str(part);
+        ruleset.anchors.entry(prefix.as_str().into()).or_default();
+    }
+    if filled {
+        ruleset.anchors.insert(path.clone(), contents);
+    }
+    path
+}
+
+/// The warning that no rule calls the anchor.
+fn uncalled(ruleset: &Ruleset, name: &str, assumption: &Assumption) -> Option<Diagnostic> {
+    let wanted = name.strip_suffix("/*").unwrap_or(name);
+    let called = ruleset
+        .anchors
+        .values()
+        .flat_map(|anchor| &anchor.rules)
+        .any(|rule| match &rule.action {
+            Action::Anchor(call) => &*call.path == wanted,
+            Action::Pass | Action::Block(_) | Action::Match => false,
+        });
+    (!called).then(|| {
+        let mut finding = complaint(assumption, format!("no rule calls anchor \"{name}\""));
+        finding.severity = crate::diagnostic::Severity::Warning;
+        finding
+    })
+}
+
+/// Rules that may pass those packets, each or none: `pass quick`, by chance.
+fn contents(
+    policy: &Policy,
+    packets: &Packets,
+    ruleset: &Ruleset,
+    context: &Context,
+    assumption: &Assumption,
+) -> Result<Anchor, Box<Diagnostic>> {
+    let engine = Engine::new(ruleset, context);
+    let network = Network::new(&engine);
+    let (zones, _) = Zones::new(policy, &network);
+    let set = zones.excused(packets)?.arriving;
+    let origin = Origin {
+        span: assumption.span,
+        statement: u32::MAX,
+    };
+    let mut anchor = Anchor::default();
+    for part in set.boxes() {
+        let ends = [Field::Source, Field::Destination].map(|field| {
+            let name: Name = format!("{CHILD}{}", anchor.tables.len()).into();
+            let table = Table {
+                entries: entries(&part.numbers(field), part.family),
+                constant: true,
+                ..Table::default()
+            };
+            anchor.tables.insert(name.clone(), table);
+            name
+        });
+        for protocol in protocols(part) {
+            for (source, destination) in ports(part, protocol) {
+                if anchor.rules.len() >= MOST_RULES {
+                    let message = "this assumption stands for too many rules".to_owned();
+                    return Err(Box::new(complaint(assumption, message)));
+                }
+                let peer = |table: &Name, port| Peer {
+                    host: Host::Table(table.clone()),
+                    port,
+                    ..Peer::default()
+                };
+                let mut rule = Rule::new(origin, Action::Pass);
+                rule.quick = true;
+                rule.family = Some(part.family);
+                rule.protocol = Some(protocol);
+                rule.source = peer(&ends[0], source);
+                rule.destination = peer(&ends[1], destination);
+                rule.probability = Some(1 << 31);
+                rule.keep_state = KeepState::Keep;
+                rule.flags = (protocol == Protocol::TCP).then_some(FlagsMatch::SYN);
+                anchor.rules.push(rule);
+            }
+        }
+    }
+    Ok(anchor)
+}
+
+fn protocols(part: &PacketBox) -> impl Iterator<Item = Protocol> {
+    let transports = part.numbers(Field::Transport);
+    let family = part.family;
+    (0..=u8::MAX)
+        .map(Protocol)
+        .filter(move |&protocol| !transport::protocol(protocol, family).is_disjoint(&transports))
+}
+
+/// The pairs of port ranges that a protocol's rules need.
+fn ports(part: &PacketBox, protocol: Protocol) -> Vec<(Option<Operator<u16>>, Option<Operator<u16>>)> {
+    if !protocol.has_ports() {
+        return vec![(None, None)];
+    }
+    let ranges = |field| -> Vec<Option<Operator<u16>>> {
+        let ports: RangeSet = part.numbers(field);
+        let ranges = ports.ranges().iter();
+        ranges
+            .map(|&(first, last)| Some(Operator::Range(first as u16, last as u16)))
+            .collect()
+    };
+    let destinations = ranges(Field::DestinationPort);
+    ranges(Field::SourcePort)
+        .into_iter()
+        .flat_map(|source| destinations.iter().map(move |&destination| (source, destination)))
+        .collect()
+}
+
+/// The addresses as entries of a table.
+fn entries(addresses: &RangeSet, family: Family) -> Vec<TableEntry> {
+    let ranges = addresses.ranges().iter();
+    let nets = ranges.flat_map(|&(first, last)| -> Vec<IpNet> {
+        match (address(first, family), address(last, family)) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect(),
+            (IpAddr::V6(first), IpAddr::V6(last)) => Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect(),
+            _ => Vec::new(),
+        }
+    });
+    nets.map(|prefix| TableEntry {
+        negated: false,
+        prefix,
+        interface: None,
+        weight: None,
+    })
+    .collect()
+}

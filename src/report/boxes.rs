@@ -1,0 +1,331 @@
+//! Sets of packets in few words: `tcp 80 443 1883, udp 53 123 1883, icmp  from iot to clients`.
+
+use std::net::IpAddr;
+
+use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
+use crate::net::{Family, Protocol, RangeSet, names};
+use crate::policy::{Network, Zones};
+
+/// How many ranges of addresses or ports are listed before «…».
+const MOST: usize = 6;
+
+/// Words for sets of addresses: the zones' names, `self`, and for the rest the addresses themselves.
+pub(crate) struct Namer<'a> {
+    zones: Option<&'a Zones<'a>>,
+    network: &'a Network<'a>,
+}
+
+impl<'a> Namer<'a> {
+    /// Names that a policy gives.
+    #[must_use]
+    pub(crate) fn of_zones(zones: &'a Zones<'a>) -> Self {
+        Self {
+            zones: Some(zones),
+            network: zones.network(),
+        }
+    }
+
+    fn engine(&self) -> &'a Engine<'a> {
+        self.network.engine()
+    }
+
+    /// The set of packets, one line for each pair of ends, the protocols and ports merged.
+    pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
+        let mut lines: Vec<(String, Vec<PacketBox>)> = Vec::new();
+        for part in packets.boxes() {
+            let ends = self.ends(part);
+            match lines.iter_mut().find(|(known, _)| *known == ends) {
+                Some((_, boxes)) => boxes.push(part.clone()),
+                None => lines.push((ends, vec![part.clone()])),
+            }
+        }
+        let words = lines.iter().map(|(ends, boxes)| {
+            let what = what(boxes);
+            if what.is_empty() {
+                ends.trim_start().to_owned()
+            } else {
+                format!("{what}  {ends}")
+            }
+        });
+        words.collect()
+    }
+
+    /// `from iot to clients`.
+    fn ends(&self, part: &PacketBox) -> String {
+        let family = part.family;
+        let [sources, destinations] = [Field::Source, Field::Destination].map(|field| part.numbers(field));
+        let space = self.engine().space();
+        let places = part.numbers(Field::Place);
+        let arrived: Vec<usize> = places_of(&places)
+            .filter_map(|number| match space.place(number) {
+                Some(Place::In(on)) => Some(on),
+                Some(Place::Out { .. }) | None => None,
+            })
+            .collect();
+        let from = if arrived.is_empty() {
+            let own = self.network.own(family);
+            if own.is_subset(&sources) {
+                "self".to_owned()
+            } else {
+                format!("self ({})", addresses(&sources, family))
+            }
+        } else {
+            self.source_words(&sources, &arrived, family)
+        };
+        format!("from {from} to {}", self.destination_words(&destinations, family))
+    }
+
+    /// Who sends: the zone, if its hosts are the sources; else also where it arrives.
+    fn source_words(&self, sources: &RangeSet, arrived: &[usize], family: Family) -> String {
+        let names: Vec<&str> = arrived
+            .iter()
+            .map(|&id| self.engine().space().interface_name(id))
+            .collect();
+        let on = match names.as_slice() {
+            [only] => format!(" on {only}"),
+            several => format!(" on {{ {} }}", several.join(" ")),
+        };
+        if *sources == Field::Source.line(family) {
+            return format!("any{on}");
+        }
+        let hosts = |id: usize| self.network.routed(id, family);
+        for zone in self.zones.into_iter().flat_map(Zones::all) {
+            let all = zone
+                .interfaces
+                .iter()
+                .fold(RangeSet::empty(), |all, &id| all.union(&hosts(id)));
+            let own = arrived.iter().all(|id| zone.interfaces.contains(id));
+            let core = self.without_oddities(&all, family);
+            if !core.is_empty() && self.without_oddities(sources, family) == core {
+                return if own {
+                    zone.name.to_string()
+                } else {
+                    format!("{}'s addresses{on}", zone.name)
+                };
+            }
+            if !sources.is_empty() && own && sources.is_subset(&all) {
+                return format!("{} ({})", zone.name, addresses(sources, family));
+            }
+        }
+        format!("{}{on}", addresses(sources, family))
+    }
+
+    /// Without the addresses that make two sets differ though a reader would call them the same.
+    fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
+        set.minus(&self.network.not_hosts(family))
+            .minus(self.network.own(family))
+    }
+
+    fn destination_words(&self, destinations: &RangeSet, family: Family) -> String {
+        if *destinations == Field::Destination.line(family) {
+            return "any".to_owned();
+        }
+        let own = self.network.own(family);
+        let taken = self.network.taken(family);
+        if !destinations.is_empty() && destinations.is_subset(&taken) {
+            return if own.is_subset(destinations) {
+                "self".to_owned()
+            } else {
+                format!("self ({})", addresses(destinations, family))
+            };
+        }
+        let mut named = Vec::new();
+        let mut left = self.without_oddities(destinations, family);
+        for zone in self.zones.into_iter().flat_map(Zones::all) {
+            let hosts = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
+                all.union(&self.network.hosts(id, family, true))
+            });
+            if !hosts.is_empty() && hosts.is_subset(&left) {
+                named.push(zone.name.to_string());
+                left = left.minus(&hosts);
+            }
+        }
+        for zone in self.zones.into_iter().flat_map(Zones::all) {
+            let hosts = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
+                all.union(&self.network.hosts(id, family, true))
+            });
+            let part = left.intersection(&hosts);
+            if !part.is_empty() {
+                named.push(format!("{} ({})", zone.name, addresses(&part, family)));
+                left = left.minus(&part);
+            }
+        }
+        if !own.is_empty() && !own.is_disjoint(destinations) {
+            let part = destinations.intersection(own);
+            named.push(if part == *own {
+                "self".to_owned()
+            } else {
+                format!("self ({})", addresses(&part, family))
+            });
+        }
+        if named.is_empty() || !left.is_empty() {
+            let rest = if left.is_empty() { destinations } else { &left };
+            named.push(addresses(rest, family));
+        }
+        named.join(", ")
+    }
+}
+
+/// The numbers of a set, up to a bound that no machine reaches.
+fn places_of(places: &RangeSet) -> impl Iterator<Item = u128> + '_ {
+    places
+        .ranges()
+        .iter()
+        .flat_map(|&(first, last)| first..=last)
+        .take(4096)
+}
+
+/// The protocols, flags, types and ports of boxes, merged: `tcp 80 443, udp 53, icmp`. Empty for everything.
+fn what(boxes: &[PacketBox]) -> String {
+    let mut groups: Vec<(String, Option<RangeSet>)> = Vec::new();
+    for part in boxes {
+        let transports = part.numbers(Field::Transport);
+        let dports = part.limit(Field::DestinationPort).cloned();
+        for (word, ported) in protocols(&transports, part.family) {
+            let ports = if ported { dports.clone() } else { None };
+            match groups.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, Some(all))) => match &ports {
+                    Some(more) => *all = all.union(more),
+                    None => {
+                        if let Some(group) = groups.iter_mut().find(|(known, _)| *known == word) {
+                            group.1 = None;
+                        }
+                    }
+                },
+                Some((_, None)) => {}
+                None => groups.push((word, ports)),
+            }
+        }
+    }
+    let words = groups.iter().map(|(word, ports)| match ports.as_ref().map(port_words) {
+        Some(ports) if !ports.is_empty() => format!("{word} {ports}"),
+        _ => word.clone(),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// The protocols of a set of transports in words, and whether they have ports. Everything is no word at all.
+fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
+    let line = transport::line(family);
+    let ported = transport::ported();
+    if line
+        .minus(transports)
+        .minus(&transport::protocol(Protocol::FRAGMENT, Family::Inet6))
+        .is_empty()
+    {
+        return vec![("any protocol".to_owned(), false)];
+    }
+    let mut words = Vec::new();
+    let mut others = Vec::new();
+    for protocol in (0..=u8::MAX).map(Protocol) {
+        let whole = transport::protocol(protocol, family).intersection(&line);
+        let part = whole.intersection(transports);
+        if part.is_empty() {
+            continue;
+        }
+        let name = names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned);
+        let name = if protocol == Protocol::ICMP6 {
+            "icmp6".to_owned()
+        } else {
+            name
+        };
+        if protocol == Protocol::TCP || protocol == Protocol::UDP {
+            words.push((name, true));
+        } else if protocol == transport::icmp(family) {
+            words.push((icmp_words(&name, &part, &whole, family), false));
+        } else {
+            others.push(name);
+        }
+    }
+    let rest = line
+        .minus(&ported)
+        .minus(&transport::protocol(transport::icmp(family), family));
+    if others.len() > 3 && !rest.is_disjoint(transports) {
+        words.push(("other protocols".to_owned(), false));
+    } else {
+        words.extend(others.into_iter().map(|name| (name, false)));
+    }
+    words
+}
+
+fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> String {
+    if part == whole {
+        return name.to_owned();
+    }
+    let mut types: Vec<u8> = Vec::new();
+    for &(first, last) in part.ranges() {
+        for kind in (first >> 8) as u8..=(last >> 8) as u8 {
+            if !types.contains(&kind) {
+                types.push(kind);
+            }
+        }
+    }
+    if types.len() > MOST {
+        return format!("{name} (some types)");
+    }
+    let words: Vec<String> = types
+        .iter()
+        .map(|&kind| names::icmp_type_name(family, kind).map_or_else(|| kind.to_string(), str::to_owned))
+        .collect();
+    format!("{name} {}", words.join(" "))
+}
+
+/// The ports of a set in words; empty for all of them.
+pub(crate) fn port_words(ports: &RangeSet) -> String {
+    let all = RangeSet::range(0, u128::from(u16::MAX));
+    let missing = all.minus(ports).minus(&RangeSet::single(0));
+    if missing.is_empty() {
+        return String::new();
+    }
+    let list = |set: &RangeSet| {
+        let ranges = set.ranges().iter().map(|&(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}:{last}")
+            }
+        });
+        shortened(ranges.collect())
+    };
+    let few = missing.ranges().len() <= 3 && missing.ranges().iter().all(|(first, last)| first == last);
+    if few && ports.ranges().len() > 1 {
+        return format!("all but {}", list(&missing));
+    }
+    list(ports)
+}
+
+fn shortened(mut words: Vec<String>) -> String {
+    let more = words.len().saturating_sub(MOST);
+    if more > 1 {
+        words.truncate(MOST);
+        words.push(format!("… ({more} more)"));
+    }
+    words.join(" ")
+}
+
+/// Addresses in words: prefixes and ranges.
+pub(crate) fn addresses(set: &RangeSet, family: Family) -> String {
+    if *set == Field::Source.line(family) {
+        return "any".to_owned();
+    }
+    shortened(
+        set.ranges()
+            .iter()
+            .map(|&(first, last)| range(first, last, family))
+            .collect(),
+    )
+}
+
+fn range(first: u128, last: u128, family: Family) -> String {
+    let [from, to]: [IpAddr; 2] = [first, last].map(|number| address(number, family));
+    if first == last {
+        return from.to_string();
+    }
+    let size = last - first;
+    let bits = (size + 1).trailing_zeros();
+    let aligned = size.wrapping_add(1).is_power_of_two() && first & size == 0;
+    if aligned {
+        return format!("{from}/{}", u32::from(family.bits()) - bits);
+    }
+    format!("{from} - {to}")
+}

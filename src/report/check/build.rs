@@ -1,0 +1,348 @@
+//! From what `verify` found to the words and places of a [`Report`](super::Report).
+
+use super::{Cause, Hop, Repair, Router, Row, Statement};
+use crate::engine::{Condition, Engine, PacketSet, Unknown};
+use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
+use crate::net::{Direction, Family, Protocol, names};
+use crate::packet::Packet;
+use crate::policy::{Network, Policy, Zones};
+use crate::print;
+use crate::report::boxes::Namer;
+use crate::ruleset::RuleId;
+use crate::source::Sources;
+use crate::verify::{self, Doubt, Outcome, Verified, Why};
+
+/// What a report is made of.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// All texts.
+    pub sources: &'a Sources,
+    /// The policy that was verified.
+    pub policy: &'a Policy,
+    /// The ruleset and the machine.
+    pub engine: &'a Engine<'a>,
+    /// What was found.
+    pub verified: &'a Verified,
+    /// For each statement the repair that was found.
+    pub repairs: &'a [Option<Repair>],
+}
+
+/// The statements' part of a machine's report.
+#[must_use]
+pub fn router(subject: Subject<'_>) -> Router {
+    let network = Network::new(subject.engine);
+    let (zones, _) = Zones::new(subject.policy, &network);
+    let builder = Builder {
+        subject,
+        namer: Namer::of_zones(&zones),
+    };
+    let rules = subject
+        .engine
+        .ruleset()
+        .anchors
+        .values()
+        .map(|anchor| anchor.rules.len());
+    let judgements = subject.verified.judgements.iter();
+    Router {
+        size: (0, rules.sum()),
+        statements: judgements
+            .filter_map(|judgement| builder.statement(judgement))
+            .collect(),
+        faults: subject.verified.faults.clone(),
+        ..Router::default()
+    }
+}
+
+struct Builder<'a> {
+    subject: Subject<'a>,
+    namer: Namer<'a>,
+}
+
+impl Builder<'_> {
+    fn statement(&self, judgement: &verify::Judgement) -> Option<Statement> {
+        let statement = self.subject.policy.statements.get(judgement.statement)?;
+        let at = self.subject.sources.location(statement.span);
+        let text = self.subject.sources.text(statement.span);
+        let (mut reasons, violation) = match &judgement.outcome {
+            Outcome::Holds => (Vec::new(), None),
+            Outcome::Vacuous => (vec!["there is no such packet on this machine".to_owned()], None),
+            Outcome::Violated(violation) => (Vec::new(), Some(violation)),
+            Outcome::Unproven { doubts, violation } => (self.doubts(doubts), Some(violation)),
+        };
+        reasons.dedup();
+        let all = violation.map_or(&[][..], |violation| &violation.causes);
+        let (shown, rest): (Vec<_>, Vec<_>) = all.iter().partition(|cause| cause.example.is_some());
+        let rest: PacketSet = rest
+            .iter()
+            .flat_map(|cause| cause.packets.boxes().iter().cloned())
+            .collect();
+        Some(Statement {
+            place: (at.name.to_owned(), at.line, at.column),
+            verb: statement.demand.verb(),
+            name: statement.name.as_ref().map(ToString::to_string),
+            text: plain(text),
+            outcome: judgement.outcome.word(),
+            reasons,
+            causes: shown.into_iter().filter_map(|cause| self.cause(cause)).collect(),
+            also: self.namer.lines(&rest),
+            more: violation.is_some_and(|violation| violation.more),
+            repair: self.subject.repairs.get(judgement.statement).cloned().flatten(),
+        })
+    }
+
+    fn doubts(&self, doubts: &[Doubt]) -> Vec<String> {
+        let mut reasons: Vec<String> = Vec::new();
+        for doubt in doubts {
+            let reason = match doubt {
+                Doubt::Depends(condition) => self.condition(condition),
+                Doubt::Packets(unknown) => {
+                    format!("{} is not known, and the statement names it", unknown_words(unknown))
+                }
+                Doubt::Undecided(crate::engine::Undecided::Steps) => {
+                    "the search ran out of steps: the question is too large".to_owned()
+                }
+                Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
+            };
+            let reason = match doubt.assumption() {
+                Some(assumption) => format!("{reason}; `{assumption}` would settle it"),
+                None => reason,
+            };
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons
+    }
+
+    fn condition(&self, condition: &Condition) -> String {
+        let what = unknown_words(&condition.unknown);
+        match &condition.rule {
+            Some(rule) => {
+                let place = self.place(rule);
+                let place = place.map_or_else(String::new, |(file, line)| format!(" ({file}:{line})"));
+                match &condition.unknown {
+                    Unknown::Anchor(_) => format!("rule @{rule}{place} calls {what}, which others fill"),
+                    _ => format!("rule @{rule}{place} asks for {what}"),
+                }
+            }
+            None => format!("routing depends on {what}"),
+        }
+    }
+
+    fn place(&self, rule: &RuleId) -> Option<(String, u32)> {
+        let rule = self.subject.engine.ruleset().rule(rule)?;
+        let at = self.subject.sources.location(rule.origin.span);
+        Some((at.name.to_owned(), at.line))
+    }
+
+    fn cause(&self, cause: &verify::Cause) -> Option<Cause> {
+        let example = cause.example.as_ref()?;
+        let mut hops = self.hops(&example.journey, false);
+        if let Some((packet, back)) = &example.reply {
+            hops.push(Hop::Reply(ends(packet)));
+            hops.extend(self.hops(back, true));
+        }
+        let says = match (&cause.why, cause.own_reverse) {
+            (Why::GetsThrough, true) => {
+                "gets out as if it were its own reply: its source is its destination".to_owned()
+            }
+            (Why::GetsThrough, false) => String::new(),
+            (Why::Stopped, _) => stopped(&example.journey),
+            (Why::ReplyStopped, _) => "gets through, its reply does not come back".to_owned(),
+            (Why::Unexpected(_, span), _) => {
+                format!("gets through, but not `{}`", plain(self.subject.sources.text(*span)))
+            }
+        };
+        let end = end(&example.journey, self.subject.engine);
+        let packets = if cause.own_reverse {
+            vec!["each from an address to itself".to_owned()]
+        } else {
+            self.namer.lines(&cause.packets)
+        };
+        Some(Cause {
+            key: format!("{:?}", (&cause.hops, &cause.end)),
+            says,
+            packet: ends(&example.packet),
+            hops,
+            end,
+            choices: cause
+                .conditions
+                .iter()
+                .map(|condition| self.choice(condition))
+                .collect(),
+            packets,
+            json: None,
+        })
+    }
+
+    fn choice(&self, condition: &Condition) -> String {
+        let holds = if condition.holds { "so" } else { "not so" };
+        let rule = condition
+            .rule
+            .as_ref()
+            .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
+        format!("if {}{rule} is {holds}", unknown_words(&condition.unknown))
+    }
+
+    fn hops(&self, journey: &Journey, back: bool) -> Vec<Hop> {
+        let mut hops = Vec::new();
+        for (at, hop) in journey.hops.iter().enumerate() {
+            if at > 0 && hop.direction == Direction::Out && !back {
+                hops.extend(self.route(hop));
+            }
+            hops.push(self.hop(hop));
+        }
+        hops
+    }
+
+    fn route(&self, hop: &Evaluation) -> Option<Hop> {
+        let context = self.subject.engine.context();
+        let table = context.route_table(hop.rtable_before);
+        let route = table.lookup(hop.before.dst)?;
+        let to = if route.to.prefix_len() == 0 {
+            "default".to_owned()
+        } else {
+            route.to.to_string()
+        };
+        Some(Hop::Route(format!("{to} > {}", hop.before.interface)))
+    }
+
+    fn hop(&self, hop: &Evaluation) -> Hop {
+        let rows: Vec<Row> = hop
+            .met
+            .iter()
+            .filter_map(|met| match met {
+                Met::Matched(rule, effects) => self.row(rule, effects, hop),
+                Met::Missed(..) => None,
+            })
+            .collect();
+        let decides = rows.iter().any(|row| row.decides);
+        let outcome = if hop.skipped {
+            Some("skipped (`set skip`): passes unseen".to_owned())
+        } else {
+            match hop.verdict {
+                Verdict::Drop(reason) => Some(format!("pf drops it ({})", reason.word())),
+                Verdict::Held => Some("held: a fragment".to_owned()),
+                Verdict::Synproxy => Some("pf answers the handshake itself".to_owned()),
+                Verdict::Pass if hop.state.as_ref().is_some_and(|state| state.existing) => {
+                    Some("a state lets it pass".to_owned())
+                }
+                Verdict::Pass if !decides => Some("no rule matches: passes, without a state".to_owned()),
+                Verdict::Pass | Verdict::Block => None,
+            }
+        };
+        Hop::Rules {
+            direction: hop.direction.to_string(),
+            interface: hop.before.interface.clone(),
+            rows,
+            outcome,
+            translated: translated(&hop.before, &hop.after),
+        }
+    }
+
+    fn row(&self, id: &RuleId, _effects: &[Effect], hop: &Evaluation) -> Option<Row> {
+        let rule = self.subject.engine.ruleset().rule(id)?;
+        Some(Row {
+            number: format!("@{id}"),
+            text: print::rule(rule),
+            decides: hop.rule.as_ref() == Some(id),
+            place: self.place(id)?,
+            note: None,
+        })
+    }
+}
+
+/// The text of a statement on one line, comments left out.
+fn plain(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
+    lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+fn unknown_words(unknown: &Unknown) -> String {
+    match unknown {
+        Unknown::Os => "the os of the sender".to_owned(),
+        Unknown::User => "the user of a local socket".to_owned(),
+        Unknown::Table(name) => format!("the contents of table <{name}>"),
+        Unknown::Address(name) => format!("the address of {name}"),
+        Unknown::Anchor(name) => format!("anchor \"{name}\""),
+        Unknown::Probability => "chance (`probability`)".to_owned(),
+        Unknown::Once => "whether `once` is used up".to_owned(),
+        Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
+        Unknown::Limit => "a limit of states".to_owned(),
+        Unknown::Pool => "pf's choice from a pool".to_owned(),
+    }
+}
+
+fn stopped(journey: &Journey) -> String {
+    match journey.end {
+        End::NoRoute => "does not get through: there is no route".to_owned(),
+        End::NotForwarded => "does not get through: the machine does not forward".to_owned(),
+        End::Sent | End::Local | End::Stopped => "does not get through".to_owned(),
+    }
+}
+
+/// Where a packet ends, where its hops do not show it.
+fn end(journey: &Journey, engine: &Engine<'_>) -> Option<String> {
+    match journey.end {
+        End::Local => {
+            let packet = journey.last()?;
+            let owner = engine.context().owner(packet.dst, 0);
+            Some(match owner {
+                Some(interface) => format!("{} is the machine itself ({})", packet.dst, interface.name),
+                None => format!("the machine itself takes in {}", packet.dst),
+            })
+        }
+        End::NoRoute => Some("no route".to_owned()),
+        End::NotForwarded => Some("the machine does not forward".to_owned()),
+        End::Sent | End::Stopped => None,
+    }
+}
+
+/// `10.62.1.50:49152 > 10.41.8.2:443 tcp S`.
+pub(crate) fn ends(packet: &Packet) -> String {
+    let with_port = |address: std::net::IpAddr, port: u16| match (packet.protocol.has_ports(), address) {
+        (true, std::net::IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        (true, std::net::IpAddr::V4(address)) => format!("{address}:{port}"),
+        (false, address) => address.to_string(),
+    };
+    let protocol = names::protocol_name(packet.protocol).map_or_else(|| packet.protocol.0.to_string(), str::to_owned);
+    let mut words = format!(
+        "{} > {} {}",
+        with_port(packet.src, packet.sport),
+        with_port(packet.dst, packet.dport),
+        if packet.protocol == Protocol::ICMP6 {
+            "icmp6"
+        } else {
+            &protocol
+        }
+    );
+    if packet.protocol == Protocol::TCP {
+        let flags = packet.flags.to_string();
+        words.push_str(&format!(" {}", if flags.is_empty() { "without flags" } else { &flags }));
+    }
+    if let Some(icmp) = &packet.icmp {
+        let family = if packet.protocol == Protocol::ICMP6 {
+            Family::Inet6
+        } else {
+            Family::Inet
+        };
+        let kind = names::icmp_type_name(family, icmp.kind).map_or_else(|| icmp.kind.to_string(), str::to_owned);
+        words.push_str(&format!(" {kind}"));
+        if icmp.code != 0 {
+            words.push_str(&format!(" code {}", icmp.code));
+        }
+    }
+    if packet.fragment.is_some() {
+        words.push_str(" (fragment)");
+    }
+    if packet.options != crate::packet::IpOptions::None {
+        words.push_str(" (with IP options)");
+    }
+    words
+}
+
+/// What a packet became, where addresses, ports or family changed.
+fn translated(before: &Packet, after: &Packet) -> Option<String> {
+    let of = |packet: &Packet| (packet.src, packet.dst, packet.sport, packet.dport, packet.family);
+    (of(before) != of(after)).then(|| ends(after))
+}

@@ -1,0 +1,354 @@
+//! The report of `check` for people at a terminal.
+
+use super::{Cause, Hop, Report, Router, Row, Statement};
+use crate::report::human;
+use crate::report::look::{Look, Paint, printable};
+use crate::source::Sources;
+
+/// How many causes of one violation are shown in full where nothing else is asked.
+const SHOWN: usize = 1;
+/// How many lines of «also» are shown.
+const ALSO: usize = 6;
+
+/// The whole report.
+pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> String {
+    let mut out = String::new();
+    for (at, (router, sources)) in report.routers.iter().zip(sources).enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        let writer = Writer { look, out: &mut out };
+        writer.router(router, sources);
+    }
+    out
+}
+
+struct Writer<'a> {
+    look: Look,
+    out: &'a mut String,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn router(mut self, router: &Router, sources: &Sources) {
+        self.head(router);
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for statement in router
+            .statements
+            .iter()
+            .filter(|statement| statement.outcome != "holds")
+        {
+            self.out.push('\n');
+            self.statement(statement, &mut seen);
+        }
+        if !router.findings.is_empty() {
+            self.out.push('\n');
+            let drawn = human::diagnostics(&router.findings, sources, self.look);
+            self.out.push_str(&drawn);
+        }
+        if !router.matrix.is_empty() {
+            self.out.push('\n');
+            for line in &router.matrix {
+                self.line(line);
+            }
+        }
+        self.foot(router);
+        for fault in &router.faults {
+            let fault = self.look.wrap(&format!("pfproof is wrong: {}", printable(fault)), 2);
+            self.line(&fault);
+        }
+    }
+
+    fn head(&mut self, router: &Router) {
+        let (lines, rules) = router.size;
+        let mut head = format!("{}: {lines} lines, {rules} rules", router.config);
+        if !router.known_from.is_empty() {
+            head.push_str(&format!("; the machine is known from {}", router.known_from.join(", ")));
+        }
+        let head = self.look.wrap(&printable(&head), 2);
+        self.line(&head);
+        for assumed in &router.assumed {
+            let assumed = self.look.wrap(&format!("assumed: {}", printable(assumed)), 2);
+            self.line(&assumed);
+        }
+    }
+
+    fn foot(&mut self, router: &Router) {
+        if router.statements.is_empty() {
+            return;
+        }
+        let count = |outcome: &str| router.statements.iter().filter(|one| one.outcome == outcome).count();
+        let mut parts = vec![format!("holds {} of {}", count("holds"), router.statements.len())];
+        for (outcome, paint) in [
+            ("violated", Paint::Bad),
+            ("unproven", Paint::Doubtful),
+            ("vacuous", Paint::Doubtful),
+        ] {
+            if count(outcome) > 0 {
+                parts.push(self.look.paint(paint, &format!("{outcome} {}", count(outcome))));
+            }
+        }
+        if parts.len() == 1
+            && let Some(all) = parts.first_mut()
+        {
+            *all = self.look.paint(Paint::Good, all);
+        }
+        let verbs = ["require", "allow", "forbid", "closed"].map(|verb| {
+            let count = router.statements.iter().filter(|one| one.verb == verb).count();
+            (count > 0).then(|| format!("{verb} {count}"))
+        });
+        let verbs: Vec<String> = verbs.into_iter().flatten().collect();
+        self.out.push('\n');
+        self.line(&format!("{}   {}", parts.join(", "), verbs.join(" · ")));
+        for line in &router.coverage {
+            let line = self.look.wrap(line, 2);
+            self.line(&line);
+        }
+        if router.findings.is_empty() {
+            self.line("no findings");
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement, seen: &mut Vec<(String, String)>) {
+        let paint = match statement.outcome {
+            "violated" => Paint::Bad,
+            _ => Paint::Doubtful,
+        };
+        let (file, line, _) = &statement.place;
+        let place = format!("{file}:{line}");
+        let text = printable(&statement.text);
+        self.ended(
+            &format!("{}: {text}", statement.outcome),
+            &place,
+            2,
+            |look, words| match words.strip_prefix(statement.outcome) {
+                Some(rest) => format!(
+                    "{}{}",
+                    look.paint(paint, statement.outcome),
+                    look.paint(Paint::Strong, rest)
+                ),
+                None => look.paint(Paint::Strong, words),
+            },
+        );
+        for reason in &statement.reasons {
+            let reason = self.look.wrap(&format!("  {}", printable(reason)), 4);
+            self.line(&reason);
+        }
+        self.causes(statement, &place, seen);
+        if let Some(repair) = &statement.repair {
+            self.line("  repair (checked: this statement holds, no other breaks):");
+            let (file, line) = &repair.after;
+            let after = if *line == 0 {
+                format!("before {file}:1")
+            } else {
+                format!("after {file}:{line}")
+            };
+            for (at, rule) in repair.rules.iter().enumerate() {
+                let place = if at == 0 { after.as_str() } else { "" };
+                self.ended(&format!("    + {rule}"), place, 6, |look, words| {
+                    look.paint(Paint::Good, words)
+                });
+            }
+        }
+    }
+
+    fn causes(&mut self, statement: &Statement, place: &str, seen: &mut Vec<(String, String)>) {
+        let shown = if self.look.verbose {
+            statement.causes.len()
+        } else {
+            SHOWN
+        };
+        let mut also: Vec<String> = Vec::new();
+        let mut drawn = 0;
+        for cause in &statement.causes {
+            let before = seen
+                .iter()
+                .find(|(key, _)| *key == cause.key)
+                .map(|(_, place)| place.clone());
+            if drawn < shown && (before.is_none() || self.look.verbose) {
+                self.cause(cause);
+                drawn += 1;
+                seen.push((cause.key.clone(), place.to_owned()));
+                if cause.packets.len() > 1 || statement.causes.len() > 1 {
+                    also.extend(cause.packets.iter().cloned());
+                }
+            } else {
+                also.extend(cause.packets.iter().map(|packets| match &before {
+                    Some(before) => format!("{packets} (shown at {before})"),
+                    None => packets.clone(),
+                }));
+            }
+        }
+        also.extend(statement.also.iter().cloned());
+        let mut all: Vec<String> = Vec::new();
+        for line in also {
+            if !all.contains(&line) {
+                all.push(line);
+            }
+        }
+        self.also(&all, drawn > 0);
+        if statement.more {
+            self.line("  and more: the list was cut short");
+        }
+    }
+
+    fn also(&mut self, all: &[String], after_example: bool) {
+        let most = if self.look.verbose { all.len() } else { ALSO };
+        for (at, line) in all.iter().take(most).enumerate() {
+            let head = match (at, after_example) {
+                (0, true) => "  in all: ",
+                (0, false) => "  packets: ",
+                _ => "          ",
+            };
+            let line = self.look.wrap(&format!("{head}{}", printable(line)), head.len() + 2);
+            self.line(&line);
+        }
+        if let Some(rest) = all.len().checked_sub(most).filter(|&rest| rest > 0) {
+            self.line(&format!("          … {rest} more (`--verbose` shows all)"));
+        }
+    }
+
+    fn cause(&mut self, cause: &Cause) {
+        let packet = printable(&cause.packet).into_owned();
+        let words = if cause.says.is_empty() {
+            format!("  {packet}")
+        } else {
+            format!("  {packet}  {}", cause.says)
+        };
+        let words = self.look.wrap(&words, 4);
+        let painted = match words.strip_prefix(&format!("  {packet}")) {
+            Some(rest) => format!("  {}{rest}", self.look.paint(Paint::Strong, &packet)),
+            None => words,
+        };
+        self.line(&painted);
+        for choice in &cause.choices {
+            self.line(&format!("    {choice}"));
+        }
+        let width = cause.hops.iter().map(|hop| match hop {
+            Hop::Rules { interface, .. } => interface.len(),
+            Hop::Route(_) | Hop::Reply(_) => 0,
+        });
+        let width = width.max().unwrap_or(0).max(5);
+        for hop in &cause.hops {
+            self.hop(hop, width);
+        }
+        if let Some(end) = &cause.end {
+            self.line(&format!("    {:width$}{end}", "", width = width + 7));
+        }
+    }
+
+    fn hop(&mut self, hop: &Hop, width: usize) {
+        match hop {
+            Hop::Route(route) => self.line(&format!("    {:<w$}{route}", "route", w = width + 7)),
+            Hop::Reply(packet) => self.line(&format!("    {:<w$}{packet}", "reply", w = width + 7)),
+            Hop::Rules {
+                direction,
+                interface,
+                rows,
+                outcome,
+                translated,
+            } => {
+                let mut head = format!("    {direction:<4} {interface:<width$}  ");
+                let blank = " ".repeat(head.chars().count());
+                for row in rows {
+                    self.row(&head, row, interface);
+                    head.clone_from(&blank);
+                }
+                for words in outcome {
+                    let words = self.look.wrap(&format!("{head}{words}"), blank.len() + 2);
+                    self.line(&words);
+                    head.clone_from(&blank);
+                }
+                for words in translated {
+                    self.line(&format!("{head}becomes {words}"));
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, head: &str, row: &Row, interface: &str) {
+        let (file, line) = &row.place;
+        let place = format!("{file}:{line}");
+        let decides = if row.decides { "  decides" } else { "" };
+        let number = &row.number;
+        let room = self
+            .look
+            .width
+            .saturating_sub(head.chars().count() + number.len() + 2 + decides.len() + place.chars().count() + 2);
+        let text = shorten(&printable(&row.text), interface, room);
+        let words = format!("{head}{number}  {text}{decides}");
+        let paint = if row.decides { Paint::Strong } else { Paint::Faint };
+        self.ended(&words, &place, head.chars().count() + 4, |look, words| {
+            match words.split_at_checked(head.len()) {
+                Some((head, rest)) => format!("{head}{}", look.paint(paint, rest)),
+                None => words.to_owned(),
+            }
+        });
+    }
+
+    /// A line with a place at its right end; on a line of its own where both do not fit.
+    fn ended(&mut self, words: &str, place: &str, indent: usize, paint: impl Fn(&Look, &str) -> String) {
+        let wrapped = self.look.wrap(words, indent);
+        let last = wrapped.lines().last().map_or(0, |line| line.chars().count());
+        let lines: Vec<String> = wrapped
+            .lines()
+            .enumerate()
+            .map(|(at, line)| {
+                if at == 0 {
+                    paint(&self.look, line)
+                } else {
+                    line.to_owned()
+                }
+            })
+            .collect();
+        let text = lines.join("\n");
+        let length = place.chars().count();
+        let place = self.look.paint(Paint::Note, place);
+        if length == 0 {
+            self.line(&text);
+        } else if last + 2 + length <= self.look.width {
+            let gap = " ".repeat(self.look.width - last - length);
+            self.line(&format!("{text}{gap}{place}"));
+        } else {
+            let gap = " ".repeat(self.look.width.saturating_sub(length));
+            self.line(&format!("{text}\n{gap}{place}"));
+        }
+    }
+}
+
+/// The rule in so many columns: what the line shows anyhow is left out first, then the middle.
+fn shorten(rule: &str, interface: &str, room: usize) -> String {
+    let mut text = rule.to_owned();
+    let fits = |text: &str| text.chars().count() <= room;
+    for (long, short) in [
+        (format!(" on {interface}"), " …".to_owned()),
+        (" flags S/SA".to_owned(), String::new()),
+        (" log".to_owned(), String::new()),
+        (" inet6 ".to_owned(), " ".to_owned()),
+        (" inet ".to_owned(), " ".to_owned()),
+        (" from any to any".to_owned(), " all".to_owned()),
+        (" round-robin".to_owned(), String::new()),
+    ] {
+        if fits(&text) {
+            return text;
+        }
+        text = text.replacen(&long, &short, 1);
+    }
+    if fits(&text) {
+        return text;
+    }
+    let from = text.find(" from ").unwrap_or(0);
+    let to = text.rfind(" to ").unwrap_or(0);
+    if from > 0 && to > from {
+        text = format!("{} …{}", &text[..from], &text[to..]);
+    }
+    if fits(&text) || room < 8 {
+        return text;
+    }
+    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{kept}…")
+}

@@ -1,0 +1,157 @@
+//! [`Report`]: what `check` says of machines and policies, as data; one file a format.
+
+mod build;
+mod human;
+mod json;
+mod short;
+
+pub use build::{Subject, router};
+
+use serde_json::Value;
+
+use super::{Format, Look};
+use crate::diagnostic::Diagnostic;
+use crate::source::Sources;
+
+/// All that one run of `check` found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// One for each machine, in order.
+    pub routers: Vec<Router>,
+}
+
+/// What was found of one machine.
+#[derive(Debug, Default)]
+pub struct Router {
+    /// What its pf.conf is called.
+    pub config: String,
+    /// Lines of pf.conf, and rules after expansion.
+    pub size: (usize, usize),
+    /// The texts that the machine is known from.
+    pub known_from: Vec<String>,
+    /// What is assumed, one line each.
+    pub assumed: Vec<String>,
+    /// The statements of the policies, in their order.
+    pub statements: Vec<Statement>,
+    /// Who reaches whom, where there is no policy.
+    pub matrix: Vec<String>,
+    /// Which part of the ruleset the policy speaks about, in words.
+    pub coverage: Vec<String>,
+    /// What else was found.
+    pub findings: Vec<Diagnostic>,
+    /// Counterexamples that did not replay: faults of pfproof.
+    pub faults: Vec<String>,
+}
+
+/// One statement and its outcome.
+#[derive(Debug)]
+pub struct Statement {
+    /// The policy's file, its line and column, from 1.
+    pub place: (String, u32, u32),
+    /// Its first word.
+    pub verb: &'static str,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// What it says, without its name, blanks merged.
+    pub text: String,
+    /// `holds`, `violated`, `unproven` or `vacuous`.
+    pub outcome: &'static str,
+    /// Why it is not proved, or what is wrong, in words.
+    pub reasons: Vec<String>,
+    /// How it is violated, the most telling cause first.
+    pub causes: Vec<Cause>,
+    /// The other classes of packets that violate it, in few words.
+    pub also: Vec<String>,
+    /// Whether there may be more than these.
+    pub more: bool,
+    /// A change of pf.conf that was verified to mend it.
+    pub repair: Option<Repair>,
+}
+
+/// Packets that violate a statement for one reason.
+#[derive(Debug)]
+pub struct Cause {
+    /// Hops and deciding rules: the same for equal causes.
+    pub key: String,
+    /// What happens, in words, where it is not «gets through».
+    pub says: String,
+    /// The packet: its ends and protocol.
+    pub packet: String,
+    /// Its way.
+    pub hops: Vec<Hop>,
+    /// Where it ends, in words, where the hops do not show it.
+    pub end: Option<String>,
+    /// The choices of pf that it rests on, in words.
+    pub choices: Vec<String>,
+    /// The packets, in few words.
+    pub packets: Vec<String>,
+    /// The packet and its fate in the keys of the test vectors.
+    pub json: Option<(Value, Value)>,
+}
+
+/// One line of a packet's way.
+#[derive(Debug)]
+pub enum Hop {
+    /// An evaluation of the rules.
+    Rules {
+        /// `in` or `out`; `back` for those of a reply.
+        direction: String,
+        /// The interface.
+        interface: String,
+        /// The rules that matched, in order.
+        rows: Vec<Row>,
+        /// What came of it, where no row says it.
+        outcome: Option<String>,
+        /// What the packet became, where it was translated.
+        translated: Option<String>,
+    },
+    /// A look into the routing table: the route and its interface.
+    Route(String),
+    /// The reply begins.
+    Reply(String),
+}
+
+/// One rule that a packet matched.
+#[derive(Debug)]
+pub struct Row {
+    /// `@5`.
+    pub number: String,
+    /// The rule as pfctl prints it.
+    pub text: String,
+    /// Whether it decides.
+    pub decides: bool,
+    /// Where it was written: file and line.
+    pub place: (String, u32),
+    /// The macro that it came through, if its place does not show the interface.
+    pub note: Option<String>,
+}
+
+/// A change of pf.conf after which the statement holds and no other breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The rules to add.
+    pub rules: Vec<String>,
+    /// Where: file and line after which; 0 is before the first line.
+    pub after: (String, u32),
+}
+
+impl Report {
+    /// The report in that format.
+    #[must_use]
+    pub fn render(&self, sources: &[&Sources], format: Format, look: Look) -> String {
+        match format {
+            Format::Human => human::render(self, sources, look),
+            Format::Short => short::render(self, sources),
+            Format::Json => json::render(self, sources),
+        }
+    }
+
+    /// Whether every statement of every machine holds.
+    #[must_use]
+    pub fn all_hold(&self) -> bool {
+        self.routers
+            .iter()
+            .flat_map(|router| &router.statements)
+            .all(|statement| statement.outcome == "holds")
+    }
+}
