@@ -22,6 +22,7 @@ pub mod ruleset;
 pub mod engine;
 pub mod eval;
 pub mod policy;
+pub mod verify;
 pub mod report;
 pub mod source;
 pub mod syntax;

@@ -98,6 +98,8 @@ pub struct Hop {
     pub verdict: Verdict,
     /// The rules that translated: match rules in their order, then the deciding one.
     pub translated_by: Vec<RuleId>,
+    /// Whether the deciding rule, or a match rule that it met, logs.
+    pub logged: bool,
     /// Whether it made a state.
     pub state: bool,
     /// The header after it.

@@ -229,8 +229,10 @@ impl Judge<'_> {
                 Replay::Open(_) => {}
                 Replay::Refuted(example) => {
                     faults.push(format!(
-                        "the engine says that `{}` {}, the evaluator does not",
-                        example.packet,
+                        "the engine says that the packet from {} to {} on {} {}, the evaluator does not",
+                        example.packet.src,
+                        example.packet.dst,
+                        example.packet.interface,
                         cause.why.says()
                     ));
                     return;

@@ -19,7 +19,6 @@ pub(super) enum Replay {
 pub(super) fn replay(machine: &Machine<'_>, packet: Packet, why: &Why, conditions: &[Condition]) -> Replay {
     let mut choices = named(conditions);
     let mut memory = Memory::default();
-    let packet = with_owner(packet, conditions);
     let journey = match machine.follow(&packet, &mut memory, &mut choices) {
         Ok(journey) => journey,
         Err(Unproven(reason)) => return Replay::Open(reason),
@@ -30,7 +29,9 @@ pub(super) fn replay(machine: &Machine<'_>, packet: Packet, why: &Why, condition
         Why::GetsThrough | Why::Unexpected(..) => through,
         Why::Stopped => !through,
         Why::ReplyStopped => {
-            let packet = reply(&journey);
+            let Some(packet) = reply(&journey) else {
+                return Replay::Open("nothing is answered to this packet".to_owned());
+            };
             match machine.follow(&packet, &mut memory, &mut choices) {
                 Ok(back) => {
                     let lost = !gets_through(&back);
@@ -82,9 +83,4 @@ fn named(conditions: &[Condition]) -> Named {
         named.holds.insert((rule.clone(), criterion), condition.holds);
     }
     named
-}
-
-/// The packet with a local socket's owner, if none is known.
-fn with_owner(packet: Packet, _conditions: &[Condition]) -> Packet {
-    packet
 }

@@ -1,7 +1,7 @@
 //! The most readable packet of a class: a SYN to a well-known port from an ephemeral one, between hosts that a reader
 //! of the configuration would name.
 
-use crate::engine::{Engine, Field, Header, PacketBox, Place, transport};
+use crate::engine::{Field, Header, PacketBox, Place, transport};
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 use crate::policy::{Network, Zones};
 
@@ -156,9 +156,4 @@ fn port(set: &RangeSet) -> u16 {
             let ranges = set.ranges().first();
             ranges.map_or(0, |&(first, last)| first.max(1).min(last) as u16)
         })
-}
-
-/// The header as a packet.
-pub(super) fn packet(header: &Header, engine: &Engine<'_>) -> crate::packet::Packet {
-    engine.space().packet(header)
 }

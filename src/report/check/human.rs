@@ -258,12 +258,12 @@ impl Writer<'_> {
                     self.row(&head, row, interface);
                     head.clone_from(&blank);
                 }
-                for words in outcome {
+                if let Some(words) = outcome {
                     let words = self.look.wrap(&format!("{head}{words}"), blank.len() + 2);
                     self.line(&words);
                     head.clone_from(&blank);
                 }
-                for words in translated {
+                if let Some(words) = translated {
                     self.line(&format!("{head}becomes {words}"));
                 }
             }
