@@ -334,10 +334,19 @@ struct Texts {
 impl Texts {
     /// Reads every file beside pf.conf that describes an OpenBSD machine.
     fn read_siblings(&mut self, folder: &Path, loader: &DiskLoader) {
-        for name in loader.siblings() {
-            if let Some(kind) = Kind::of_file(&name).filter(|kind| *kind != Kind::ContextToml) {
-                self.read_sibling(&name, folder, loader, &kind);
-            }
+        let mut found: Vec<(String, Kind)> = loader
+            .siblings()
+            .into_iter()
+            .filter_map(|name| Kind::of_file(&name).map(|kind| (name, kind)))
+            .filter(|(_, kind)| *kind != Kind::ContextToml)
+            .collect();
+        // As in the kernel, hardware comes before what netstart(8) creates.
+        found.sort_by_key(|(_, kind)| match kind {
+            Kind::HostnameIf(interface) => context::is_cloned(context::driver(interface)),
+            _ => true,
+        });
+        for (name, kind) in found {
+            self.read_sibling(&name, folder, loader, &kind);
         }
     }
 

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use super::lookup::is_link_local;
+use super::hostname_if::is_link_address;
+use super::lookup::{driver, is_cloned, is_link_local};
 use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;
@@ -47,6 +48,8 @@ pub struct InterfaceFacts {
     pub rdomain: Option<Said<u32>>,
     /// Whether it is up.
     pub up: Option<Said<bool>>,
+    /// Its link-layer address.
+    pub lladdr: Option<Said<String>>,
 }
 
 impl InterfaceFacts {
@@ -61,6 +64,7 @@ impl InterfaceFacts {
             broadcast: None,
             rdomain: None,
             up: None,
+            lladdr: None,
         }
     }
 }
@@ -82,6 +86,20 @@ pub struct RouteFacts {
     pub rtable: u32,
     /// Whether packets to it are rejected.
     pub reject: bool,
+    /// How it comes about.
+    pub origin: RouteOrigin,
+}
+
+/// How a route comes about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteOrigin {
+    /// It is said.
+    #[default]
+    Said,
+    /// Taken to be learned by an interface that is configured automatically.
+    Autoconf,
+    /// From mygate(5), which is used only where no interface of that family is configured automatically.
+    Mygate,
 }
 
 impl RouteFacts {
@@ -96,6 +114,7 @@ impl RouteFacts {
             label: None,
             rtable: 0,
             reject: false,
+            origin: RouteOrigin::Said,
         }
     }
 }
@@ -105,6 +124,8 @@ impl RouteFacts {
 pub struct Facts {
     /// Whether it forwards.
     pub forwarding: Option<Said<bool>>,
+    /// Whether it forwards IPv6, where that is said apart.
+    pub forwarding_inet6: Option<Said<bool>>,
     /// Interfaces, in order.
     pub interfaces: Vec<InterfaceFacts>,
     /// Routes, in order.
@@ -158,6 +179,7 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
     for source in sources {
         add(&mut facts, source, &mut diagnostics);
     }
+    resolve_link_addresses(&mut facts);
     let context = complete(&facts, &mut diagnostics);
     (Combined { context, facts }, diagnostics)
 }
@@ -166,6 +188,7 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
 fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
     let Facts {
         forwarding,
+        forwarding_inet6,
         interfaces,
         routes,
         hosts,
@@ -176,10 +199,20 @@ fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
         assumed,
     } = later;
     facts.assumed.extend(assumed);
+    // Who says `forwarding` without more means both families.
+    if forwarding.is_some() && forwarding_inet6.is_none() {
+        facts.forwarding_inet6 = None;
+    }
     replace(
         &mut facts.forwarding,
         forwarding,
         || "`forwarding`".to_owned(),
+        diagnostics,
+    );
+    replace(
+        &mut facts.forwarding_inet6,
+        forwarding_inet6,
+        || "forwarding of IPv6".to_owned(),
         diagnostics,
     );
     facts.complete |= complete;
@@ -223,6 +256,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
         broadcast,
         rdomain,
         up,
+        lladdr,
     } = later;
     let known = facts.interface(&name.value, name.span);
     let of = |what: &str| format!("{what} of `{}`", name.value);
@@ -249,6 +283,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
     );
     replace(&mut known.rdomain, rdomain, || of("the rdomain"), diagnostics);
     replace(&mut known.up, up, || of("`up`"), diagnostics);
+    known.lladdr = lladdr.or(known.lladdr.take());
 }
 
 /// Whether two lists of addresses cannot both be true: an earlier known address that the later list lacks, but for
@@ -268,6 +303,28 @@ fn contradict(earlier: &[Said<InterfaceAddress>], later: &[Said<InterfaceAddress
 /// Routes of a later source: one to the same destination in the same table replaces all earlier ones.
 fn add_routes(routes: &mut Vec<RouteFacts>, later: Vec<RouteFacts>, diagnostics: &mut Vec<Diagnostic>) {
     let same = |a: &RouteFacts, b: &RouteFacts| a.to.trunc() == b.to.trunc() && a.rtable == b.rtable;
+    let autoconf = |route: &RouteFacts| route.origin == RouteOrigin::Autoconf;
+    let mut later = later;
+    // Several interfaces may learn a default route: one does not replace the other. mygate(5) gives way to them.
+    if later.iter().all(autoconf) {
+        routes.retain(|old| old.origin != RouteOrigin::Mygate || !later.iter().any(|new| same(old, new)));
+        routes.extend(later);
+        return;
+    }
+    later.retain(|new| {
+        let learned = routes.iter().find(|old| autoconf(old) && same(old, new));
+        match learned.filter(|_| new.origin == RouteOrigin::Mygate) {
+            Some(learned) => {
+                let mut unused = Diagnostic::new(Code::Context, "this gateway is not used: an interface has autoconf")
+                    .at(new.span)
+                    .related(learned.span, "here");
+                unused.severity = Severity::Info;
+                diagnostics.push(unused);
+                false
+            }
+            None => true,
+        }
+    });
     let differs = |a: &RouteFacts, b: &RouteFacts| {
         (a.interface.is_some() && b.interface.is_some() && a.interface != b.interface)
             || (a.via.is_some() && b.via.is_some() && a.via != b.via)
@@ -282,7 +339,6 @@ fn add_routes(routes: &mut Vec<RouteFacts>, later: Vec<RouteFacts>, diagnostics:
         }
     }
     // The way of an earlier source to a gateway is kept where the later one does not say it.
-    let mut later = later;
     for new in &mut later {
         if let Some(old) = routes.iter().find(|old| same(old, new) && old.via == new.via) {
             new.interface = new.interface.take().or_else(|| old.interface.clone());
@@ -333,10 +389,51 @@ fn contradiction(what: &str, was: Span, now: Span) -> Diagnostic {
     diagnostic
 }
 
+/// Gives interfaces that are named by their link-layer address the name of the one that has it, where some source says
+/// which: what is said by address counts where nothing else is said.
+fn resolve_link_addresses(facts: &mut Facts) {
+    let named = std::mem::take(&mut facts.interfaces);
+    let (by_address, mut interfaces): (Vec<_>, Vec<_>) =
+        named.into_iter().partition(|interface| is_link_address(&interface.name.value));
+    for mut found in by_address {
+        let same = |other: &InterfaceFacts| {
+            let lladdr = other.lladdr.as_ref();
+            lladdr.is_some_and(|lladdr| lladdr.value.eq_ignore_ascii_case(&found.name.value))
+        };
+        let Some(target) = interfaces.iter_mut().find(|other| same(other)) else {
+            facts.assumed.push(Assumption::new(
+                format!("hostname.{}", found.name.value),
+                "the name of its interface is not known",
+            ));
+            interfaces.push(found);
+            continue;
+        };
+        for route in &mut facts.routes {
+            if route.interface.as_ref() == Some(&found.name.value) {
+                route.interface = Some(target.name.value.clone());
+            }
+        }
+        if target.addresses.as_ref().is_none_or(Vec::is_empty) {
+            target.addresses = found.addresses.take();
+        }
+        for group in found.groups.drain(..) {
+            if !target.groups.iter().any(|known| known.value == group.value) {
+                target.groups.push(group);
+            }
+        }
+        target.peer = target.peer.take().or(found.peer);
+        target.broadcast = target.broadcast.take().or(found.broadcast);
+        target.rdomain = target.rdomain.take().or(found.rdomain);
+        target.up = target.up.take().or(found.up);
+    }
+    facts.interfaces = interfaces;
+}
+
 /// The machine that the facts describe, with what follows from them.
 fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
     let mut context = Context {
         forwarding: facts.forwarding.as_ref().is_none_or(|said| said.value),
+        forwarding_inet6: facts.forwarding_inet6.as_ref().map(|said| said.value),
         interfaces: facts.interfaces.iter().map(interface).collect(),
         routes: Vec::new(),
         hosts: values(&facts.hosts),
@@ -378,6 +475,15 @@ fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
+    // Membership in egress that follows from the routes is not said twice.
+    let implied: Vec<bool> = context
+        .interfaces
+        .iter()
+        .map(|interface| context.has_default_route(interface))
+        .collect();
+    for (interface, implied) in context.interfaces.iter_mut().zip(implied) {
+        interface.groups.retain(|group| !(implied && group == "egress"));
+    }
     context
 }
 
@@ -385,7 +491,12 @@ fn interface(said: &InterfaceFacts) -> Interface {
     Interface {
         name: said.name.value.clone(),
         addresses: said.addresses.iter().flatten().map(|address| address.value).collect(),
-        groups: said.groups.iter().map(|group| group.value.clone()).collect(),
+        groups: said
+            .groups
+            .iter()
+            .map(|group| group.value.clone())
+            .filter(|group| group != "all" && !(driver(&said.name.value) == group && is_cloned(group)))
+            .collect(),
         peer: said.peer.as_ref().map(|peer| peer.value),
         broadcast: said.broadcast.as_ref().map(|broadcast| broadcast.value),
         rdomain: said.rdomain.as_ref().map_or(0, |rdomain| rdomain.value),

@@ -1,6 +1,9 @@
 //! [`Kind`]: which texts describe a machine, and who reads them.
 
-use super::{Facts, read_toml};
+use super::{
+    Facts, read_hostname, read_hosts, read_ifconfig, read_mygate, read_rc_conf, read_routes, read_services,
+    read_sysctl, read_toml,
+};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Sources};
 
@@ -9,6 +12,18 @@ use crate::source::{FileId, Sources};
 pub enum Kind {
     /// `context.toml`.
     ContextToml,
+    /// hostname.if(5) of the interface of that name or link-layer address.
+    HostnameIf(String),
+    /// mygate(5).
+    Mygate,
+    /// hosts(5).
+    Hosts,
+    /// services(5).
+    Services,
+    /// sysctl.conf(5).
+    Sysctl,
+    /// rc.conf.local(8).
+    RcConf,
     /// Output of `ifconfig -A`.
     Ifconfig,
     /// Output of `route -n show` or `netstat -rn`.
@@ -19,10 +34,15 @@ impl Kind {
     /// The kind of a file beside pf.conf, by its name; `None` for one that says nothing of the machine.
     #[must_use]
     pub fn of_file(name: &str) -> Option<Self> {
-        match name {
-            "context.toml" => Some(Self::ContextToml),
-            _ => None,
-        }
+        Some(match name {
+            "context.toml" => Self::ContextToml,
+            "mygate" => Self::Mygate,
+            "hosts" => Self::Hosts,
+            "services" => Self::Services,
+            "sysctl.conf" => Self::Sysctl,
+            "rc.conf.local" => Self::RcConf,
+            _ => Self::HostnameIf(name.strip_prefix("hostname.")?.to_owned()),
+        })
     }
 }
 
@@ -31,6 +51,13 @@ impl Kind {
 pub fn read(kind: &Kind, sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) {
     match kind {
         Kind::ContextToml => read_toml(sources, file),
-        Kind::Ifconfig | Kind::Routes => (Facts::default(), Vec::new()),
+        Kind::HostnameIf(interface) => read_hostname(interface, sources, file),
+        Kind::Mygate => read_mygate(sources, file),
+        Kind::Hosts => read_hosts(sources, file),
+        Kind::Services => read_services(sources, file),
+        Kind::Sysctl => read_sysctl(sources, file),
+        Kind::RcConf => read_rc_conf(sources, file),
+        Kind::Ifconfig => read_ifconfig(sources, file),
+        Kind::Routes => read_routes(sources, file),
     }
 }

@@ -175,6 +175,15 @@ impl Interface {
 }
 
 impl Context {
+    /// Whether the machine forwards packets of that family.
+    #[must_use]
+    pub fn forwards(&self, family: Family) -> bool {
+        match family {
+            Family::Inet => self.forwarding,
+            Family::Inet6 => self.forwarding_inet6.unwrap_or(self.forwarding),
+        }
+    }
+
     /// The interface of that name.
     #[must_use]
     pub fn interface(&self, name: &str) -> Option<&Interface> {
@@ -185,12 +194,14 @@ impl Context {
     /// where a default route of the first routing table leaves by it (`if_group_egress_build` in if.c).
     #[must_use]
     pub fn in_group(&self, interface: &Interface, group: &str) -> bool {
-        interface.in_own_group(group)
-            || (group == "egress"
-                && self
-                    .routes
-                    .iter()
-                    .any(|route| route.to.prefix_len() == 0 && route.rtable == 0 && route.interface == interface.name))
+        interface.in_own_group(group) || (group == "egress" && self.has_default_route(interface))
+    }
+
+    /// Whether a default route of the first routing table leaves by the interface.
+    pub(super) fn has_default_route(&self, interface: &Interface) -> bool {
+        self.routes
+            .iter()
+            .any(|route| route.to.prefix_len() == 0 && route.rtable == 0 && route.interface == interface.name)
     }
 
     /// Whether `on name` matches the interface: its whole name, one of its groups, or `any` for all but loopback

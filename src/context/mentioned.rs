@@ -1,6 +1,7 @@
 //! The interfaces and groups that a pf.conf names, and what is taken of those that nobody described.
 
-use super::lookup::{driver, is_interface_name};
+use super::hostname_if::is_link_address;
+use super::lookup::is_interface_name;
 use super::words::{default_route, is_group};
 use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::net::Family;
@@ -25,6 +26,7 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     let mut assumed = Vec::new();
     // Interfaces first: a group may be that of a driver one of them has.
     let (interfaces, groups): (Vec<_>, Vec<_>) = names.found.into_iter().partition(|name| is_interface_name(name));
+    assumed.extend(name_the_nameless(context, &interfaces));
     for name in interfaces {
         if context.interface(&name).is_none() {
             context.interfaces.push(unknown_interface(&name, None));
@@ -49,13 +51,30 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
             }
             assumed.push(Assumption::new(group, format!("the default routes leave by {egress}")));
         } else if context.interface(&name).is_none() {
-            let of_driver = super::is_cloned(&group).then(|| driver(&name).to_owned());
-            let given = if of_driver.is_some() { None } else { Some(group.clone()) };
+            let given = Some(group.clone()).filter(|group| !super::is_cloned(group));
             context.interfaces.push(unknown_interface(&name, given));
             assumed.push(Assumption::new(group, format!("has one interface, {name}")));
         }
     }
     assumed
+}
+
+/// Gives the one interface that is known by its link-layer address alone the one name that pf.conf uses and nobody
+/// described; with more of either, nobody can say which is which.
+fn name_the_nameless(context: &mut Context, mentioned: &[String]) -> Option<Assumption> {
+    let mut missing = mentioned.iter().filter(|name| context.interface(name).is_none());
+    let (Some(name), None) = (missing.next(), missing.next()) else {
+        return None;
+    };
+    let mut nameless = context.interfaces.iter_mut().filter(|interface| is_link_address(&interface.name));
+    let (Some(interface), None) = (nameless.next(), nameless.next()) else {
+        return None;
+    };
+    let old = std::mem::replace(&mut interface.name, name.clone());
+    for route in context.routes.iter_mut().filter(|route| route.interface == old) {
+        route.interface = name.clone();
+    }
+    Some(Assumption::new(name, format!("is the interface of hostname.{old}")))
 }
 
 /// The interface that a default route is taken to leave by: the only one whose addresses are not known, else one of its

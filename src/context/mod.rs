@@ -5,20 +5,33 @@
 //! Knows no rules.
 
 mod assumption;
+mod etc;
 mod facts;
+mod hostname_if;
+mod ifconfig;
+mod ifconfig_command;
 mod kind;
+mod lines;
 mod lookup;
 mod mentioned;
 mod model;
+mod route_command;
+mod routes;
 mod routing;
 mod toml;
 mod words;
+mod write;
 
 pub use self::toml::{context_from_toml, read_toml};
 pub use assumption::{Assumption, assumptions};
-pub use facts::{Combined, Facts, InterfaceFacts, RouteFacts, Said, combine};
+pub use etc::{read_hosts, read_mygate, read_rc_conf, read_services, read_sysctl};
+pub use facts::{Combined, Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said, combine};
+pub use hostname_if::read_hostname;
+pub use ifconfig::read_ifconfig;
 pub use kind::{Kind, read};
 pub use lookup::{AddressOf, Part, driver, is_cloned, is_interface_name, is_link_local};
 pub use mentioned::assume_mentioned;
 pub use model::{Context, Interface, InterfaceAddress, Route};
+pub use routes::read_routes;
+pub use write::{write_toml, write_toml_from};
 pub use routing::{RouteKind, RouteTable, TableRoute};

@@ -75,8 +75,10 @@ pub struct Route {
 /// The machine, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Whether the machine forwards packets.
+    /// Whether the machine forwards packets (IPv4 ones, where IPv6 differs). Ask [`Context::forwards`].
     pub forwarding: bool,
+    /// Whether it forwards IPv6 packets, where that is said apart.
+    pub forwarding_inet6: Option<bool>,
     /// Interfaces in the kernel's order.
     pub interfaces: Vec<Interface>,
     /// Routes in the order they were given; connected networks are implied.
@@ -98,6 +100,7 @@ impl Default for Context {
     fn default() -> Self {
         Self {
             forwarding: true,
+            forwarding_inet6: None,
             interfaces: Vec::new(),
             routes: Vec::new(),
             hosts: IndexMap::new(),

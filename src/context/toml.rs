@@ -88,6 +88,7 @@ impl Reader {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "forwarding" => facts.forwarding = self.boolean(value),
+                "forwarding-inet6" => facts.forwarding_inet6 = self.boolean(value),
                 "interface" => {
                     for (name, value) in self.table(value) {
                         if let Some(interface) = self.interface(name, value) {

@@ -1,6 +1,6 @@
 //! Words that several readers share: names, prefixes, masks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -40,4 +40,49 @@ pub(super) fn prefix(word: &str) -> Option<IpNet> {
         Some(_) => None,
         None => word.parse::<IpAddr>().ok().map(IpNet::from),
     }
+}
+
+/// The prefix length of a mask, in dotted form (`255.255.255.0`) or hexadecimal (`0xffffff00`); `None` for other words
+/// and for masks with holes.
+pub(super) fn mask(word: &str) -> Option<u8> {
+    let bits = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+        None => word.parse::<Ipv4Addr>().ok()?.to_bits(),
+    };
+    let length = bits.leading_ones();
+    (bits.checked_shl(length).unwrap_or(0) == 0).then_some(u8::try_from(length).unwrap_or(32))
+}
+
+/// The length of the mask that an IPv4 address had by its class, which ifconfig(8) takes without a mask.
+pub(super) fn classful(address: Ipv4Addr) -> u8 {
+    match address.octets()[0] {
+        0..128 => 8,
+        128..192 => 16,
+        192.. => 24,
+    }
+}
+
+/// An address, its scope (`%em0`) left out.
+pub(super) fn address(word: &str) -> Option<IpAddr> {
+    word.split('%').next()?.parse().ok()
+}
+
+/// A destination as route(8) shows it: an address, a network with or without all of its octets (`10/8`,
+/// `203.0.113/24`), a scope within (`fe80::%em0/64`).
+pub(super) fn shown_prefix(word: &str) -> Option<IpNet> {
+    let (address, bits) = match word.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+        None => (word, None),
+    };
+    let address = address.split('%').next()?;
+    let whole: IpAddr = if address.contains(':') {
+        address.parse().ok()?
+    } else {
+        let octets = address.split('.').count();
+        if octets > 4 {
+            return None;
+        }
+        format!("{address}{}", ".0".repeat(4 - octets)).parse().ok()?
+    };
+    IpNet::new(whole, bits.unwrap_or(Family::of(whole).bits())).ok()
 }
