@@ -1,13 +1,15 @@
 //! `pfproof context`: what is known of the machine, from where, and what is assumed.
 
+use std::fmt::Write;
+
 use clap::Args;
-use pfproof::context::write_toml_from;
-use pfproof::diagnostic::{Code, Severity};
-use pfproof::report::{self, Look};
+use pfproof::context::{assumptions_in_full, write_toml_from};
+use pfproof::diagnostic::{Code, Diagnostic, Severity};
+use pfproof::report::{self, Format, Look};
 
 use super::Status;
 use super::console::Console;
-use super::discover;
+use super::discover::{self, Loaded};
 use super::options::{Input, Output};
 
 /// Print what is known of the machine, from where, and what is assumed, as context.toml
@@ -18,4 +20,51 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     output: Output,
+}
+
+/// Prints the context to standard output, what is wrong with its sources to standard error.
+pub(crate) fn run(arguments: &Arguments) -> Status {
+    let console = Console::new(&arguments.output);
+    let loaded = match discover::load_one(&arguments.input) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            console.message(&failure.to_string());
+            return Status::CouldNotJudge;
+        }
+    };
+    // What is wrong with pf.conf itself is said by the commands that judge it.
+    let of_context = |diagnostic: &&Diagnostic| match diagnostic.code {
+        Code::Context => true,
+        Code::Unreadable => diagnostic.severity != Severity::Error,
+        _ => false,
+    };
+    let found: Vec<Diagnostic> = loaded.diagnostics.iter().filter(of_context).cloned().collect();
+    let look = Look {
+        color: console.error_color,
+        width: console.width,
+        ..Look::default()
+    };
+    let format = match arguments.output.format {
+        super::options::Format::Short => Format::Short,
+        super::options::Format::Human | super::options::Format::Json => Format::Human,
+    };
+    console.message(&report::diagnostics(&found, &loaded.sources, format, look));
+    let wrong = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let status = if wrong { Status::CouldNotJudge } else { Status::Success };
+    console.answer(&text(&loaded), status)
+}
+
+/// The context as context.toml, with where it comes from and what is assumed as comments.
+fn text(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = match loaded.known_from() {
+        Some(names) => writeln!(text, "# from {names}"),
+        None => writeln!(text, "# nothing is known of the machine but what {} names", loaded.name),
+    };
+    for line in assumptions_in_full(&loaded.context, &loaded.facts.assumed) {
+        let _ = writeln!(text, "# assumed: {line}");
+    }
+    text.push_str(&write_toml_from(&loaded.context, &loaded.facts, &loaded.sources));
+    text
 }

@@ -68,7 +68,7 @@ pub(crate) struct Loaded {
     /// The machine.
     pub(crate) context: Context,
     /// The texts that the machine is known from, by name.
-    pub(crate) known_from: Vec<String>,
+    known_from: Vec<String>,
     /// What was said of the machine, and where.
     pub(crate) facts: Facts,
     /// What nobody said and the answers rest on: at most five lines.
@@ -77,6 +77,28 @@ pub(crate) struct Loaded {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The policies that `pfproof.toml` names, else the files beside pf.conf that end in `.policy`.
     pub(crate) policies: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// The texts that the machine is known from, in few words: `hostname.{em0,vlan92}, mygate`; `None` where there are
+    /// none.
+    pub(crate) fn known_from(&self) -> Option<String> {
+        let mut words: Vec<String> = Vec::new();
+        let mut hostnames: Vec<&str> = Vec::new();
+        for name in &self.known_from {
+            let base = name.rsplit('/').next().unwrap_or(name);
+            match base.strip_prefix("hostname.") {
+                Some(interface) => hostnames.push(interface),
+                None => words.push(base.to_owned()),
+            }
+        }
+        match hostnames.as_slice() {
+            [] => {}
+            [only] => words.insert(0, format!("hostname.{only}")),
+            several => words.insert(0, format!("hostname.{{{}}}", several.join(","))),
+        }
+        Some(words.join(", ")).filter(|words| !words.is_empty())
+    }
 }
 
 /// The one machine that the command line means.
@@ -251,7 +273,7 @@ impl Target {
         } = texts;
         let (combined, more) = context::combine(facts);
         diagnostics.extend(more);
-        let Combined { mut context, facts } = combined;
+        let Combined { mut context, mut facts } = combined;
 
         let text = match template::kind(&self.name, &bytes) {
             Some(kind) => {
@@ -270,12 +292,11 @@ impl Target {
             &Limits::default(),
         );
         diagnostics.extend(faults);
-        let mut assumed = facts.assumed.clone();
-        assumed.extend(context::assume_mentioned(&mut context, &document));
+        facts.assumed.extend(context::assume_mentioned(&mut context, &document));
         for fact in &input.assume {
             settle(&mut context, fact)?;
         }
-        let assumed = context::assumptions(&context, &assumed);
+        let assumed = context::assumptions(&context, &facts.assumed);
 
         let policies = match self.router.policies.as_slice() {
             [] => loader

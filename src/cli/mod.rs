@@ -3,6 +3,7 @@
 //! The only part that touches files, the environment and the terminal; all judging is the library's.
 
 mod console;
+mod context;
 mod discover;
 mod files;
 mod globs;
@@ -46,12 +47,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Context(context::Arguments),
     Print(print::Arguments),
 }
 
 /// The exit code of the whole program, from the arguments of the process.
 pub(crate) fn main() -> ExitCode {
     let status = match Cli::parse().command {
+        Command::Context(arguments) => context::run(&arguments),
         Command::Print(arguments) => print::run(&arguments),
     };
     status.into()

@@ -35,6 +35,18 @@ const NAMES: usize = 6;
 /// Those assumptions and the addresses that are still unknown, in at most five lines.
 #[must_use]
 pub fn assumptions(context: &Context, assumed: &[Assumption]) -> Vec<String> {
+    let mut lines = assumptions_in_full(context, assumed);
+    if lines.len() > LINES {
+        let more = lines.len() - (LINES - 1);
+        lines.truncate(LINES - 1);
+        lines.push(format!("{more} more: `pfproof context` has them all"));
+    }
+    lines
+}
+
+/// Those assumptions and the addresses that are still unknown, in as many lines as it takes.
+#[must_use]
+pub fn assumptions_in_full(context: &Context, assumed: &[Assumption]) -> Vec<String> {
     let mut all: Vec<Assumption> = Vec::new();
     for interface in &context.interfaces {
         let unknown: Vec<_> = Family::BOTH
@@ -57,23 +69,13 @@ pub fn assumptions(context: &Context, assumed: &[Assumption]) -> Vec<String> {
             None => grouped.push((text, vec![subject])),
         }
     }
-    let mut lines: Vec<String> = grouped
+    grouped
         .iter()
         .map(|(text, subjects)| match subjects.get(NAMES..) {
-            Some([_, ..]) => format!(
-                "{} and {} more: {text}",
-                subjects[..NAMES].join(", "),
-                subjects.len() - NAMES
-            ),
+            Some(rest @ [_, ..]) => format!("{} and {} more: {text}", subjects[..NAMES].join(", "), rest.len()),
             Some([]) | None => format!("{}: {text}", subjects.join(", ")),
         })
-        .collect();
-    if lines.len() > LINES {
-        let more = lines.len() - (LINES - 1);
-        lines.truncate(LINES - 1);
-        lines.push(format!("{more} more: `pfproof context` has them all"));
-    }
-    lines
+        .collect()
 }
 
 impl Context {

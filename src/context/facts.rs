@@ -393,8 +393,9 @@ fn contradiction(what: &str, was: Span, now: Span) -> Diagnostic {
 /// which: what is said by address counts where nothing else is said.
 fn resolve_link_addresses(facts: &mut Facts) {
     let named = std::mem::take(&mut facts.interfaces);
-    let (by_address, mut interfaces): (Vec<_>, Vec<_>) =
-        named.into_iter().partition(|interface| is_link_address(&interface.name.value));
+    let (by_address, mut interfaces): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|interface| is_link_address(&interface.name.value));
     for mut found in by_address {
         let same = |other: &InterfaceFacts| {
             let lladdr = other.lladdr.as_ref();

@@ -117,6 +117,7 @@ const ONE_ARGUMENT: &[&str] = &[
     "vlandev",
     "vltime",
     "vnetid",
+    "wgpeer",
     "wgaip",
     "wgdescr",
     "wgdescription",

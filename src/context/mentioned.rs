@@ -1,7 +1,7 @@
 //! The interfaces and groups that a pf.conf names, and what is taken of those that nobody described.
 
 use super::hostname_if::is_link_address;
-use super::lookup::is_interface_name;
+use super::lookup::{driver, is_interface_name};
 use super::words::{default_route, is_group};
 use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::net::Family;
@@ -15,12 +15,14 @@ use crate::syntax::ast::{
 /// says what was assumed of them.
 ///
 /// Does nothing where some source has listed every interface: a name that it lacks is then none. A group without a
-/// member (`egress`, a named group) is given one interface of its own.
+/// member (`egress`, a named group) is given one interface of its own. Where interfaces are described at all, there are
+/// then no others: what has neither a file of its own nor a rule is not configured.
 #[must_use]
 pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assumption> {
     if !context.open {
         return Vec::new();
     }
+    context.open = context.interfaces.iter().all(|interface| interface.name == "lo0");
     let mut names = Names::default();
     names.statements(&document.statements);
     let mut assumed = Vec::new();
@@ -66,7 +68,10 @@ fn name_the_nameless(context: &mut Context, mentioned: &[String]) -> Option<Assu
     let (Some(name), None) = (missing.next(), missing.next()) else {
         return None;
     };
-    let mut nameless = context.interfaces.iter_mut().filter(|interface| is_link_address(&interface.name));
+    let mut nameless = context
+        .interfaces
+        .iter_mut()
+        .filter(|interface| is_link_address(&interface.name));
     let (Some(interface), None) = (nameless.next(), nameless.next()) else {
         return None;
     };
@@ -92,9 +97,16 @@ fn egress_interface(context: &mut Context, name: &str) -> String {
 }
 
 fn unknown_interface(name: &str, group: Option<String>) -> Interface {
+    // These carry packets of other interfaces and have no addresses of their own.
+    let is_bare = matches!(driver(name), "enc" | "pflog" | "pfsync");
+    let addresses = if is_bare {
+        Vec::new()
+    } else {
+        Family::BOTH.map(InterfaceAddress::Unknown).to_vec()
+    };
     Interface {
         name: name.to_owned(),
-        addresses: Family::BOTH.map(InterfaceAddress::Unknown).to_vec(),
+        addresses,
         groups: group.into_iter().collect(),
         ..Interface::default()
     }

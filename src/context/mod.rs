@@ -23,7 +23,7 @@ mod words;
 mod write;
 
 pub use self::toml::{context_from_toml, read_toml};
-pub use assumption::{Assumption, assumptions};
+pub use assumption::{Assumption, assumptions, assumptions_in_full};
 pub use etc::{read_hosts, read_mygate, read_rc_conf, read_services, read_sysctl};
 pub use facts::{Combined, Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said, combine};
 pub use hostname_if::read_hostname;
@@ -33,5 +33,5 @@ pub use lookup::{AddressOf, Part, driver, is_cloned, is_interface_name, is_link_
 pub use mentioned::assume_mentioned;
 pub use model::{Context, Interface, InterfaceAddress, Route};
 pub use routes::read_routes;
-pub use write::{write_toml, write_toml_from};
 pub use routing::{RouteKind, RouteTable, TableRoute};
+pub use write::{write_toml, write_toml_from};

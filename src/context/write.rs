@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::words::default_route;
 use super::{Context, Facts, Interface, InterfaceAddress, Route};
 use crate::net::Family;
-use crate::source::Sources;
+use crate::source::{Sources, Span};
 
 /// The context as `context.toml`: reading it gives the same machine.
 #[must_use]
@@ -16,10 +16,14 @@ pub fn write_toml(context: &Context) -> String {
 /// The same, with the text that each interface and route comes from as a comment.
 #[must_use]
 pub fn write_toml_from(context: &Context, facts: &Facts, sources: &Sources) -> String {
+    let file = |span: Span| {
+        let name = sources.file(span.file).name();
+        name.rsplit('/').next().unwrap_or(name).to_owned()
+    };
     let interface = |interface: &Interface| {
         let said = facts.interfaces.iter().find(|said| said.name.value == interface.name);
         Some(match said {
-            Some(said) => sources.file(said.name.span.file).name().to_owned(),
+            Some(said) => file(said.name.span),
             None if interface.name == "lo0" => "always there".to_owned(),
             None => "assumed: named in pf.conf".to_owned(),
         })
@@ -29,10 +33,13 @@ pub fn write_toml_from(context: &Context, facts: &Facts, sources: &Sources) -> S
             said.to == route.to
                 && said.rtable == route.rtable
                 && said.via == route.via
-                && said.interface.as_ref().is_none_or(|interface| *interface == route.interface)
+                && said
+                    .interface
+                    .as_ref()
+                    .is_none_or(|interface| *interface == route.interface)
         });
         Some(match said {
-            Some(said) => sources.file(said.span.file).name().to_owned(),
+            Some(said) => file(said.span),
             None => "assumed".to_owned(),
         })
     };
@@ -69,10 +76,21 @@ fn write_all(
         writeln!(out, "\n[[route]]{}", comment(route_comment(route)))?;
         write_route(out, route)?;
     }
-    let hosts = context.hosts.iter().map(|(name, addresses)| (name.clone(), list(addresses)));
+    let hosts = context
+        .hosts
+        .iter()
+        .map(|(name, addresses)| (name.clone(), list(addresses)));
     table(out, "hosts", hosts)?;
-    table(out, "users", context.users.iter().map(|(name, id)| (name.clone(), id.to_string())))?;
-    table(out, "groups", context.groups.iter().map(|(name, id)| (name.clone(), id.to_string())))?;
+    table(
+        out,
+        "users",
+        context.users.iter().map(|(name, id)| (name.clone(), id.to_string())),
+    )?;
+    table(
+        out,
+        "groups",
+        context.groups.iter().map(|(name, id)| (name.clone(), id.to_string())),
+    )?;
     let services = context
         .services
         .iter()
