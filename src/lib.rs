@@ -15,6 +15,7 @@
 
 pub mod context;
 pub mod diagnostic;
+pub mod lower;
 pub mod net;
 pub mod packet;
 pub mod print;

@@ -32,6 +32,8 @@ codes! {
     Syntax = "syntax", Error;
     /// A file that a text names cannot be read.
     Unreadable = "unreadable", Error;
+    /// More than pfproof takes: the rest is not judged.
+    Limit = "limit", Error;
     /// The context is not as it should be.
     Context = "context", Error;
     /// The policy is not as it should be.

@@ -10,6 +10,8 @@ mod state;
 
 use std::fmt::{self, Write as _};
 
+use ipnet::IpNet;
+
 use crate::ruleset::{Action, Anchor, Loaded, Rule, Ruleset};
 
 /// One rule as pfctl prints it, without its number, indentation and, for an anchor, the rules in it.
@@ -18,6 +20,14 @@ pub fn rule(rule: &Rule) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = rule::write(&mut out, rule);
+    out
+}
+
+/// An address or network as pfctl prints it; `any` where it has no bits.
+#[must_use]
+pub fn prefix(prefix: IpNet) -> String {
+    let mut out = String::new();
+    let _ = address::write_prefix(&mut out, prefix);
     out
 }
 

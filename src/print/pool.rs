@@ -79,6 +79,7 @@ fn write_address(out: &mut impl Write, pool: &Pool, family: Option<Family>) -> f
         PoolAddress::Prefix(prefix) => address::write_prefix(out, *prefix)?,
         PoolAddress::Dynamic(dynamic) => address::write_dynamic(out, dynamic, family)?,
         PoolAddress::Table(name) => write!(out, "<{name}>")?,
+        PoolAddress::Other(host) => address::write_host(out, host, family)?,
     }
     match &pool.interface {
         Some(interface) => write!(out, "@{interface}"),

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{DynamicAddress, Name};
+use super::{DynamicAddress, Host, Name};
 use crate::net::Family;
 
 /// The addresses of a pool (`struct pf_pool`). A list, or an interface with several addresses, is a table
@@ -15,6 +15,8 @@ pub enum PoolAddress {
     Dynamic(DynamicAddress),
     /// `<table>`.
     Table(Name),
+    /// What pfctl lets through and pf makes nothing sensible of: a range, `route "label"`.
+    Other(Box<Host>),
 }
 
 /// How an address of a pool is chosen.

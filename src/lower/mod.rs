@@ -1,0 +1,281 @@
+//! From the tree and the machine to the expanded ruleset, as parse.y does it: lists, hosts, implied defaults, tables,
+//! anchors, options, queues, and all that pfctl refuses in a statement that reads well.
+//!
+//! Everything goes in the order in which pfctl does it, because numbers of automatic tables, which fault is found first,
+//! and what later statements mean hang on it. Knows nothing of packets.
+
+mod anchor;
+mod antispoof;
+mod consistent;
+mod expand;
+mod host;
+mod label;
+mod load;
+mod md5;
+mod named;
+mod node;
+mod option;
+mod pool;
+mod port;
+mod queue;
+mod rule;
+mod state;
+mod table;
+
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::context::Context;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::ruleset::{Anchor, BlockPolicy, Declaration, Loaded, Name, Origin, Reassemble, Rule, Ruleset, StatePolicy};
+use crate::source::{At, Loader};
+use crate::syntax::Document;
+use crate::syntax::ast::{StateOption, Statement, StatementKind};
+
+pub use load::{load, lower};
+
+/// What expanding may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rules of all rulesets together.
+    pub rules: usize,
+    /// Entries of all tables together.
+    pub table_entries: usize,
+    /// Files of `load anchor`.
+    pub anchor_files: usize,
+    /// Faults that are kept.
+    pub faults: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rules: 2_000_000,
+            table_entries: 20_000_000,
+            anchor_files: 1000,
+            faults: 1000,
+        }
+    }
+}
+
+/// What a pf.conf, with the files of its `load anchor`, becomes.
+#[derive(Debug)]
+pub struct Lowered {
+    /// What pf loads. Statements that were refused are not in it.
+    pub ruleset: Ruleset,
+    /// What was declared besides, file by file, for `print`.
+    pub loaded: Vec<Loaded>,
+    /// The trees: of the main file, then of each `load anchor`, in the order in which they were loaded.
+    pub documents: Vec<Document>,
+}
+
+/// A statement or a part of it is refused: the diagnostic is already kept.
+#[derive(Clone, Copy, Debug)]
+struct Refused;
+
+/// What outlives one file: parse.y's static variables and what is loaded so far.
+#[derive(Debug, Default)]
+struct Shared {
+    ruleset: Ruleset,
+    rules: usize,
+    entries: usize,
+    names: FxHashSet<Name>,
+    automatic_tables: u32,
+    statements: u32,
+    state_defaults: Option<Vec<StateDefault>>,
+    state_policy: StatePolicy,
+    /// Queues with a parent: those that rules may name.
+    child_queues: FxHashSet<Box<str>>,
+    load_anchors: VecDeque<LoadAnchor>,
+    diagnostics: Vec<Diagnostic>,
+    /// Faults that were found and are not kept: there were too many.
+    unkept: usize,
+}
+
+/// One of `set state-defaults`; its place belongs to the document that set it.
+type StateDefault = StateOption;
+
+/// A file to load after the main one.
+#[derive(Debug)]
+struct LoadAnchor {
+    path: Name,
+    file: Box<str>,
+    origin: Origin,
+}
+
+/// One run of pfctl's parser over one file: `struct pfctl`.
+struct Lowerer<'a> {
+    document: &'a Document,
+    context: &'a Context,
+    loader: &'a dyn Loader,
+    limits: &'a Limits,
+    shared: Shared,
+    /// The ruleset that the file is loaded into.
+    base: Name,
+    /// The ruleset that rules go to now.
+    path: Name,
+    anchor: Anchor,
+    block_policy: BlockPolicy,
+    reassemble: Reassemble,
+    /// How many braces of anchors have been opened.
+    braces: u32,
+    syncookies: Option<(u8, u8)>,
+    declarations: Vec<Declaration>,
+    queues: queue::Queues,
+    /// What the statement that is being read is refused for, or warned of.
+    faults: Vec<(At, Diagnostic)>,
+    known_interfaces: FxHashMap<Box<str>, bool>,
+    origin: Origin,
+}
+
+impl<'a> Lowerer<'a> {
+    fn new(
+        document: &'a Document,
+        context: &'a Context,
+        loader: &'a dyn Loader,
+        limits: &'a Limits,
+        shared: Shared,
+        base: Name,
+    ) -> Self {
+        let origin = Origin {
+            span: document.span(At::default()),
+            statement: 0,
+        };
+        Self {
+            document,
+            context,
+            loader,
+            limits,
+            shared,
+            path: base.clone(),
+            base,
+            anchor: Anchor::default(),
+            block_policy: BlockPolicy::default(),
+            reassemble: Reassemble::default(),
+            braces: 0,
+            syncookies: None,
+            declarations: Vec::new(),
+            queues: queue::Queues::default(),
+            faults: Vec::new(),
+            known_interfaces: FxHashMap::default(),
+            origin,
+        }
+    }
+
+    /// Lowers the whole file; what is loaded stands in `shared` then.
+    fn file(mut self) -> (Shared, Loaded) {
+        self.statements(&self.document.statements);
+        let queues = self.finish_queues();
+        self.close_anchor();
+        let loaded = Loaded {
+            path: self.base,
+            declarations: self.declarations,
+            queues,
+            replaced: std::collections::BTreeMap::new(),
+        };
+        (self.shared, loaded)
+    }
+
+    /// Lowers statement after statement; whether each of them went through pfctl's parser (`YYERROR` is no).
+    fn statements(&mut self, statements: &[Statement]) -> Vec<bool> {
+        statements.iter().map(|statement| self.statement(statement)).collect()
+    }
+
+    fn statement(&mut self, statement: &Statement) -> bool {
+        self.shared.statements += 1;
+        self.origin = Origin {
+            span: self.document.span(statement.at),
+            statement: self.shared.statements,
+        };
+        let outcome = match &statement.kind {
+            StatementKind::Macro(definition) => {
+                let declaration = Declaration::Macro {
+                    name: Name::from(&*definition.name.text),
+                    value: Name::from(&*definition.value),
+                };
+                self.declarations.push(declaration);
+                Ok(())
+            }
+            StatementKind::Include(_) => Ok(()),
+            StatementKind::Option(option) => self.option(option, statement.at),
+            StatementKind::Table(table) => self.table(table, statement.at),
+            StatementKind::Queue(queue) => self.queue(queue, statement.at),
+            StatementKind::Antispoof(antispoof) => self.antispoof(antispoof, statement.at),
+            StatementKind::Rule(rule) => self.pf_rule(rule, statement.at),
+            StatementKind::Anchor(anchor) => self.anchor_rule(anchor, statement.at),
+            StatementKind::LoadAnchor(load) => {
+                self.load_anchor(load);
+                Ok(())
+            }
+        };
+        self.keep_faults();
+        outcome.is_ok()
+    }
+
+    /// Moves the faults of a statement to the others, those of earlier words first, repeats left out.
+    fn keep_faults(&mut self) {
+        if self.faults.is_empty() {
+            return;
+        }
+        let mut faults = std::mem::take(&mut self.faults);
+        faults.sort_by_key(|(at, _)| at.start);
+        let mut last: Option<Diagnostic> = None;
+        for (_, fault) in faults {
+            if last.as_ref() == Some(&fault) {
+                continue;
+            }
+            last = Some(fault.clone());
+            if self.shared.diagnostics.len() < self.limits.faults {
+                self.shared.diagnostics.push(fault);
+            } else {
+                self.shared.unkept += 1;
+            }
+        }
+    }
+
+    /// Refuses with pfctl's text.
+    fn refuse(&mut self, at: At, text: impl Into<String>) -> Refused {
+        self.refuse_with(at, text, None)
+    }
+
+    /// Refuses with pfctl's text and says what to do.
+    fn refuse_with(&mut self, at: At, text: impl Into<String>, help: Option<String>) -> Refused {
+        let mut fault = self.document.refuse(at, text);
+        fault.help = help;
+        self.faults.push((at, fault));
+        Refused
+    }
+
+    /// Refuses for a file that cannot be read.
+    fn unreadable(&mut self, at: At, text: impl Into<String>) -> Refused {
+        let fault = self.document.finding(Code::Unreadable, at, text);
+        self.faults.push((at, fault));
+        Refused
+    }
+
+    /// A name, one copy of each.
+    fn name(&mut self, text: &str) -> Name {
+        if let Some(name) = self.shared.names.get(text) {
+            return name.clone();
+        }
+        let name = Name::from(text);
+        self.shared.names.insert(name.clone());
+        name
+    }
+
+    /// Adds a rule to the ruleset that is being filled (`pfctl_add_rule`).
+    fn add_rule(&mut self, rule: Rule) {
+        self.shared.rules += 1;
+        self.anchor.rules.push(rule);
+    }
+
+    /// Stores what was filled so far under its path.
+    fn close_anchor(&mut self) {
+        let mut anchor = std::mem::take(&mut self.anchor);
+        let path = self.path.clone();
+        let stored = self.shared.ruleset.anchors.entry(path).or_default();
+        stored.rules.append(&mut anchor.rules);
+        stored.tables.append(&mut anchor.tables);
+    }
+}
