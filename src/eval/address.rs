@@ -106,6 +106,18 @@ impl AddressSet {
         }
     }
 
+    /// A set of which nothing is known.
+    pub(super) fn unknown(why: String) -> Self {
+        Self {
+            unknown: Some(Unknown {
+                inet: true,
+                inet6: true,
+                why,
+            }),
+            ..Self::default()
+        }
+    }
+
     /// The contents of a table (`pfr_match_addr`).
     pub(super) fn of_table(name: &str, table: &Table) -> Self {
         let mut set = Self::default();

@@ -302,6 +302,10 @@ impl<'a> Compiler<'a> {
             PoolAddress::Prefix(prefix) => PoolSet::Prefix(*prefix),
             PoolAddress::Dynamic(dynamic) => PoolSet::Dynamic(self.dynamic(dynamic)),
             PoolAddress::Table(name) => PoolSet::Table(self.table(path, name)),
+            PoolAddress::Other(_) => {
+                let why = "a pool of a range or a route's label is not modelled".to_owned();
+                PoolSet::Dynamic(Arc::new(AddressSet::unknown(why)))
+            }
         };
         CompiledPool { pool, addresses }
     }
