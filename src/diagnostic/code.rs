@@ -30,6 +30,8 @@ macro_rules! codes {
 codes! {
     /// pfctl refuses this line.
     Syntax = "syntax", Error;
+    /// FreeBSD's or an older pf's spelling.
+    OldSyntax = "old-syntax", Error;
     /// A file that a text names cannot be read.
     Unreadable = "unreadable", Error;
     /// More than pfproof takes: the rest is not judged.

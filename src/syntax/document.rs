@@ -9,6 +9,8 @@ use crate::source::{At, Span, SpanMap};
 pub struct Macro {
     /// Its name.
     pub name: Box<str>,
+    /// Its value.
+    pub value: Box<str>,
     /// Where its name is written; for one given on the command line, in the text of that definition.
     pub span: Span,
     /// Whether it was given on the command line.

@@ -1,11 +1,11 @@
-//! What was expected where the grammar fails, in words of pf.conf(5).
+//! What was expected where the grammar fails, in words of pf.conf(5), and what was probably meant.
 
 use std::sync::Mutex;
 
 use pest::Parser;
 
 use super::grammar::{Grammar, Rule};
-use super::preprocess::KEYWORDS;
+use super::old_syntax::todays_spelling;
 use super::suggest::nearest;
 
 /// A syntax error in the text of one statement.
@@ -17,35 +17,246 @@ pub(super) struct SyntaxError {
     pub(super) label: String,
     /// What to do.
     pub(super) help: Option<String>,
+    /// Whether it is the spelling of another pf.
+    pub(super) old: bool,
 }
+
+/// The words that begin a statement.
+const STATEMENTS: [&str; 10] = [
+    "pass",
+    "block",
+    "match",
+    "anchor",
+    "antispoof",
+    "set",
+    "table",
+    "queue",
+    "load",
+    "include",
+];
+
+/// The parts of a rule before its options, in their order.
+const PARTS: [&str; 12] = [
+    "in", "out", "log", "quick", "on", "inet", "inet6", "proto", "all", "from", "os", "to",
+];
+
+/// The words that begin an option of a rule.
+const OPTIONS: [&str; 33] = [
+    "!",
+    "af-to",
+    "allow-opts",
+    "binat-to",
+    "divert-packet",
+    "divert-reply",
+    "divert-to",
+    "dup-to",
+    "flags",
+    "fragment",
+    "group",
+    "icmp-type",
+    "icmp6-type",
+    "keep",
+    "label",
+    "max-pkt-rate",
+    "modulate",
+    "nat-to",
+    "no",
+    "once",
+    "prio",
+    "probability",
+    "queue",
+    "rdr-to",
+    "received-on",
+    "reply-to",
+    "route-to",
+    "rtable",
+    "scrub",
+    "set",
+    "synproxy",
+    "tag",
+    "tagged",
+];
+
+/// Those that begin other things too.
+const OTHER_OPTIONS: [&str; 2] = ["tos", "user"];
 
 /// pest notes what it expects only where a switch of the whole process is on: one at a time.
 static DETAIL: Mutex<()> = Mutex::new(());
 
 /// The syntax error of a statement that the grammar refuses.
 pub(super) fn syntax_error(text: &str) -> SyntaxError {
-    let (position, expected) = furthest(text);
-    let rest = text.get(position..).unwrap_or("");
-    let (start, end) = word_at(text, position);
-    let word = text.get(start..end).unwrap_or("");
-    let quoted = rest.starts_with('"');
-    let mut help = None;
-    if quoted
-        && let Some(near) = nearest(
-            word,
-            expected
-                .iter()
-                .map(String::as_str)
-                .filter(|word| KEYWORDS.contains(word)),
-        )
-    {
-        help = Some(format!("did you mean `{near}`?"));
+    let (mut position, mut expected) = furthest(text);
+    let first_end = word_at(text, 0).1;
+    // A word that is no statement could begin a macro's definition: the fault is that word, not what follows.
+    let no_statement = text.starts_with('"') && position > 0 && expected == ["="];
+    if no_statement {
+        position = 0;
+        expected = STATEMENTS.iter().map(|&word| word.to_owned()).collect();
     }
-    SyntaxError {
+    let (start, end) = word_at(text, position);
+    let mut error = SyntaxError {
         start: start as u32,
         end: end as u32,
-        label: format!("expected {}", list(&expected)),
-        help,
+        label: String::new(),
+        help: None,
+        old: false,
+    };
+    let found = Found {
+        before: text.get(..position).unwrap_or(""),
+        word: text.get(start..end).unwrap_or(""),
+        quoted: text.get(position..).is_some_and(|rest| rest.starts_with('"')),
+        after: text.get(end..).unwrap_or(""),
+        at_end: position >= text.len(),
+    };
+    if let Some(help) = todays_spelling(text, found.before, found.word) {
+        error.help = Some(help.into());
+        error.old = true;
+    }
+    if let Some((label, help)) = found.slip() {
+        error.label = label.into();
+        error.help = error.help.or_else(|| help.map(Into::into));
+        return error;
+    }
+    error.label = if no_statement {
+        "expected a statement, or `=` after the name of a macro".into()
+    } else if position == 0
+        && text
+            .get(first_end..)
+            .is_some_and(|rest| rest.trim_start().starts_with("= "))
+    {
+        "a keyword or number cannot be the name of a macro".into()
+    } else {
+        let list = found.expected(&expected);
+        match (list.is_empty(), found.at_end) {
+            (true, _) => "not expected here".into(),
+            (false, true) => format!("expected {list} before the end of the line"),
+            (false, false) => format!("expected {list}"),
+        }
+    };
+    if error.help.is_none() {
+        error.help = found.help(&expected);
+    }
+    error
+}
+
+/// The word at which the grammar fails, and what stands around it.
+struct Found<'a> {
+    before: &'a str,
+    word: &'a str,
+    quoted: bool,
+    after: &'a str,
+    at_end: bool,
+}
+
+impl Found<'_> {
+    /// Slips that have words of their own: what is wrong, and what to do.
+    fn slip(&self) -> Option<(&'static str, Option<&'static str>)> {
+        let last = self.before.trim_end_matches(' ').chars().next_back();
+        if self.quoted || self.at_end {
+            return None;
+        }
+        Some(match (self.word, last) {
+            ("}", Some('{')) => ("a list may not be empty", None),
+            ("}", Some(',')) => ("a list may not end in a comma", Some("leave the comma out")),
+            (",", Some('{' | ',')) => (
+                "no item stands before this comma",
+                Some("commas are optional: leave it out"),
+            ),
+            ("\n", Some(',')) => (
+                "the line may not end after a comma",
+                Some("leave the comma out, or join the lines with `\\`"),
+            ),
+            ("\r", _) => (
+                "a carriage return",
+                Some("pfctl takes no lines that end in CR LF: convert the file, as by `tr -d '\\r'`"),
+            ),
+            ("\"" | "'", _) => ("a quote within a word", None),
+            ("}", _) if !self.before.contains("{ ") => ("no `{` is open here", None),
+            (word, _) if !word.is_ascii() => (
+                "only ASCII may stand outside of quotes and comments",
+                Some("typographic quotes, dashes and blanks come from copying: write them anew"),
+            ),
+            _ => return None,
+        })
+    }
+
+    /// What could stand here, in words.
+    fn expected(&self, expected: &[String]) -> String {
+        let has = |word: &str| expected.iter().any(|token| token == word);
+        let option = has("label") && has("tag") && has("nat-to");
+        let mut names: Vec<String> = Vec::new();
+        if has("\"") {
+            names.push(self.noun().into());
+        }
+        if has("0..9") && (!has("\"") || self.noun() == "a word") {
+            names.push("a number".into());
+        }
+        for token in expected {
+            let token = token.as_str();
+            let is_option = OPTIONS.contains(&token) || OTHER_OPTIONS.contains(&token);
+            if matches!(token, "\"" | "0..9" | "-" | "" | "\\" | "BUILTIN_RULE") || option && is_option {
+                continue;
+            }
+            names.push(format!("`{token}`"));
+        }
+        if option {
+            names.push("an option".into());
+        }
+        match names.split_last() {
+            None => String::new(),
+            Some((last, [])) => last.clone(),
+            Some((last, first)) => format!("{} or {last}", first.join(", ")),
+        }
+    }
+
+    /// What a name after the word before would be.
+    fn noun(&self) -> &'static str {
+        let keyword = self
+            .before
+            .trim_end_matches([' ', '{', '!', '=', '<', '>', '(', '\n', ','])
+            .rsplit(' ')
+            .next()
+            .unwrap_or("");
+        match keyword {
+            "on" | "received-on" | "for" => "an interface or group",
+            "proto" => "a protocol",
+            "from" | "to" => "a host",
+            "nat-to" | "rdr-to" | "binat-to" | "route-to" | "reply-to" | "dup-to" | "divert-to" => "an address",
+            "port" => "a port",
+            "user" => "a user",
+            "group" => "a group",
+            "os" => "an operating system",
+            "icmp-type" | "icmp6-type" => "an icmp type",
+            "code" => "an icmp code",
+            "table" | "overload" => "a table",
+            "anchor" => "the name of an anchor",
+            "queue" => "the name of a queue",
+            "label" | "tag" | "tagged" => "a name",
+            "include" | "file" => "the name of a file",
+            _ => "a word",
+        }
+    }
+
+    /// What to do.
+    fn help(&self, expected: &[String]) -> Option<String> {
+        let keywords = expected.iter().map(String::as_str);
+        if self.quoted {
+            let near = nearest(self.word, keywords)?;
+            return Some(format!("did you mean `{near}`?"));
+        }
+        let statement = self.before.split(' ').next().unwrap_or("");
+        let is_rule = matches!(statement, "pass" | "block" | "match" | "anchor");
+        match self.word {
+            "port" if is_rule => Some("a port belongs to a host: `from any port …`, `to any port …`".into()),
+            "state" => Some("write `keep state`, `no state`, `modulate state` or `synproxy state`".into()),
+            "{" if is_rule && self.after.trim() == "" => Some("only an `anchor` has rules between braces".into()),
+            word if is_rule && PARTS.contains(&word) => {
+                let help = "the order of a rule's parts is fixed: in or out, log and quick, on, inet or inet6, proto, \
+                            from, os, to, then options";
+                Some(help.into())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -86,8 +297,4 @@ fn word_at(text: &str, position: usize) -> (usize, usize) {
     }
     let end = rest.find(' ').unwrap_or(rest.len());
     (position, position + end.max(1))
-}
-
-fn list(expected: &[String]) -> String {
-    expected.join(", ")
 }

@@ -13,6 +13,7 @@ mod build;
 mod document;
 mod explain;
 mod grammar;
+mod old_syntax;
 mod preprocess;
 mod read;
 mod suggest;

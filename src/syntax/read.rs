@@ -4,16 +4,19 @@ use pest::Parser;
 
 use super::ast::{AnchorRule, Include, MacroDefinition, Statement, StatementKind, Word};
 use super::build::Builder;
-use super::document::Document;
+use super::document::{Document, finding};
 use super::explain;
 use super::grammar::{Grammar, Rule};
 use super::preprocess::{Preprocessor, Raw, RawKind};
 use super::{Limits, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{At, FileId, Loader, Sources, Span};
+use crate::source::{At, FileId, Loader, Sources, Span, SpanMap};
 
 /// How deep pfctl lets anchors nest (`PFCTL_ANCHOR_STACK_DEPTH`).
 const ANCHOR_DEPTH: usize = 63;
+
+/// From so many statements on, a second thread is worth its start.
+const STATEMENTS_A_THREAD: usize = 2000;
 
 /// An anchor whose rules are being read.
 struct Open {
@@ -25,12 +28,19 @@ struct Open {
     left: bool,
 }
 
+/// A statement of the main rules.
+enum Slot {
+    Done(Statement),
+    /// One line, to be parsed when all has been gathered.
+    Later(Raw),
+}
+
 struct Reader<'a> {
     sources: &'a mut Sources,
     loader: &'a dyn Loader,
     limits: &'a Limits,
     words: Preprocessor<'a>,
-    statements: Vec<Statement>,
+    slots: Vec<Slot>,
     open: Vec<Open>,
     includes: u32,
 }
@@ -63,17 +73,22 @@ pub fn read(
         loader,
         limits,
         words,
-        statements: Vec::new(),
+        slots: Vec::new(),
         open: Vec::new(),
         includes: 0,
     };
     reader.run();
-    let Reader {
-        mut words, statements, ..
-    } = reader;
-    let faults = std::mem::take(&mut words.faults);
-    let (text, map, macros) = words.finish();
-    let start = Span { file, start: 0, end: 0 };
+    let Reader { words, slots, .. } = reader;
+    let start = words.start();
+    let (text, map, macros, mut faults) = words.finish();
+    let statements = parse_later(slots, &text, &map, start, &mut faults);
+    faults.sort_by_key(|&(order, _)| order);
+    let mut faults: Vec<Diagnostic> = faults.into_iter().map(|(_, fault)| fault).collect();
+    if faults.len() > limits.faults {
+        faults.truncate(limits.faults);
+        let message = format!("more than {} errors: the rest is not shown", limits.faults);
+        faults.push(Diagnostic::new(Code::Syntax, message).at(start));
+    }
     let document = Document {
         statements,
         macros,
@@ -84,36 +99,83 @@ pub fn read(
     (document, faults)
 }
 
+/// Parses what was put off, on several threads if there is much of it.
+fn parse_later(
+    slots: Vec<Slot>,
+    text: &str,
+    map: &SpanMap,
+    start: Span,
+    faults: &mut Vec<(u32, Diagnostic)>,
+) -> Vec<Statement> {
+    let parse_all = |slots: Vec<Slot>| {
+        let mut statements = Vec::with_capacity(slots.len());
+        let mut faults = Vec::new();
+        for slot in slots {
+            let raw = match slot {
+                Slot::Done(statement) => {
+                    statements.push(statement);
+                    continue;
+                }
+                Slot::Later(raw) => raw,
+            };
+            let of_statement = text.get(raw.at.start as usize..raw.at.end as usize).unwrap_or("");
+            match parse(of_statement, map, start, raw) {
+                Ok(Some(kind)) if !raw.skipped => statements.push(Statement { at: raw.at, kind }),
+                Ok(_) => {}
+                Err(fault) => faults.push((raw.at.start, fault.diagnostic)),
+            }
+        }
+        (statements, faults)
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.min(slots.len() / STATEMENTS_A_THREAD).max(1);
+    let mut rest = slots;
+    let share = rest.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut others = Vec::new();
+        // The last shares go to the others, the first stays here.
+        while rest.len() > share {
+            let of_thread = rest.split_off(rest.len() - share);
+            others.push(scope.spawn(move || parse_all(of_thread)));
+        }
+        let (mut statements, more) = parse_all(rest);
+        faults.extend(more);
+        for other in others.into_iter().rev() {
+            // A panic there is a fault of this program, and goes on here.
+            let (more, of_thread) = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            statements.extend(more);
+            faults.extend(of_thread);
+        }
+        statements
+    })
+}
+
 impl Reader<'_> {
     fn run(&mut self) {
         while let Some(raw) = self.words.next(!self.open.is_empty()) {
-            let before = self.words.faults.len();
+            let before = self.words.faults();
             self.take(raw);
-            if (raw.refused || self.words.faults.len() > before)
+            if (raw.refused || self.words.faults() > before)
                 && let Some(open) = self.open.last_mut()
             {
                 open.left = true;
             }
-            if self.words.faults.len() > self.limits.faults {
-                self.words.faults.truncate(self.limits.faults);
-                let message = format!("more than {} errors: the rest is not read", self.limits.faults);
-                let fault = Diagnostic::new(Code::Syntax, message).at(self.words.here());
-                self.words.faults.push(fault);
+            if self.words.faults() > self.limits.faults {
                 return;
             }
         }
+        let here = self.words.here();
         while let Some(open) = self.open.pop() {
-            let brace = open.at.end.saturating_sub(2);
-            let opened = At {
-                start: brace,
-                end: brace + 1,
+            let brace = At {
+                start: open.at.end.saturating_sub(2),
+                end: open.at.end.saturating_sub(1),
             };
-            let mut fault = Diagnostic::new(Code::Syntax, "syntax error")
-                .labelled(self.words.here(), "the file ends within an anchor");
-            if let Some(span) = self.words.map().span(opened) {
+            let mut fault =
+                Diagnostic::new(Code::Syntax, "syntax error").labelled(here, "the file ends within an anchor");
+            if let Some(span) = self.words.map().span(brace) {
                 fault = fault.related(span, "this `{` is never closed");
             }
-            self.words.faults.push(fault);
+            self.words.note(u32::MAX, fault);
         }
     }
 
@@ -121,7 +183,8 @@ impl Reader<'_> {
         if let Some(brace) = raw.unclosed
             && raw.refused
         {
-            self.unclosed(brace);
+            let fault = self.words.finding(brace, "syntax error", "this list is never closed");
+            self.words.note(brace.start, fault);
             return;
         }
         match raw.kind {
@@ -130,12 +193,17 @@ impl Reader<'_> {
             RawKind::Macro => self.definition(raw),
             RawKind::Include | RawKind::Plain if raw.refused => {}
             RawKind::Include => self.include(raw),
+            RawKind::Plain if raw.single && self.open.is_empty() => self.slots.push(Slot::Later(raw)),
             RawKind::Plain => {
                 if let Some(kind) = self.parse(raw) {
                     self.push(raw, kind);
                 }
             }
         }
+    }
+
+    fn note(&mut self, raw: Raw, fault: Diagnostic) {
+        self.words.note(raw.at.start, fault);
     }
 
     /// Puts a statement into the tree, unless it may not stand here or pfctl skips it.
@@ -145,7 +213,7 @@ impl Reader<'_> {
         }
         let statement = Statement { at: raw.at, kind };
         let Some(open) = self.open.last_mut() else {
-            self.statements.push(statement);
+            self.slots.push(Slot::Done(statement));
             return;
         };
         let allowed = match &statement.kind {
@@ -160,36 +228,31 @@ impl Reader<'_> {
         };
         if allowed {
             open.statements.push(statement);
-        } else {
-            let fault = self
-                .words
-                .finding(raw.at, "syntax error", "not allowed within an anchor")
-                .help("between the braces of an anchor stand only rules, anchors, tables and includes; move it before the anchor");
-            self.words.faults.push(fault);
+            return;
         }
+        let fault = self
+            .words
+            .finding(raw.at, "syntax error", "not allowed within an anchor")
+            .help("between the braces of an anchor stand only rules, anchors, tables and includes: move it before the anchor");
+        self.note(raw, fault);
     }
 
     fn definition(&mut self, raw: Raw) {
-        let inside = self.open.last().is_some_and(|open| !open.left);
-        if inside {
+        if self.open.last().is_some_and(|open| !open.left) {
             let fault = self
                 .words
                 .finding(raw.at, "syntax error", "no macro is defined within an anchor")
                 .help("move the definition before the anchor");
-            self.words.faults.push(fault);
+            self.note(raw, fault);
             return;
         }
         let Some((at, name, value)) = self.words.apply_definition(raw.skipped) else {
             return;
         };
         // parse.y looks at all characters but the first.
-        if name
-            .bytes()
-            .skip(1)
-            .any(|byte| byte.is_ascii_whitespace() || byte == 11)
-        {
+        if name.bytes().skip(1).any(|byte| matches!(byte, b' ' | 9..=13)) {
             let fault = self.words.finding(at, "macro name cannot contain whitespace", "");
-            self.words.faults.push(fault);
+            self.note(raw, fault);
             return;
         }
         let name = Word { at, text: name.into() };
@@ -201,7 +264,7 @@ impl Reader<'_> {
         let mut rule = None;
         if self.open.len() >= ANCHOR_DEPTH {
             let fault = self.words.finding(raw.at, "anchors too deep", "");
-            self.words.faults.push(fault);
+            self.note(raw, fault);
         } else if !raw.refused
             && let Some(StatementKind::Anchor(anchor)) = self.parse(raw)
         {
@@ -221,12 +284,13 @@ impl Reader<'_> {
             return;
         };
         if open.left {
-            let fault = self
-                .words
-                .finding(raw.at, "syntax error", "pfctl has left this anchor at the error above");
-            self.words.faults.push(fault);
             if let Some(outer) = self.open.last_mut() {
                 outer.left = true;
+            }
+            if !raw.quiet {
+                let label = "pfctl has left this anchor at the error above";
+                let fault = self.words.finding(raw.at, "syntax error", label);
+                self.note(raw, fault);
             }
         }
         let Some(mut rule) = open.rule else {
@@ -259,7 +323,7 @@ impl Reader<'_> {
                 let message = format!("failed to include file {}", include.path);
                 let mut fault = self.words.finding(include.path.at, message, &why);
                 fault.code = Code::Unreadable;
-                self.words.faults.push(fault);
+                self.note(raw, fault);
                 self.words.skip_line();
             }
         }
@@ -283,45 +347,55 @@ impl Reader<'_> {
 
     /// The tree of a statement; a refusal is noted.
     fn parse(&mut self, raw: Raw) -> Option<StatementKind> {
-        let text = self.words.text(raw.at);
-        let builder = Builder { base: raw.at.start };
-        let parsed = Grammar::parse(Rule::line, text);
-        let fault = match parsed {
-            Ok(mut pairs) => {
-                let pair = pairs.next()?;
-                match builder.statement(pair) {
-                    Ok(kind) => return kind,
-                    Err(refusal) => {
-                        let fault = self.words.finding(refusal.at, refusal.message, "");
-                        self.words.faults.push(match refusal.help {
-                            Some(help) => fault.help(help),
-                            None => fault,
-                        });
-                        refusal.at.start
-                    }
-                }
+        match parse(self.words.text(raw.at), self.words.map(), self.words.start(), raw) {
+            Ok(kind) => kind,
+            Err(fault) => {
+                self.words.recover(fault.at);
+                self.note(raw, fault.diagnostic);
+                None
             }
-            Err(_) => {
-                let found = explain::syntax_error(text);
-                let at = At {
-                    start: raw.at.start + found.start,
-                    end: raw.at.start + found.end,
-                };
-                let mut fault = self.words.finding(at, "syntax error", &found.label);
-                fault.help = found.help;
-                if let Some(span) = raw.unclosed.and_then(|brace| self.words.map().span(brace)) {
-                    fault = fault.related(span, "this list is not closed");
-                }
-                self.words.faults.push(fault);
-                at.start
+        }
+    }
+}
+
+/// Why a statement is refused, and where in the expanded text.
+struct Fault {
+    at: u32,
+    diagnostic: Diagnostic,
+}
+
+/// The tree of one statement, whose expanded text `text` is.
+fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<Option<StatementKind>, Box<Fault>> {
+    let fault = |at, message, label: &str| finding(map, start, Code::Syntax, at, message, label);
+    let parsed = Grammar::parse(Rule::line, text).map(|mut pairs| pairs.next());
+    if let Ok(pair) = parsed {
+        let builder = Builder { base: raw.at.start };
+        return match pair.map(|pair| builder.statement(pair)) {
+            None => Ok(None),
+            Some(Ok(kind)) => Ok(kind),
+            Some(Err(refusal)) => {
+                let mut diagnostic = fault(refusal.at, refusal.message, "");
+                diagnostic.help = refusal.help;
+                let at = refusal.at.start;
+                Err(Box::new(Fault { at, diagnostic }))
             }
         };
-        self.words.recover(fault);
-        None
     }
-
-    fn unclosed(&mut self, brace: At) {
-        let fault = self.words.finding(brace, "syntax error", "this list is never closed");
-        self.words.faults.push(fault);
+    let found = explain::syntax_error(text);
+    let at = At {
+        start: raw.at.start + found.start,
+        end: raw.at.start + found.end,
+    };
+    let mut diagnostic = fault(at, "syntax error".into(), &found.label);
+    diagnostic.help = found.help;
+    if found.old {
+        diagnostic.code = Code::OldSyntax;
     }
+    if let Some(span) = raw.unclosed.and_then(|brace| map.span(brace)) {
+        diagnostic = diagnostic.related(span, "this list is not closed");
+    }
+    Err(Box::new(Fault {
+        at: at.start,
+        diagnostic,
+    }))
 }

@@ -1,7 +1,7 @@
 //! The keywords of pf.conf (`lookup` in parse.y).
 
 /// Every keyword, sorted.
-pub(crate) const KEYWORDS: [&str; 121] = [
+const KEYWORDS: [&str; 121] = [
     "af-to",
     "all",
     "allow-opts",
@@ -125,10 +125,31 @@ pub(crate) const KEYWORDS: [&str; 121] = [
     "weight",
 ];
 
+/// For each letter, where its keywords end in the list.
+const ENDS: [usize; 26] = {
+    let mut ends = [0; 26];
+    let mut letter = 0;
+    let mut at = 0;
+    while letter < 26 {
+        while at < KEYWORDS.len() && KEYWORDS[at].as_bytes()[0] as usize == b'a' as usize + letter {
+            at += 1;
+        }
+        ends[letter] = at;
+        letter += 1;
+    }
+    ends
+};
+
 /// The keyword that a word is.
-pub(crate) fn keyword(word: &str) -> Option<&'static str> {
-    let at = KEYWORDS.binary_search(&word).ok()?;
-    KEYWORDS.get(at).copied()
+pub(super) fn keyword(word: &str) -> Option<&'static str> {
+    let first = word.bytes().next().filter(u8::is_ascii_lowercase)?;
+    let letter = usize::from(first - b'a');
+    let start = if letter == 0 { 0 } else { ENDS[letter - 1] };
+    KEYWORDS
+        .get(start..ENDS[letter])?
+        .iter()
+        .find(|&&keyword| keyword == word)
+        .copied()
 }
 
 /// Whether a keyword may stand in a `{ }` list. One that may not ends a list that was never closed.

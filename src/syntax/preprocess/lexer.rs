@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::input::{Byte, Input, Mark};
+use super::input::{Byte, Checkpoint, Input, Mark};
 use super::keyword::keyword;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{At, DefinitionId, FileId, Span, SpanMap};
@@ -42,8 +42,10 @@ pub(super) struct Token {
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) diagnostic: Diagnostic,
-    /// Whether the rest of the line was skipped: then pfctl skips the next line too.
+    /// Whether pfctl skips the next line too, having skipped the rest of this one.
     pub(super) skipped: bool,
+    /// Whether the statement ends here, even within a list.
+    pub(super) ends: bool,
     /// Whether the part that was skipped ends in `{`.
     pub(super) brace: bool,
 }
@@ -135,6 +137,10 @@ impl Expanded {
     }
 }
 
+/// After so many quotes that are never closed the rest of the text is given up: looking for the end of each costs as
+/// much as reading all of it.
+const UNCLOSED_QUOTES: u32 = 4;
+
 const WORD: u8 = 1;
 const START: u8 = 2;
 const DIGIT: u8 = 4;
@@ -189,6 +195,8 @@ pub(super) struct Lexer {
     pub(super) macros: FxHashMap<Box<str>, Definition>,
     /// Which macros were used, by [`Definition::index`].
     pub(super) used: Vec<bool>,
+    /// How many quotes were never closed.
+    unclosed: u32,
     word: Vec<Byte>,
 }
 
@@ -199,6 +207,7 @@ impl Lexer {
             out,
             macros,
             used,
+            unclosed: 0,
             word: Vec::new(),
         }
     }
@@ -417,18 +426,22 @@ impl Lexer {
 
     fn quoted(&mut self, quote: Byte) -> Result<Token, Box<Fault>> {
         self.word.clear();
+        let mut line = None;
         loop {
             let Some(mut byte) = self.input.raw() else {
-                return Err(self.unclosed(quote));
+                return Err(self.unclosed(quote, line));
             };
             match byte.value {
-                b'\n' => continue,
+                b'\n' => {
+                    line = line.or_else(|| Some(self.input.checkpoint()));
+                    continue;
+                }
                 0 => return Err(self.fault(byte, "syntax error")),
                 value if value == quote.value => break,
                 b'\\' => {
                     let checkpoint = self.input.checkpoint();
                     let Some(escaped) = self.input.raw() else {
-                        return Err(self.unclosed(quote));
+                        return Err(self.unclosed(quote, line));
                     };
                     match escaped.value {
                         b'\n' => continue,
@@ -523,18 +536,26 @@ impl Lexer {
         Box::new(Fault {
             diagnostic,
             skipped: true,
+            ends: false,
             brace: last == b'{',
         })
     }
 
-    fn unclosed(&mut self, quote: Byte) -> Box<Fault> {
+    /// The text ends within quotes: reading goes on after the line of the quote, the first few times.
+    fn unclosed(&mut self, quote: Byte, line: Option<Checkpoint>) -> Box<Fault> {
         let message = "reached end of file while parsing quoted string";
         let diagnostic =
             Diagnostic::new(Code::Syntax, message).labelled(self.span(quote), "this quote is never closed");
-        self.input.close();
+        self.unclosed += 1;
+        if self.unclosed <= UNCLOSED_QUOTES
+            && let Some(line) = line
+        {
+            self.input.back_to(line);
+        }
         Box::new(Fault {
             diagnostic,
             skipped: false,
+            ends: true,
             brace: false,
         })
     }

@@ -8,5 +8,4 @@ mod keyword;
 mod lexer;
 mod statements;
 
-pub(super) use keyword::KEYWORDS;
 pub(super) use statements::{Preprocessor, Raw, RawKind};

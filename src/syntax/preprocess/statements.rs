@@ -36,9 +36,16 @@ pub(in crate::syntax) struct Raw {
     pub(in crate::syntax) refused: bool,
     /// Whether pfctl skips it, after an undefined macro on the line before.
     pub(in crate::syntax) skipped: bool,
+    /// Whether pfctl would not report a syntax error at its first word, so close after another.
+    pub(in crate::syntax) quiet: bool,
+    /// Whether it stands on one line: if it is refused, nothing is read again.
+    pub(in crate::syntax) single: bool,
     /// The opening brace of a list that is not closed before the next statement.
     pub(in crate::syntax) unclosed: Option<At>,
 }
+
+/// After an error yacc reports no syntax error until it has taken so many words.
+const QUIET_WORDS: u32 = 3;
 
 /// The beginning of a line within a statement.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +61,9 @@ pub(in crate::syntax) struct Preprocessor<'a> {
     lexer: Lexer,
     limits: &'a Limits,
     start: Span,
-    /// What the lexer refused, and what could not be joined to a statement.
-    pub(in crate::syntax) faults: Vec<Diagnostic>,
+    faults: Vec<(u32, Diagnostic)>,
+    /// Words since the last refusal, the newline that ended it included.
+    words_since: u32,
     macros: Vec<Macro>,
     skip_next: bool,
     /// The lines of the last statement after its first.
@@ -81,6 +89,7 @@ impl<'a> Preprocessor<'a> {
             limits,
             start,
             faults: Vec::new(),
+            words_since: QUIET_WORDS,
             macros: Vec::new(),
             skip_next: false,
             lines: Vec::new(),
@@ -113,25 +122,50 @@ impl<'a> Preprocessor<'a> {
             self.lines.clear();
             self.words.clear();
             let start = self.lexer.out.end();
-            let token = match self.lexer.lex() {
+            let quiet = self.words_since < QUIET_WORDS;
+            let token = match self.lex() {
                 Ok(token) => token,
                 Err(fault) => {
-                    self.skip_next = fault.skipped;
                     self.refuse(fault);
                     continue;
                 }
             };
-            match token.kind {
+            let mut raw = match token.kind {
                 Kind::End => return None,
-                Kind::Newline => continue,
-                Kind::Sign(b'}') if in_anchor => return Some(self.close(token, skipped)),
-                Kind::Keyword(_) | Kind::Word | Kind::Number | Kind::Sign(_) | Kind::Operator => {
-                    let mut raw = self.gather(token, start);
-                    raw.skipped = skipped;
-                    return Some(raw);
+                Kind::Newline => {
+                    if skipped {
+                        self.words_since = 1;
+                    }
+                    continue;
                 }
+                Kind::Sign(b'}') if in_anchor => self.close(token),
+                Kind::Keyword(_) | Kind::Word | Kind::Number | Kind::Sign(_) | Kind::Operator => {
+                    self.gather(token, start)
+                }
+            };
+            if skipped {
+                self.words_since = 1;
             }
+            raw.skipped = skipped;
+            raw.quiet = quiet;
+            return Some(raw);
         }
+    }
+
+    fn lex(&mut self) -> Result<Token, Box<Fault>> {
+        self.words_since = self.words_since.saturating_add(1);
+        self.lexer.lex()
+    }
+
+    /// Notes a refusal; `at` orders it among the others.
+    pub(in crate::syntax) fn note(&mut self, at: u32, fault: Diagnostic) {
+        self.faults.push((at, fault));
+        self.words_since = 1;
+    }
+
+    /// How many refusals were noted.
+    pub(in crate::syntax) fn faults(&self) -> usize {
+        self.faults.len()
     }
 
     /// Everything up to the end of the line is no part of a statement: after an include that failed.
@@ -184,30 +218,35 @@ impl<'a> Preprocessor<'a> {
         finding(self.map(), self.start, Code::Syntax, at, message.into(), label)
     }
 
-    /// The expanded text, the way back, and all macros.
-    pub(in crate::syntax) fn finish(mut self) -> (String, SpanMap, Vec<Macro>) {
+    /// The first place of the text: where nothing better is known.
+    pub(in crate::syntax) fn start(&self) -> Span {
+        self.start
+    }
+
+    /// The expanded text, the way back, all macros, and what was refused with its order.
+    pub(in crate::syntax) fn finish(mut self) -> (String, SpanMap, Vec<Macro>, Vec<(u32, Diagnostic)>) {
         for (found, &used) in self.macros.iter_mut().zip(&self.lexer.used) {
             found.used = used;
         }
         let text = String::from_utf8(self.lexer.out.text).unwrap_or_default();
-        (text, self.lexer.out.map, self.macros)
+        (text, self.lexer.out.map, self.macros, self.faults)
     }
 
     fn refuse(&mut self, fault: Box<Fault>) {
-        self.faults.push(fault.diagnostic);
+        self.skip_next = fault.skipped;
+        self.note(self.lexer.out.end(), fault.diagnostic);
     }
 
-    fn close(&mut self, brace: Token, skipped: bool) -> Raw {
+    fn close(&mut self, brace: Token) -> Raw {
         let mut raw = self.gather(brace, brace.at.start);
         raw.kind = RawKind::Close;
-        raw.skipped = skipped;
         let after = At {
             start: brace.at.end + 1,
             end: raw.at.end,
         };
         if !raw.refused && after.start < after.end {
-            self.faults
-                .push(self.finding(after, "syntax error", "nothing may follow the `}` of an anchor"));
+            let fault = self.finding(after, "syntax error", "nothing may follow the `}` of an anchor");
+            self.note(after.start, fault);
             raw.refused = true;
         }
         raw.at = brace.at;
@@ -221,6 +260,8 @@ impl<'a> Preprocessor<'a> {
             at: first.at,
             refused: false,
             skipped: false,
+            quiet: false,
+            single: true,
             unclosed: None,
         };
         let long = matches!(first.kind, Kind::Keyword(word) if begins_statement(word));
@@ -238,18 +279,19 @@ impl<'a> Preprocessor<'a> {
                 break self.lexer.out.end();
             }
             let checkpoint = self.lexer.input.checkpoint();
-            let token = match self.lexer.lex() {
+            let token = match self.lex() {
                 Ok(token) => token,
                 Err(fault) => {
                     raw.refused = true;
                     let opens = anchor && fault.brace && braces.is_empty();
-                    let skipped = fault.skipped;
+                    let goes_on = long && !braces.is_empty() && !fault.ends;
                     self.refuse(fault);
                     if opens {
                         raw.kind = RawKind::Open;
                     }
-                    if skipped && (opens || !long || braces.is_empty()) {
-                        self.skip_next = !opens;
+                    // In a list pfctl skips a line of the list, and the rest of it is no statement.
+                    self.skip_next &= !opens && !goes_on;
+                    if !goes_on {
                         break self.lexer.out.end();
                     }
                     last = Kind::Newline;
@@ -269,6 +311,7 @@ impl<'a> Preprocessor<'a> {
                     break end;
                 }
                 Kind::Newline => {
+                    raw.single = false;
                     self.lexer.write_newline();
                     self.lines.push(Line {
                         start: self.lexer.out.end(),
@@ -287,13 +330,14 @@ impl<'a> Preprocessor<'a> {
                     let listed = !braces.is_empty() || matches!(last, Kind::Keyword(word) if takes_list(word));
                     if anchor && !listed {
                         raw.kind = RawKind::Open;
-                        break self.open(&mut raw, token);
+                        break self.open(&mut raw);
                     }
                     braces.push(token.at);
                     if braces.len() > self.limits.nesting as usize && !raw.refused {
                         raw.refused = true;
                         let message = format!("lists nest deeper than {}", self.limits.nesting);
-                        self.faults.push(self.finding(token.at, message, ""));
+                        let fault = self.finding(token.at, message, "");
+                        self.note(token.at.start, fault);
                     }
                 }
                 Kind::Sign(b'}') => {
@@ -320,16 +364,16 @@ impl<'a> Preprocessor<'a> {
     }
 
     /// After the `{` of an anchor: its rules begin on the next line.
-    fn open(&mut self, raw: &mut Raw, brace: Token) -> u32 {
+    fn open(&mut self, raw: &mut Raw) -> u32 {
         let end = self.lexer.out.end();
-        match self.lexer.lex() {
+        match self.lex() {
             Ok(token) if matches!(token.kind, Kind::Newline | Kind::End) => self.lexer.write_end(),
             Ok(token) => {
                 raw.refused = true;
-                self.faults.push(
-                    self.finding(token.at, "syntax error", "expected the end of the line")
-                        .help("the rules of an inline anchor begin on the line after its `{`"),
-                );
+                let fault = self
+                    .finding(token.at, "syntax error", "expected the end of the line")
+                    .help("the rules of an inline anchor begin on the line after its `{`");
+                self.note(token.at.start, fault);
                 let mut last = token.kind;
                 while let Ok(token) = self.lexer.lex() {
                     if matches!(token.kind, Kind::Newline | Kind::End) {
@@ -345,9 +389,9 @@ impl<'a> Preprocessor<'a> {
             Err(fault) => {
                 raw.refused = true;
                 self.refuse(fault);
+                self.skip_next = false;
             }
         }
-        let _ = brace;
         end
     }
 
@@ -357,7 +401,8 @@ impl<'a> Preprocessor<'a> {
             "the rules are larger than {} bytes once macros are replaced",
             self.limits.expanded_bytes
         );
-        self.faults.push(self.finding(at, message, ""));
+        let fault = self.finding(at, message, "");
+        self.note(at.start, fault);
         self.full = true;
     }
 
@@ -439,6 +484,7 @@ impl<'a> Preprocessor<'a> {
         let index = self.macros.len();
         self.macros.push(Macro {
             name: name.into(),
+            value: value.into(),
             span,
             given,
             used: false,
