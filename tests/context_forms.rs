@@ -1,0 +1,503 @@
+//! A machine is the same, whichever way it is described: as context.toml, as the files of its /etc, as the output of
+//! ifconfig and route; and no text makes a reader panic.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use pfproof::context::{
+    Context, Interface, InterfaceAddress, Kind, Route, combine, driver, is_cloned, read, write_toml,
+};
+use pfproof::net::Family;
+use pfproof::source::Sources;
+use proptest::prelude::*;
+
+/// The context that the texts describe together; they must be read without a word.
+fn described(texts: &[(Kind, String)]) -> Context {
+    let mut sources = Sources::new();
+    let mut all = Vec::new();
+    for (kind, text) in texts {
+        let file = sources.add(format!("{kind:?}"), text.as_str());
+        let (facts, said) = read(kind, &sources, file);
+        assert!(said.is_empty(), "{said:?} in\n{text}");
+        all.push(facts);
+    }
+    let (combined, said) = combine(all);
+    assert!(said.is_empty(), "{said:?} in\n{texts:?}");
+    combined.context
+}
+
+fn inet() -> impl Strategy<Value = Ipv4Addr> {
+    (1..224u8, any::<[u8; 3]>()).prop_filter_map("no loopback", |(first, [b, c, d])| {
+        (first != 127).then_some(Ipv4Addr::new(first, b, c, d))
+    })
+}
+
+fn inet6() -> impl Strategy<Value = Ipv6Addr> {
+    (
+        prop_oneof![Just(0x2001u16), Just(0xfd00), Just(0xfe80)],
+        any::<[u16; 6]>(),
+    )
+        .prop_map(|(first, [b, c, d, e, f, g])| {
+            // The kernel keeps a number of its own in the second group of link-local addresses.
+            let b = if first == 0xfe80 { 0 } else { b };
+            Ipv6Addr::new(first, b, c, d, e, f, g, 1)
+        })
+}
+
+fn address() -> impl Strategy<Value = InterfaceAddress> {
+    prop_oneof![
+        (inet(), 8..=32u8).prop_map(|(address, bits)| (IpAddr::V4(address), bits)),
+        (inet6(), 32..=128u8).prop_map(|(address, bits)| (IpAddr::V6(address), bits)),
+    ]
+    .prop_map(|(address, bits)| InterfaceAddress::Known(IpNet::new(address, bits).expect("a length in range")))
+}
+
+/// Interfaces of every kind, hardware first, as the kernel lists them.
+fn interface(name: &'static str) -> impl Strategy<Value = Interface> {
+    let groups = proptest::sample::subsequence(vec!["dmz", "lan", "wan", "egress"], 0..3);
+    let point_to_point = matches!(driver(name), "tun" | "gif");
+    let peer = if point_to_point {
+        inet().prop_map(Some).boxed()
+    } else {
+        Just(None).boxed()
+    };
+    let addresses = proptest::collection::vec(address(), 0..4);
+    (
+        addresses,
+        groups,
+        peer,
+        proptest::option::of(inet()),
+        0..3u32,
+        any::<bool>(),
+    )
+        .prop_map(move |(addresses, groups, peer, broadcast, rdomain, down)| {
+            let mut unique: Vec<InterfaceAddress> = Vec::new();
+            for address in addresses {
+                let same = |known: &InterfaceAddress| {
+                    known.known().map(|net| net.addr()) == address.known().map(|net| net.addr())
+                };
+                if !unique.iter().any(same) {
+                    unique.push(address);
+                }
+            }
+            let has_inet = unique.iter().any(|address| address.family() == Family::Inet);
+            let peer = peer.filter(|_| has_inet).map(IpAddr::V4);
+            let first = unique.iter().find_map(|address| match address.known() {
+                Some(IpNet::V4(net)) => Some(net),
+                Some(IpNet::V6(_)) | None => None,
+            });
+            let broadcast =
+                broadcast.filter(|said| peer.is_none() && first.is_some_and(|net| net.broadcast() != *said));
+            Interface {
+                name: name.to_owned(),
+                addresses: unique,
+                groups: groups.into_iter().map(str::to_owned).collect(),
+                peer,
+                broadcast: broadcast.map(IpAddr::V4),
+                rdomain,
+                down,
+            }
+        })
+}
+
+fn route(interfaces: Vec<String>) -> impl Strategy<Value = Route> {
+    let to = prop_oneof![
+        (inet(), inet(), prop_oneof![Just(0u8), 8..=32u8])
+            .prop_map(|(to, via, bits)| (IpNet::new(to.into(), bits), IpAddr::V4(via))),
+        (inet6(), inet6(), prop_oneof![Just(0u8), 32..=128u8])
+            .prop_map(|(to, via, bits)| (IpNet::new(to.into(), bits), IpAddr::V6(via))),
+    ];
+    let label = proptest::option::of(proptest::sample::select(vec!["LAB", "wan-2"]));
+    (to, proptest::sample::select(interfaces), label, 0..2u32, any::<bool>()).prop_map(
+        |((to, via), interface, label, rtable, reject)| Route {
+            to: to.expect("a length in range").trunc(),
+            interface,
+            via: Some(via),
+            label: label.map(str::to_owned),
+            rtable,
+            reject,
+        },
+    )
+}
+
+fn machine() -> impl Strategy<Value = Context> {
+    let names = ["em0", "igc1", "carp0", "gif0", "tun1", "vlan92", "wg0"];
+    let interfaces = names.map(interface);
+    (
+        interfaces,
+        proptest::sample::subsequence((0..7usize).collect::<Vec<_>>(), 1..6),
+    )
+        .prop_flat_map(|(all, chosen)| {
+            let interfaces: Vec<Interface> = chosen.into_iter().map(|at| all[at].clone()).collect();
+            let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
+            let hosts = proptest::collection::vec((0..4usize, inet(), inet6()), 0..4);
+            (
+                Just(interfaces),
+                proptest::collection::vec(route(names), 0..5),
+                hosts,
+                any::<[bool; 2]>(),
+            )
+                .prop_map(|(mut interfaces, routes, hosts, [forwarding, forwarding_inet6])| {
+                    interfaces.insert(
+                        0,
+                        Interface {
+                            name: "lo0".to_owned(),
+                            addresses: ["127.0.0.1/8", "::1/128", "fe80::1/64"]
+                                .map(|net| InterfaceAddress::Known(net.parse().expect("a prefix")))
+                                .to_vec(),
+                            ..Interface::default()
+                        },
+                    );
+                    let mut context = Context {
+                        forwarding,
+                        forwarding_inet6: Some(forwarding_inet6),
+                        interfaces,
+                        open: false,
+                        ..Context::default()
+                    };
+                    for (name, inet, inet6) in hosts {
+                        context
+                            .hosts
+                            .insert(format!("host{name}.example.org"), vec![inet.into(), inet6.into()]);
+                    }
+                    for route in routes {
+                        // Of several routes to one destination no source says which is the first.
+                        if !context
+                            .routes
+                            .iter()
+                            .any(|old| old.to == route.to && old.rtable == route.rtable)
+                        {
+                            context.routes.push(route);
+                        }
+                    }
+                    // What follows from the routes is not said twice.
+                    for at in 0..context.interfaces.len() {
+                        let mut bare = context.interfaces[at].clone();
+                        bare.groups.clear();
+                        if context.in_group(&bare, "egress") {
+                            context.interfaces[at].groups.retain(|group| group != "egress");
+                        }
+                    }
+                    context
+                })
+        })
+}
+
+/// The texts of sysctl.conf and hosts that say the same as the context.
+fn small_files(context: &Context) -> Vec<(Kind, String)> {
+    let sysctl = format!(
+        "net.inet.ip.forwarding={}\nnet.inet6.ip6.forwarding={}\n",
+        u8::from(context.forwards(Family::Inet)),
+        u8::from(context.forwards(Family::Inet6))
+    );
+    let mut hosts = String::new();
+    for (name, addresses) in &context.hosts {
+        for address in addresses {
+            writeln!(hosts, "{address}\t{name}").expect("a string");
+        }
+    }
+    vec![(Kind::Sysctl, sysctl), (Kind::Hosts, hosts)]
+}
+
+/// The files of /etc that describe the context.
+fn as_etc(context: &Context) -> Vec<(Kind, String)> {
+    let mut texts = small_files(context);
+    for interface in context.interfaces.iter().filter(|interface| interface.name != "lo0") {
+        texts.push((Kind::HostnameIf(interface.name.clone()), as_hostname(interface)));
+    }
+    let mut routes = String::new();
+    for route in &context.routes {
+        let family = Family::of(route.to.addr());
+        let reject = if route.reject { " -reject" } else { "" };
+        let label = route
+            .label
+            .as_ref()
+            .map_or_else(String::new, |label| format!(" -label {label}"));
+        let via = route.via.expect("every generated route has one");
+        writeln!(
+            routes,
+            "!route -T {} add -{family}{reject}{label} {} {via} -ifp {}",
+            route.rtable, route.to, route.interface
+        )
+        .expect("a string");
+    }
+    texts.push((Kind::Mygate, routes));
+    texts
+}
+
+fn as_hostname(interface: &Interface) -> String {
+    let mut text = String::new();
+    if interface.rdomain != 0 {
+        writeln!(text, "rdomain {}", interface.rdomain).expect("a string");
+    }
+    for group in &interface.groups {
+        writeln!(text, "group {group}").expect("a string");
+    }
+    let mut first = true;
+    for net in interface.addresses.iter().filter_map(|address| address.known()) {
+        match net {
+            IpNet::V6(net) => writeln!(text, "inet6 {} {}", net.addr(), net.prefix_len()).expect("a string"),
+            IpNet::V4(net) if std::mem::take(&mut first) => {
+                let broadcast = interface
+                    .broadcast
+                    .map_or("NONE".to_owned(), |address| address.to_string());
+                writeln!(text, "inet {} {} {broadcast}", net.addr(), net.netmask()).expect("a string");
+                if let Some(peer) = interface.peer {
+                    writeln!(text, "dest {peer}").expect("a string");
+                }
+            }
+            IpNet::V4(net) => {
+                writeln!(text, "inet alias {} 0x{:08x}", net.addr(), net.netmask().to_bits()).expect("a string");
+            }
+        }
+    }
+    text.push_str(if interface.down { "down\n" } else { "up\n" });
+    text
+}
+
+/// The output of `ifconfig -A` and `route -nv show` on that machine.
+fn as_output(context: &Context) -> Vec<(Kind, String)> {
+    let mut text = String::new();
+    for (index, interface) in context.interfaces.iter().enumerate() {
+        let up = if interface.down { "" } else { "UP," };
+        let kind = match (&interface.peer, interface.name.as_str()) {
+            (Some(_), _) => "POINTOPOINT",
+            (None, "lo0") => "LOOPBACK",
+            (None, _) => "BROADCAST",
+        };
+        let rdomain = match interface.rdomain {
+            0 => String::new(),
+            number => format!(" rdomain {number}"),
+        };
+        writeln!(
+            text,
+            "{}: flags=8843<{up}{kind},RUNNING>{rdomain} mtu 1500",
+            interface.name
+        )
+        .expect("a string");
+        writeln!(text, "\tindex {index} priority 0 llprio 3").expect("a string");
+        let driver = driver(&interface.name);
+        let mut groups: Vec<&str> = if is_cloned(driver) { vec![driver] } else { Vec::new() };
+        groups.extend(interface.groups.iter().map(String::as_str));
+        if context.in_group(interface, "egress") && !groups.contains(&"egress") {
+            groups.push("egress");
+        }
+        if !groups.is_empty() {
+            writeln!(text, "\tgroups: {}", groups.join(" ")).expect("a string");
+        }
+        let mut first = true;
+        for net in interface.addresses.iter().filter_map(|address| address.known()) {
+            let scope = if pfproof::context::is_link_local(net.addr()) {
+                format!("%{}", interface.name)
+            } else {
+                String::new()
+            };
+            match net {
+                IpNet::V6(net) => {
+                    writeln!(text, "\tinet6 {}{scope} prefixlen {}", net.addr(), net.prefix_len()).expect("a string");
+                }
+                IpNet::V4(net) => {
+                    let is_first = std::mem::take(&mut first);
+                    let peer = match interface.peer.filter(|_| is_first) {
+                        Some(peer) => format!(" --> {peer}"),
+                        None => String::new(),
+                    };
+                    let said = interface.broadcast.filter(|_| is_first);
+                    let broadcast = said.map_or_else(|| net.broadcast().to_string(), |address| address.to_string());
+                    let mask = net.netmask().to_bits();
+                    writeln!(
+                        text,
+                        "\tinet {}{peer} netmask 0x{mask:08x} broadcast {broadcast}",
+                        net.addr()
+                    )
+                    .expect("a string");
+                }
+            }
+        }
+    }
+    let mut routes = String::from("Routing tables\n");
+    for family in Family::BOTH {
+        let name = if family == Family::Inet {
+            "Internet"
+        } else {
+            "Internet6"
+        };
+        writeln!(
+            routes,
+            "\n{name}:\nDestination Gateway Flags Refs Use Mtu Prio Iface Label"
+        )
+        .expect("a string");
+        for route in context
+            .routes
+            .iter()
+            .filter(|route| Family::of(route.to.addr()) == family)
+        {
+            let to = if route.to.prefix_len() == 0 {
+                "default".to_owned()
+            } else {
+                route.to.to_string()
+            };
+            let via = route.via.expect("every generated route has one");
+            let reject = if route.reject { "R" } else { "" };
+            let label = route
+                .label
+                .as_ref()
+                .map_or_else(String::new, |label| format!(" \"{label}\""));
+            writeln!(routes, "{to} {via} UG{reject}S 0 0 - 8 {}{label}", route.interface).expect("a string");
+        }
+    }
+    let mut texts = small_files(context);
+    texts.extend([(Kind::Ifconfig, text), (Kind::Routes, routes)]);
+    texts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn written_as_context_toml_it_is_the_same(context in machine()) {
+        let text = write_toml(&context);
+        prop_assert_eq!(described(&[(Kind::ContextToml, text)]), context);
+    }
+
+    #[test]
+    fn written_as_files_of_etc_it_is_the_same(context in machine()) {
+        let mut read = described(&as_etc(&context));
+        // Only context.toml and ifconfig say that there are no other interfaces.
+        read.open = false;
+        prop_assert_eq!(read, context);
+    }
+
+    #[test]
+    fn written_as_output_of_ifconfig_and_route_it_is_the_same(mut context in machine()) {
+        // route(8) shows one table and one family after the other.
+        context.routes.retain(|route| route.rtable == 0);
+        context.routes.sort_by_key(|route| Family::of(route.to.addr()));
+        prop_assert_eq!(described(&as_output(&context)), context);
+    }
+
+    #[test]
+    fn no_text_makes_a_reader_panic(text in hostile()) {
+        for kind in every_kind() {
+            let mut sources = Sources::new();
+            let file = sources.add("text", text.as_str());
+            let (facts, said) = read(&kind, &sources, file);
+            for diagnostic in said {
+                if let Some(label) = diagnostic.primary {
+                    prop_assert!(label.span.start <= label.span.end, "{kind:?}");
+                    prop_assert!(label.span.end as usize <= text.len(), "{kind:?}");
+                }
+            }
+            let (combined, _) = combine(vec![facts]);
+            let table = combined.context.route_table(0);
+            for address in ["192.0.2.1", "2001:db8::1"] {
+                let address: IpAddr = address.parse().expect("an address");
+                prop_assert!(table.lookup(address).is_none_or(|route| route.to.contains(&address)));
+            }
+            for interface in &combined.context.interfaces {
+                prop_assert!(combined.context.matches(interface, &interface.name));
+            }
+        }
+    }
+}
+
+fn every_kind() -> Vec<Kind> {
+    vec![
+        Kind::ContextToml,
+        Kind::HostnameIf("em0".to_owned()),
+        Kind::HostnameIf("00:00:5e:00:53:af".to_owned()),
+        Kind::Mygate,
+        Kind::Hosts,
+        Kind::Services,
+        Kind::Sysctl,
+        Kind::RcConf,
+        Kind::Ifconfig,
+        Kind::Routes,
+    ]
+}
+
+/// Texts of the words that the readers look for, in any order, and of any letters.
+fn hostile() -> impl Strategy<Value = String> {
+    let words = vec![
+        "inet",
+        "inet6",
+        "alias",
+        "dest",
+        "dhcp",
+        "autoconf",
+        "-inet",
+        "group",
+        "rdomain",
+        "netmask",
+        "prefixlen",
+        "broadcast",
+        "NONE",
+        "eui64",
+        "lladdr",
+        "wgpeer",
+        "tunnel",
+        "media",
+        "up",
+        "down",
+        "delete",
+        "!route",
+        "!ifconfig",
+        "!",
+        "$if",
+        "add",
+        "-ifp",
+        "-label",
+        "-T",
+        "default",
+        "-inet6",
+        "em0",
+        "em0:",
+        "flags=1<UP>",
+        "0.0.0.0",
+        "10.0.0.1",
+        "10.0.0.1/24",
+        "::1",
+        "fe80::1%em0",
+        "255.255.255.0",
+        "0xffffff00",
+        "64",
+        "129",
+        "99999999999",
+        "-->",
+        "Internet:",
+        "Internet6:",
+        "Destination",
+        "Gateway",
+        "Flags",
+        "Iface",
+        "Netif",
+        "UGS",
+        "Label",
+        "[interface.em0]",
+        "[[route]]",
+        "addresses",
+        "=",
+        "[",
+        "]",
+        "\"",
+        "'",
+        "\\",
+        "#",
+        "{",
+        "}",
+        "pf=NO",
+        "net.inet.ip.forwarding=1",
+        "80/tcp",
+        "\u{e9}",
+        "\n",
+        "\n",
+        "\n\t",
+        "\r\n",
+        "\0",
+    ];
+    prop_oneof![
+        proptest::collection::vec(proptest::sample::select(words), 0..40).prop_map(|words| words.join(" ")),
+        any::<String>(),
+    ]
+}
