@@ -25,5 +25,6 @@ pub mod eval;
 pub mod policy;
 pub mod verify;
 pub mod report;
+pub mod check;
 pub mod source;
 pub mod syntax;

@@ -2,6 +2,7 @@
 //!
 //! The only part that touches files, the environment and the terminal; all judging is the library's.
 
+mod check;
 mod console;
 mod context;
 mod discover;
@@ -48,6 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Context(context::Arguments),
+    Check(check::Arguments),
     Print(print::Arguments),
 }
 
@@ -55,6 +57,7 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Context(arguments) => context::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Print(arguments) => print::run(&arguments),
     };
     status.into()

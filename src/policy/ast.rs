@@ -28,6 +28,16 @@ pub struct Policy {
     pub assumptions: Vec<Assumption>,
 }
 
+impl Policy {
+    /// Adds what another policy says after what this one says.
+    pub fn append(&mut self, other: Self) {
+        self.configs.extend(other.configs);
+        self.zones.extend(other.zones);
+        self.statements.extend(other.statements);
+        self.assumptions.extend(other.assumptions);
+    }
+}
+
 /// `zone NAME on INTERFACES [from HOSTS]`: hosts behind interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {

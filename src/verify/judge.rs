@@ -84,6 +84,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
                 verified.judgements.push(Judgement {
                     statement: number,
                     outcome,
+                    repair: None,
                 });
             }
             Err(finding) => diagnostics.push(*finding),

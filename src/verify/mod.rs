@@ -14,4 +14,4 @@ mod search;
 mod witness;
 
 pub use judge::{Case, Verified, verify};
-pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Violation, Why};
+pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

@@ -1,6 +1,6 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
-use super::{Cause, Hop, Repair, Router, Row, Statement};
+use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{Condition, Engine, PacketSet, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
@@ -23,8 +23,6 @@ pub struct Subject<'a> {
     pub engine: &'a Engine<'a>,
     /// What was found.
     pub verified: &'a Verified,
-    /// For each statement the repair that was found.
-    pub repairs: &'a [Option<Repair>],
 }
 
 /// The statements' part of a machine's report.
@@ -86,7 +84,7 @@ impl Builder<'_> {
             causes: shown.into_iter().filter_map(|cause| self.cause(cause)).collect(),
             also: self.namer.lines(&rest),
             more: violation.is_some_and(|violation| violation.more),
-            repair: self.subject.repairs.get(judgement.statement).cloned().flatten(),
+            repair: judgement.repair.clone(),
         })
     }
 

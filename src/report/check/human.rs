@@ -17,7 +17,12 @@ pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> Strin
         if at > 0 {
             out.push('\n');
         }
-        let writer = Writer { look, out: &mut out };
+        let folder = router.config.rfind('/').map_or("", |end| &router.config[..=end]);
+        let writer = Writer {
+            look,
+            folder,
+            out: &mut out,
+        };
         writer.router(router, sources);
     }
     out
@@ -25,6 +30,8 @@ pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> Strin
 
 struct Writer<'a> {
     look: Look,
+    /// The folder of pf.conf: places in it are shown without it.
+    folder: &'a str,
     out: &'a mut String,
 }
 
@@ -32,6 +39,11 @@ impl Writer<'_> {
     fn line(&mut self, text: &str) {
         self.out.push_str(text);
         self.out.push('\n');
+    }
+
+    /// A place as people say it: without the folder that the head of the report names.
+    fn place(&self, file: &str, line: u32) -> String {
+        format!("{}:{line}", file.strip_prefix(self.folder).unwrap_or(file))
     }
 
     fn router(mut self, router: &Router, sources: &Sources) {
@@ -65,12 +77,21 @@ impl Writer<'_> {
 
     fn head(&mut self, router: &Router) {
         let (lines, rules) = router.size;
-        let mut head = format!("{}: {lines} lines, {rules} rules", router.config);
-        if !router.known_from.is_empty() {
-            head.push_str(&format!("; the machine is known from {}", router.known_from.join(", ")));
-        }
-        let head = self.look.wrap(&printable(&head), 2);
-        self.line(&head);
+        let head = format!("{}: {lines} lines, {rules} rules", router.config);
+        let context = router
+            .known_from
+            .as_deref()
+            .map_or_else(String::new, |from| format!("context: {from}"));
+        let gap = self
+            .look
+            .width
+            .saturating_sub(head.chars().count() + context.chars().count());
+        let head = if gap >= 2 && !context.is_empty() {
+            format!("{head}{}{context}", " ".repeat(gap.min(12)))
+        } else {
+            self.look.wrap(&format!("{head} {context}"), 2)
+        };
+        self.line(printable(&head).trim_end());
         for assumed in &router.assumed {
             let assumed = self.look.wrap(&format!("assumed: {}", printable(assumed)), 2);
             self.line(&assumed);
@@ -119,7 +140,7 @@ impl Writer<'_> {
             _ => Paint::Doubtful,
         };
         let (file, line, _) = &statement.place;
-        let place = format!("{file}:{line}");
+        let place = self.place(file, *line);
         let text = printable(&statement.text);
         self.ended(
             &format!("{}: {text}", statement.outcome),
@@ -143,9 +164,9 @@ impl Writer<'_> {
             self.line("  repair (checked: this statement holds, no other breaks):");
             let (file, line) = &repair.after;
             let after = if *line == 0 {
-                format!("before {file}:1")
+                format!("before {}", self.place(file, 1))
             } else {
-                format!("after {file}:{line}")
+                format!("after {}", self.place(file, *line))
             };
             for (at, rule) in repair.rules.iter().enumerate() {
                 let place = if at == 0 { after.as_str() } else { "" };
@@ -272,7 +293,7 @@ impl Writer<'_> {
 
     fn row(&mut self, head: &str, row: &Row, interface: &str) {
         let (file, line) = &row.place;
-        let place = format!("{file}:{line}");
+        let place = self.place(file, *line);
         let decides = if row.decides { "  decides" } else { "" };
         let number = &row.number;
         let room = self

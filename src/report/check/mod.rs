@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Format, Look};
 use crate::diagnostic::Diagnostic;
 use crate::source::Sources;
+use crate::verify::Repair;
 
 /// All that one run of `check` found.
 #[derive(Debug, Default)]
@@ -27,8 +28,8 @@ pub struct Router {
     pub config: String,
     /// Lines of pf.conf, and rules after expansion.
     pub size: (usize, usize),
-    /// The texts that the machine is known from.
-    pub known_from: Vec<String>,
+    /// The texts that the machine is known from, in words.
+    pub known_from: Option<String>,
     /// What is assumed, one line each.
     pub assumed: Vec<String>,
     /// The statements of the policies, in their order.
@@ -126,15 +127,6 @@ pub struct Row {
     pub note: Option<String>,
 }
 
-/// A change of pf.conf after which the statement holds and no other breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// The rules to add.
-    pub rules: Vec<String>,
-    /// Where: file and line after which; 0 is before the first line.
-    pub after: (String, u32),
-}
-
 impl Report {
     /// The report in that format.
     #[must_use]
@@ -145,13 +137,13 @@ impl Report {
             Format::Json => json::render(self, sources),
         }
     }
+}
 
-    /// Whether every statement of every machine holds.
+impl Router {
+    /// Whether every statement holds. An `allow` of no packet is only a warning.
     #[must_use]
     pub fn all_hold(&self) -> bool {
-        self.routers
-            .iter()
-            .flat_map(|router| &router.statements)
-            .all(|statement| statement.outcome == "holds")
+        let holds = |one: &Statement| one.outcome == "holds" || (one.verb == "allow" && one.outcome == "vacuous");
+        self.statements.iter().all(holds)
     }
 }

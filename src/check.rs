@@ -1,0 +1,191 @@
+//! The whole way, from texts to a report: what `pfproof check` does, for users of the library.
+//!
+//! [`check`] joins the stages: policies are read with the macros of pf.conf, what they assume is settled, pf.conf is
+//! lowered on that machine, every statement is verified. Nothing is read but through the [`Loader`].
+
+use std::collections::BTreeMap;
+
+use crate::context::{Context, context_from_toml};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::engine::Engine;
+use crate::lower::{self, lower};
+use crate::policy::{self, Macros, Policy};
+use crate::report::check::{Router, Subject, router};
+use crate::ruleset::Ruleset;
+use crate::source::{FileId, Loader, MemoryLoader, Sources};
+use crate::syntax::ast::StatementKind;
+use crate::syntax::{self, Document, Limits};
+use crate::verify::{Case, verify};
+
+/// One machine and what is demanded of it.
+#[derive(Debug)]
+pub struct Machine {
+    /// What its pf.conf is called.
+    pub name: String,
+    /// Its pf.conf, read.
+    pub document: Document,
+    /// The macros of `-D`.
+    pub defines: Vec<(String, String)>,
+    /// The machine.
+    pub context: Context,
+    /// The policies, in order; with none, the report says who reaches whom.
+    pub policies: Vec<FileId>,
+    /// What `--assume` says.
+    pub assumptions: Vec<String>,
+}
+
+/// What is found of one machine: its policies' statements with their outcomes, and what is wrong with pf.conf or the
+/// policies.
+#[must_use]
+pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Router {
+    let Machine {
+        name,
+        document,
+        defines,
+        mut context,
+        policies,
+        assumptions,
+    } = machine;
+    let macros = macros(&document, &defines);
+    let mut findings = Vec::new();
+    let mut policy = Policy::default();
+    for file in &policies {
+        let (read, complaints) = policy::read(sources, *file, &macros, loader);
+        policy.append(read);
+        findings.extend(complaints);
+    }
+    for text in &assumptions {
+        match policy::assumption(sources, text, &macros) {
+            Ok(assumption) => policy.assumptions.push(assumption),
+            Err(complaint) => findings.push(*complaint),
+        }
+    }
+    findings.extend(policy::settle_addresses(&policy, &mut context));
+    let lines = document_lines(sources, &name);
+    let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
+    findings.extend(complaints);
+    let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
+    let rule_count = rules(&lowered.ruleset);
+    let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, &lowered.ruleset, &context);
+    findings.extend(complaints);
+    let engine = Engine::new(&ruleset, &context);
+    let case = Case {
+        policy: &policy,
+        engine: &engine,
+        assumed_anchors: &assumed_anchors,
+    };
+    let (verified, complaints) = verify(case);
+    findings.extend(complaints);
+    let mut report = router(Subject {
+        sources,
+        policy: &policy,
+        engine: &engine,
+        verified: &verified,
+    });
+    report.config = name;
+    report.size = (lines, rule_count);
+    report.assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
+    report.findings = findings;
+    report
+}
+
+/// The number of lines of pf.conf itself.
+fn document_lines(sources: &Sources, name: &str) -> usize {
+    sources
+        .iter()
+        .find(|(_, file)| file.name() == name)
+        .map_or(0, |(_, file)| file.text().lines().count())
+}
+
+/// The macros of pf.conf at its end; one given by `-D` stays.
+fn macros(document: &Document, defines: &[(String, String)]) -> Macros {
+    let mut macros = Macros::new();
+    for statement in &document.statements {
+        if let StatementKind::Macro(definition) = &statement.kind {
+            macros.insert(definition.name.to_string(), definition.value.to_string());
+        }
+    }
+    macros.extend(defines.iter().cloned());
+    macros
+}
+
+/// The report of three texts: pf.conf, context.toml, policy. What pf.conf or the policy include is looked for in
+/// `loader`.
+///
+/// ```
+/// use pfproof::source::MemoryLoader;
+///
+/// let (sources, router) = pfproof::check::texts(
+///     "block\npass in on em1 inet proto tcp to port https\npass out\n",
+///     "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n\
+///      [interface.em1]\naddresses = [\"10.0.0.1/24\"]\n\
+///      [[route]]\nto = \"default\"\ninterface = \"em0\"\n",
+///     "zone lan on em1\nzone internet on em0\n\
+///      require inet proto tcp from lan to internet port https\n\
+///      forbid from internet to lan\n",
+///     &MemoryLoader::new(),
+/// );
+/// let outcomes: Vec<&str> = router.statements.iter().map(|statement| statement.outcome).collect();
+/// assert_eq!(outcomes, ["holds", "holds"]);
+/// # drop(sources);
+/// ```
+#[must_use]
+pub fn texts(config: &str, context: &str, policy: &str, loader: &MemoryLoader) -> (Sources, Router) {
+    let mut sources = Sources::new();
+    let file = sources.add("context.toml", context);
+    let (context, mut findings) = context_from_toml(&sources, file);
+    let limits = Limits::default();
+    let (document, complaints) = syntax::read(&mut sources, loader, "pf.conf", config.as_bytes(), &[], &limits);
+    findings.extend(complaints);
+    let policies = vec![sources.add("policy", policy)];
+    let machine = Machine {
+        name: "pf.conf".to_owned(),
+        document,
+        defines: Vec::new(),
+        context,
+        policies,
+        assumptions: Vec::new(),
+    };
+    let mut router = check(&mut sources, loader, machine);
+    findings.append(&mut router.findings);
+    router.findings = findings;
+    (sources, router)
+}
+
+/// What became of a machine, for the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// All holds.
+    Holds,
+    /// A statement does not hold, or a finding is grave enough.
+    Found,
+    /// It could not be judged: pf.conf or a policy is refused, a file cannot be read, or pfproof is at fault.
+    CouldNotJudge,
+}
+
+/// The verdict on a machine, where findings at or above that severity count.
+#[must_use]
+pub fn verdict(router: &Router, fail_on: Severity) -> Verdict {
+    let refused = |finding: &Diagnostic| {
+        let refusals = [Code::Syntax, Code::Unreadable, Code::Context, Code::Policy, Code::Limit];
+        finding.severity == Severity::Error && refusals.contains(&finding.code)
+    };
+    let grave = |finding: &Diagnostic| finding.severity >= fail_on;
+    if !router.faults.is_empty() || router.findings.iter().any(refused) {
+        Verdict::CouldNotJudge
+    } else if router.all_hold() && !router.findings.iter().any(grave) {
+        Verdict::Holds
+    } else {
+        Verdict::Found
+    }
+}
+
+/// How many statements came out how, by the words of the outcomes.
+#[must_use]
+pub fn count(router: &Router) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for statement in &router.statements {
+        *counts.entry(statement.outcome).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,150 @@
+//! `pfproof check`: the gate. Whether every statement of the policies holds, and what is wrong with pf.conf.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use pfproof::check::{Machine, Verdict, check, verdict};
+use pfproof::diagnostic::Severity;
+use pfproof::policy;
+use pfproof::report::check::{Report, Router};
+use pfproof::report::{Format as Form, Look};
+use pfproof::source::Sources;
+
+use super::Status;
+use super::console::Console;
+use super::discover::{Failure, Loaded, load};
+use super::files::read_file;
+use super::options::{Format, Input, Output};
+
+/// Check pf.conf against its policy: what holds, and a packet for what does not
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// The policy, instead of every *.policy beside pf.conf; may be repeated
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+
+    /// The least finding that fails the check
+    #[arg(long, value_enum, default_value_t = Level::Error)]
+    fail_on: Level,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// Errors
+    Error,
+    /// Warnings and errors
+    Warning,
+    /// Everything
+    Info,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Info => Self::Info,
+        }
+    }
+}
+
+/// Checks every machine that is meant; the highest status of them.
+pub(crate) fn run(arguments: &Arguments) -> Status {
+    let console = Console::new(&arguments.output);
+    let machines = match load(&arguments.input) {
+        Ok(machines) => machines,
+        Err(failure) => {
+            console.message(&failure.to_string());
+            return Status::CouldNotJudge;
+        }
+    };
+    let mut report = Report::default();
+    let mut sources = Vec::new();
+    let mut status = Status::Success;
+    for loaded in machines {
+        match one(loaded, arguments) {
+            Ok((router, texts)) => {
+                status = status.max(match verdict(&router, arguments.fail_on.into()) {
+                    Verdict::Holds => Status::Success,
+                    Verdict::Found => Status::Found,
+                    Verdict::CouldNotJudge => Status::CouldNotJudge,
+                });
+                report.routers.push(router);
+                sources.push(texts);
+            }
+            Err(failure) => {
+                console.message(&failure.to_string());
+                status = Status::CouldNotJudge;
+            }
+        }
+    }
+    let look = Look {
+        color: console.color,
+        width: console.width,
+        verbose: arguments.output.verbose,
+        ..Look::default()
+    };
+    let form = match arguments.output.format {
+        Format::Human => Form::Human,
+        Format::Short => Form::Short,
+        Format::Json => Form::Json,
+    };
+    let sources: Vec<&Sources> = sources.iter().collect();
+    console.answer(&report.render(&sources, form, look), status)
+}
+
+/// The report of one machine, and the texts that it speaks of.
+fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failure> {
+    let known_from = loaded.known_from();
+    let Loaded {
+        mut sources,
+        name,
+        document,
+        loader,
+        context,
+        assumed,
+        diagnostics,
+        policies,
+        ..
+    } = loaded;
+    let mut files = Vec::new();
+    let explicit = !arguments.policy.is_empty();
+    for path in if explicit { &arguments.policy } else { &policies } {
+        let bytes = read_file(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if explicit || speaks_of(&text, &name) {
+            let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
+            files.push(sources.add(shown, text));
+        }
+    }
+    // `em0=ADDRESS` is settled by the loader already.
+    let assumptions = arguments.input.assume.iter().filter(|fact| !fact.contains('='));
+    let machine = Machine {
+        name,
+        document,
+        defines: arguments.input.define.clone(),
+        context,
+        policies: files,
+        assumptions: assumptions.cloned().collect(),
+    };
+    let mut router = check(&mut sources, &loader, machine);
+    router.known_from = known_from;
+    router.assumed.splice(0..0, assumed);
+    router.findings.splice(0..0, diagnostics);
+    Ok((router, sources))
+}
+
+/// Whether a policy is about the pf.conf of that name: it names it by `config`, or names none.
+fn speaks_of(policy: &str, config: &str) -> bool {
+    let configs = policy::configs(policy);
+    let name = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
+    configs.is_empty() || configs.iter().any(|named| name(named) == name(config))
+}
