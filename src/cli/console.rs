@@ -2,6 +2,10 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use pfproof::diagnostic::Diagnostic;
+use pfproof::report::{self, Format, Look};
+use pfproof::source::Sources;
+
 use super::Status;
 use super::options::{Color, Output};
 
@@ -14,6 +18,10 @@ pub(crate) struct Console {
     pub(crate) error_color: bool,
     /// Columns that a line may take.
     pub(crate) width: usize,
+    /// Whether nothing is folded away.
+    verbose: bool,
+    /// The format that was asked for.
+    format: Format,
 }
 
 impl Console {
@@ -32,6 +40,8 @@ impl Console {
             color: wanted(std::io::stdout().is_terminal()),
             error_color: wanted(std::io::stderr().is_terminal()),
             width: columns.filter(|&columns| columns >= 40).unwrap_or(Self::WIDTH),
+            verbose: output.verbose,
+            format: output.format.into(),
         }
     }
 
@@ -48,6 +58,25 @@ impl Console {
                 Status::CouldNotJudge
             }
         }
+    }
+
+    /// How a report on standard output looks.
+    pub(crate) fn look(self) -> Look {
+        Look {
+            color: self.color,
+            width: self.width,
+            verbose: self.verbose,
+            ..Look::default()
+        }
+    }
+
+    /// Writes findings to standard error, in the format that was asked for.
+    pub(crate) fn findings(self, findings: &[Diagnostic], sources: &Sources) {
+        let look = Look {
+            color: self.error_color,
+            ..self.look()
+        };
+        self.message(&report::diagnostics(findings, sources, self.format, look));
     }
 
     /// Writes to standard error; nobody can be told if that fails.

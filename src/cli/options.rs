@@ -71,6 +71,16 @@ pub(crate) enum Format {
     Json,
 }
 
+impl From<Format> for pfproof::report::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Human => Self::Human,
+            Format::Short => Self::Short,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
 /// When to use color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {

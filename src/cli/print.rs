@@ -1,8 +1,12 @@
 //! `pfproof print`: the expanded ruleset as `pfctl -o none -nvf` prints it.
 
 use clap::Args;
+use pfproof::diagnostic::{Code, Severity};
+use pfproof::{lower, print};
 
 use super::Status;
+use super::console::Console;
+use super::discover::{self, Loaded};
 use super::options::{Input, Output};
 
 /// Print the expanded ruleset, byte for byte as `pfctl -o none -nvf` does
@@ -19,7 +23,34 @@ pub(crate) struct Arguments {
     numbers: bool,
 }
 
-/// Prints the ruleset to standard output, diagnostics to standard error.
-pub(crate) fn run(_arguments: &Arguments) -> Status {
-    Status::CouldNotJudge
+/// Prints the ruleset to standard output, findings to standard error; of a pf.conf that pfctl would refuse only those.
+pub(crate) fn run(arguments: &Arguments) -> Status {
+    let console = Console::new(&arguments.output);
+    let loaded = match discover::load_one(&arguments.input) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            console.message(&failure.to_string());
+            return Status::CouldNotJudge;
+        }
+    };
+    let Loaded {
+        mut sources,
+        document,
+        loader,
+        context,
+        mut diagnostics,
+        ..
+    } = loaded;
+    let (lowered, more) = lower::lower(document, &mut sources, &loader, &context, &lower::Limits::default());
+    diagnostics.extend(more);
+    // What is wrong with the context is no matter of pfctl's; `pfproof context` tells it.
+    diagnostics.retain(|finding| finding.code != Code::Context || finding.severity == Severity::Error);
+    console.findings(&diagnostics, &sources);
+    if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+        return Status::CouldNotJudge;
+    }
+    console.answer(
+        &print::ruleset(&lowered.ruleset, &lowered.loaded, arguments.numbers),
+        Status::Success,
+    )
 }
