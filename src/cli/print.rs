@@ -1,7 +1,7 @@
 //! `pfproof print`: the expanded ruleset as `pfctl -o none -nvf` prints it.
 
 use clap::Args;
-use pfproof::diagnostic::{Code, Severity};
+use pfproof::diagnostic::{self, Code, Severity};
 use pfproof::{lower, print};
 
 use super::Status;
@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     diagnostics.extend(more);
     // What is wrong with the context is no matter of pfctl's; `pfproof context` tells it.
     diagnostics.retain(|finding| finding.code != Code::Context || finding.severity == Severity::Error);
+    diagnostic::sort(&mut diagnostics);
     console.findings(&diagnostics, &sources);
     if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         return Status::CouldNotJudge;

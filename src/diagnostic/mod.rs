@@ -21,6 +21,16 @@ pub enum Severity {
     Error,
 }
 
+/// Puts findings in the order of the texts that they speak of (files in the order read); those without a place first.
+pub fn sort(findings: &mut [Diagnostic]) {
+    findings.sort_by_key(|finding| {
+        finding
+            .primary
+            .as_ref()
+            .map(|label| (label.span.file, label.span.start))
+    });
+}
+
 /// A place and what it has to do with the matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {

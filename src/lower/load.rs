@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Limits, Lowered, Lowerer, Shared, label};
 use crate::context::Context;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{self, Code, Diagnostic};
 use crate::ruleset::{Loaded, Name, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Document};
@@ -27,13 +27,7 @@ pub fn load(
     let (document, mut diagnostics) = syntax::read(sources, loader, name, bytes, defines, &limits);
     let (lowered, more) = lower(document, sources, loader, context, &Limits::default());
     diagnostics.extend(more);
-    // The place of a file in `sources` is that of its reading.
-    diagnostics.sort_by_key(|diagnostic| {
-        diagnostic
-            .primary
-            .as_ref()
-            .map(|label| (label.span.file, label.span.start))
-    });
+    diagnostic::sort(&mut diagnostics);
     (lowered, diagnostics)
 }
 
