@@ -166,16 +166,12 @@ fn regression_rulesets_print_as_pfctl_prints_them() {
             let name = format!("{prefix}{number}");
             let input = fs::read(folder.join(format!("{name}.in"))).unwrap();
             let expected = fs::read_to_string(folder.join(format!("{name}.ok"))).unwrap();
-            let options = if options {
-                fs::read_to_string(folder.join(format!("{name}.opts"))).unwrap()
-            } else {
-                String::new()
-            };
             total += 1;
-            let Some((defines, numbered)) = parse_options(&options) else {
-                continue;
+            let defines = if options {
+                parse_options(&fs::read_to_string(folder.join(format!("{name}.opts"))).unwrap())
+            } else {
+                Vec::new()
             };
-            let _ = numbered;
             let outcome = run(&folder, "stdin", &input, &defines, &context);
             match outcome.printed() {
                 Ok(printed) => faults.extend(difference(&expected, &printed).map(|line| format!("{name}: {line}"))),
@@ -195,20 +191,23 @@ fn regression_rulesets_print_as_pfctl_prints_them() {
     conclude("regress", total, &faults);
 }
 
-/// `-D name=value` of an option line.
-fn parse_options(text: &str) -> Option<(Vec<(String, String)>, bool)> {
+/// The macros of `-D`. (`-a` says which ruleset the rules are loaded into, which the print does not show.)
+fn parse_options(text: &str) -> Vec<(String, String)> {
     let mut defines = Vec::new();
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
-        match word {
-            "-D" => {
-                let (name, value) = words.next()?.split_once('=')?;
+        match word.strip_prefix("-D") {
+            Some(define) => {
+                let (name, value) = define.split_once('=').unwrap();
                 defines.push((name.to_owned(), value.to_owned()));
             }
-            _ => return None,
+            None => {
+                assert_eq!(word, "-a", "an unknown option");
+                words.next();
+            }
         }
     }
-    Some((defines, false))
+    defines
 }
 
 #[test]
@@ -280,9 +279,22 @@ fn failing_regression_rulesets_are_refused_line_by_line() {
     conclude("pfail", total, &faults);
 }
 
-/// Where our refusals are not pfctl's: a line refused by one alone, or another first text of a line.
+/// One complaint of pfctl: its line, and its text with those without a place that stand before it.
+struct Complaint {
+    line: Option<u32>,
+    texts: Vec<String>,
+}
+
+/// Where our refusals are not pfctl's: a line refused by one alone, or another text where a line is first refused.
 fn refusals(expected: &str, file: &str, outcome: &Outcome) -> Option<String> {
     let theirs = complaints_of_pfctl(expected, file);
+    let both = || format!("pfctl says\n{expected}we say\n{}", outcome.complaints());
+    if theirs.is_empty() {
+        return match outcome.printed() {
+            Ok(printed) => difference(expected, &printed),
+            Err(_) => Some(format!("pfctl accepts it; {}", both())),
+        };
+    }
     let ours: Vec<(u32, &str)> = outcome
         .errors
         .iter()
@@ -291,25 +303,27 @@ fn refusals(expected: &str, file: &str, outcome: &Outcome) -> Option<String> {
             Some((place.line, error.message.as_str()))
         })
         .collect();
-    let lines = |complaints: &[(u32, &str)]| complaints.iter().map(|&(line, _)| line).collect::<BTreeSet<_>>();
-    let texts: Vec<(u32, &str)> = theirs.iter().map(|(line, text)| (*line, text.as_str())).collect();
-    if outcome.errors.is_empty() {
-        return Some(format!("accepted, but pfctl says\n{expected}"));
-    }
-    if lines(&texts) != lines(&ours) {
-        return Some(format!("pfctl says\n{expected}we say\n{}", outcome.complaints()));
-    }
-    for line in lines(&texts) {
-        let first = texts.iter().find(|&&(number, _)| number == line)?;
-        let fits = ours.iter().any(|&(number, text)| number == line && says(text, first.1));
-        if !fits {
-            return Some(format!(
-                "line {line}: pfctl says\n{expected}we say\n{}",
-                outcome.complaints()
-            ));
+    let mut lines: BTreeSet<u32> = theirs.iter().filter_map(|complaint| complaint.line).collect();
+    for complaint in &theirs {
+        let Some(line) = complaint.line else {
+            // pfctl says no line: ours may be any, but the text must be there.
+            let ours = ours
+                .iter()
+                .find(|(_, ours)| complaint.texts.iter().any(|theirs| ours.contains(&**theirs)));
+            match ours {
+                Some(&(line, _)) => _ = lines.insert(line),
+                None => return Some(both()),
+            }
+            continue;
+        };
+        let first = theirs.iter().find(|complaint| complaint.line == Some(line));
+        let texts = first.map_or(&[][..], |first| &first.texts);
+        let fits = |&(number, ours): &(u32, &str)| number == line && texts.iter().any(|theirs| says(ours, theirs));
+        if !ours.iter().any(fits) {
+            return Some(format!("line {line}: {}", both()));
         }
     }
-    None
+    (lines != ours.iter().map(|&(line, _)| line).collect()).then(both)
 }
 
 /// Whether our text is pfctl's, or pfctl's with more behind it.
@@ -320,12 +334,31 @@ fn says(ours: &str, theirs: &str) -> bool {
             .is_some_and(|rest| rest.starts_with([':', ',', ';']))
 }
 
-/// `FILE:LINE: text`, each with its line. A text without a place is left out.
-fn complaints_of_pfctl(text: &str, file: &str) -> Vec<(u32, String)> {
-    text.lines()
-        .filter_map(|line| {
-            let (number, text) = line.strip_prefix(file)?.strip_prefix(':')?.split_once(": ")?;
-            Some((number.parse().ok()?, text.to_owned()))
-        })
-        .collect()
+/// What pfctl says on standard error. A text without a place belongs to the next that has one; if none follows, the
+/// last of them stands by itself, without the names of program and function.
+fn complaints_of_pfctl(text: &str, file: &str) -> Vec<Complaint> {
+    let (mut complaints, mut without) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let placed = line
+            .strip_prefix(file)
+            .and_then(|rest| rest.strip_prefix(':')?.split_once(": "));
+        match placed.and_then(|(number, text)| Some((number.parse().ok()?, text))) {
+            Some((line, text)) => {
+                let mut texts = std::mem::take(&mut without);
+                texts.push(text.to_owned());
+                let line = Some(line);
+                complaints.push(Complaint { line, texts });
+            }
+            None if line.starts_with("pfctl: ") || line.contains("invalid") || line.contains("netmask") => {
+                let text = line.trim_start_matches("pfctl: ").trim_start_matches("pushfile: ");
+                without.push(text.to_owned());
+            }
+            None => {}
+        }
+    }
+    if !without.is_empty() {
+        let (line, texts) = (None, without);
+        complaints.push(Complaint { line, texts });
+    }
+    complaints
 }

@@ -558,15 +558,16 @@ fn excluded(family: Option<Family>, interface: &InterfaceNode, source: &Node, de
         || differ(destination.scope.as_ref(), name)
 }
 
-/// Replaces the macros in label and tags; `None` where one becomes too long.
+/// Replaces the macros in label and tags, of which an empty one is none; `None` where one becomes too long.
 fn expand_labels(rule: &mut Rule, words: &Words<'_>) -> Option<()> {
+    let expand = |text: Name| label::expand(&text, words).map(|text| Some(text).filter(|text| !text.is_empty()));
     for name in [&mut rule.label, &mut rule.tag] {
-        if let Some(text) = name {
-            *text = label::expand(text, words)?;
+        if let Some(text) = name.take() {
+            *name = expand(text)?;
         }
     }
-    if let Some(Tagged { tag, .. }) = &mut rule.tagged {
-        *tag = label::expand(tag, words)?;
+    if let Some(Tagged { negated, tag }) = rule.tagged.take() {
+        rule.tagged = expand(tag)?.map(|tag| Tagged { negated, tag });
     }
     Some(())
 }

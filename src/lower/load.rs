@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Limits, Lowered, Lowerer, Shared, label};
+use super::{Limits, Lowered, Lowerer, Shared, label, option};
 use crate::context::Context;
 use crate::diagnostic::{self, Code, Diagnostic};
 use crate::ruleset::{Loaded, Name, Ruleset};
@@ -54,7 +54,7 @@ pub fn lower(
         let bytes = match loader.load(&next.file) {
             Ok(bytes) => bytes,
             Err(why) => {
-                let text = format!("cannot load anchor `{}` from `{}`: {why}", next.path, next.file);
+                let text = format!("cannot load anchor {}: {}: {}", next.path, next.file, option::why(&why));
                 shared
                     .diagnostics
                     .push(Diagnostic::new(Code::Unreadable, text).at(next.origin.span));

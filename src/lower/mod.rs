@@ -11,7 +11,6 @@ mod expand;
 mod host;
 mod label;
 mod load;
-mod md5;
 mod named;
 mod node;
 mod option;

@@ -1,8 +1,10 @@
 //! Pools of addresses: `redirspec`, `pool_opts`, `collapse_redirspec`, `apply_redirspec`.
 
+use md5::{Digest, Md5};
+
 use super::node::{Node, PoolPorts, Redirection};
 use super::rule::all;
-use super::{Lowerer, Refused, md5};
+use super::{Lowerer, Refused};
 use crate::net::{Family, Operator};
 use crate::ruleset::{
     Declaration, DynamicAddress, Host, Modifiers, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Table,
@@ -340,7 +342,7 @@ fn pool_kind(written: &PoolType) -> PoolKind {
         // pfctl draws one: any does, as which address a source gets is not known then.
         PoolType::SourceHash(HashKey::Random) => PoolKind::SourceHash([0; 4]),
         PoolType::SourceHash(HashKey::Text(word)) => {
-            let digest = md5::digest(word.text.as_bytes());
+            let digest = Md5::digest(word.text.as_bytes());
             let mut key = [0; 4];
             for (word, bytes) in key.iter_mut().zip(digest.chunks_exact(4)) {
                 *word = bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte));

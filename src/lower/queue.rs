@@ -13,10 +13,19 @@ pub(super) struct Queues {
     roots: Vec<(Queue, At)>,
     /// Those with one (`qspecs`).
     children: Vec<(Queue, At)>,
+    /// Whether one was refused: what fits together is then not asked.
+    refused: bool,
 }
 
 impl Lowerer<'_> {
     pub(super) fn queue(&mut self, written: &QueueStatement, at: At) -> Result<(), Refused> {
+        let before = self.faults.len();
+        let outcome = self.add_queue(written, at);
+        self.queues.refused |= self.faults.len() > before;
+        outcome
+    }
+
+    fn add_queue(&mut self, written: &QueueStatement, at: At) -> Result<(), Refused> {
         if let Some(first) = written.interfaces.first()
             && !is_interface(self.context, first)
         {
@@ -80,7 +89,14 @@ impl Lowerer<'_> {
     /// The queues in the order in which they are loaded and printed; says what does not fit together
     /// (`pfctl_check_qassignments`, `pfctl_load_queues`).
     pub(super) fn finish_queues(&mut self) -> Vec<Queue> {
-        let Queues { roots, children } = std::mem::take(&mut self.queues);
+        let Queues {
+            roots,
+            children,
+            refused,
+        } = std::mem::take(&mut self.queues);
+        if refused {
+            return Vec::new();
+        }
         let mut tree = Tree {
             children: &children,
             matched: vec![false; children.len()],

@@ -437,7 +437,7 @@ impl Lowerer<'_> {
                 if rule.keep_state == KeepState::No {
                     return Ok(());
                 }
-                self.state_options(&keep.options, false, at)?
+                self.state_options(&keep.options, false, keep.at)?
             }
             None if !passes => return Ok(()),
             None => {

@@ -11,8 +11,9 @@ mod state;
 use std::fmt::{self, Write as _};
 
 use ipnet::IpNet;
+use rustc_hash::FxHashSet;
 
-use crate::ruleset::{Action, Anchor, Loaded, Rule, Ruleset};
+use crate::ruleset::{Action, Anchor, AnchorCall, Loaded, Rule, Ruleset};
 
 /// One rule as pfctl prints it, without its number, indentation and, for an anchor, the rules in it.
 #[must_use]
@@ -37,7 +38,12 @@ pub fn prefix(prefix: IpNet) -> String {
 pub fn ruleset(ruleset: &Ruleset, loaded: &[Loaded], numbers: bool) -> String {
     let mut out = String::new();
     for part in loaded {
-        let printer = Printer { ruleset, part, numbers };
+        let mut printer = Printer {
+            ruleset,
+            part,
+            numbers,
+            printed: FxHashSet::default(),
+        };
         let _ = printer.part(&mut out);
     }
     out
@@ -47,10 +53,12 @@ struct Printer<'a> {
     ruleset: &'a Ruleset,
     part: &'a Loaded,
     numbers: bool,
+    /// The inline anchors whose rules were printed: a second call of one is printed without them.
+    printed: FxHashSet<&'a str>,
 }
 
-impl Printer<'_> {
-    fn part(&self, out: &mut String) -> fmt::Result {
+impl<'a> Printer<'a> {
+    fn part(&mut self, out: &mut String) -> fmt::Result {
         for declaration in &self.part.declarations {
             declaration::write(out, declaration)?;
         }
@@ -61,13 +69,13 @@ impl Printer<'_> {
     }
 
     /// The ruleset at that path as this file left it.
-    fn anchor(&self, path: &str) -> Option<&Anchor> {
+    fn anchor(&self, path: &str) -> Option<&'a Anchor> {
         let replaced = self.part.replaced.get(path);
         replaced.or_else(|| self.ruleset.anchors.get(path))
     }
 
     /// The rules at that path (`pfctl_load_ruleset`). The depth is bounded by that of braces, which reading bounds.
-    fn rules(&self, out: &mut String, path: &str, depth: usize) -> fmt::Result {
+    fn rules(&mut self, out: &mut String, path: &str, depth: usize) -> fmt::Result {
         let rules = self.anchor(path).map_or(&[][..], |anchor| &anchor.rules);
         for (number, rule) in rules.iter().enumerate() {
             indent(out, depth);
@@ -76,7 +84,7 @@ impl Printer<'_> {
             }
             rule::write(out, rule)?;
             match &rule.action {
-                Action::Anchor(call) if call.inline && self.anchor(&call.path).is_some_and(|a| !a.rules.is_empty()) => {
+                Action::Anchor(call) if self.opens(call) => {
                     out.push_str(" {\n");
                     self.rules(out, &call.path, depth + 1)?;
                     indent(out, depth);
@@ -86,6 +94,14 @@ impl Printer<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Printer<'a> {
+    /// Whether the rules of an anchor stand behind its call: they are inline, there are some, and it is the first call.
+    fn opens(&mut self, call: &'a AnchorCall) -> bool {
+        let filled = self.anchor(&call.path).is_some_and(|anchor| !anchor.rules.is_empty());
+        call.inline && filled && self.printed.insert(&call.path)
     }
 }
 
