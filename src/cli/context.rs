@@ -32,9 +32,10 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    // What is wrong with pf.conf itself is said by the commands that judge it.
+    // What is wrong with pf.conf itself is said by the commands that judge it; but a template has no interfaces.
     let of_context = |diagnostic: &&Diagnostic| match diagnostic.code {
         Code::Context => true,
+        Code::Syntax => loaded.is_template,
         Code::Unreadable => diagnostic.severity != Severity::Error,
         _ => false,
     };

@@ -65,6 +65,8 @@ pub(crate) struct Loaded {
     pub(crate) document: Document,
     /// Reads what pf.conf and the policies name.
     pub(crate) loader: DiskLoader,
+    /// Whether pf.conf is a template still to be filled in: then it has no statements, and a diagnostic says so.
+    pub(crate) is_template: bool,
     /// The machine.
     pub(crate) context: Context,
     /// The texts that the machine is known from, by name.
@@ -186,7 +188,7 @@ fn targets(input: &Input) -> Result<Vec<Target>, Failure> {
 
 /// The failure of a folder without a pf.conf, which says where some are.
 fn no_config(folder: &Path) -> Failure {
-    let near: Vec<String> = ["*/pf.conf", "*/etc/pf.conf", "*/*/pf.conf", "*/*/etc/pf.conf"]
+    let near: Vec<String> = ["*/pf.conf", "*/*/pf.conf", "*/*/etc/pf.conf"]
         .into_iter()
         .flat_map(|pattern| super::globs::find(folder, pattern))
         .map(|(path, _)| shown(&path))
@@ -275,7 +277,8 @@ impl Target {
         diagnostics.extend(more);
         let Combined { mut context, mut facts } = combined;
 
-        let text = match template::kind(&self.name, &bytes) {
+        let template = template::kind(&self.name, &bytes);
+        let text = match template {
             Some(kind) => {
                 let file = sources.add(self.name.as_str(), String::from_utf8_lossy(&bytes));
                 diagnostics.push(kind.diagnostic(file));
@@ -312,6 +315,7 @@ impl Target {
             name: self.name.clone(),
             document,
             loader,
+            is_template: template.is_some(),
             context,
             known_from,
             facts,

@@ -22,9 +22,14 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     if !context.open {
         return Vec::new();
     }
-    context.open = context.interfaces.iter().all(|interface| interface.name == "lo0");
+    let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
+    context.open = !described;
     let mut names = Names::default();
     names.statements(&document.statements);
+    // `(ext_if)` where there is a macro `ext_if` is a slip, no group.
+    names
+        .found
+        .retain(|name| !document.macros.iter().any(|known| *known.name == **name));
     let mut assumed = Vec::new();
     // Interfaces first: a group may be that of a driver one of them has.
     let (interfaces, groups): (Vec<_>, Vec<_>) = names.found.into_iter().partition(|name| is_interface_name(name));
@@ -40,7 +45,7 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
         }
         let name = format!("{group}0");
         if group == "egress" {
-            let egress = egress_interface(context, &name);
+            let egress = egress_interface(context, &name, described);
             for family in Family::BOTH {
                 context.routes.push(Route {
                     to: default_route(family),
@@ -55,7 +60,7 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
         } else if context.interface(&name).is_none() {
             let given = Some(group.clone()).filter(|group| !super::is_cloned(group));
             context.interfaces.push(unknown_interface(&name, given));
-            assumed.push(Assumption::new(group, format!("has one interface, {name}")));
+            assumed.push(Assumption::new(group, "the group has one interface, of its name and 0"));
         }
     }
     assumed
@@ -82,14 +87,14 @@ fn name_the_nameless(context: &mut Context, mentioned: &[String]) -> Option<Assu
     Some(Assumption::new(name, format!("is the interface of hostname.{old}")))
 }
 
-/// The interface that a default route is taken to leave by: the only one whose addresses are not known, else one of its
-/// own.
-fn egress_interface(context: &mut Context, name: &str) -> String {
+/// The interface that a default route is taken to leave by: of those that are described, the only one whose addresses
+/// are not known, else one of its own.
+fn egress_interface(context: &mut Context, name: &str, described: bool) -> String {
     let mut unknown = context
         .interfaces
         .iter()
         .filter(|interface| interface.addresses.contains(&InterfaceAddress::Unknown(Family::Inet)));
-    if let (Some(only), None) = (unknown.next(), unknown.next()) {
+    if let (Some(only), None, true) = (unknown.next(), unknown.next(), described) {
         return only.name.clone();
     }
     context.interfaces.push(unknown_interface(name, None));
