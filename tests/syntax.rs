@@ -127,3 +127,173 @@ fn what_pfctl_refuses_as_syntax_is_refused_on_the_same_line() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The shared rulesets, short ones first.
+fn rulesets() -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for folder in ["regress", "real"] {
+        let Some(root) = shared(folder) else { return found };
+        for entry in std::fs::read_dir(root).unwrap() {
+            let path = entry.unwrap().path();
+            let input = if path.is_dir() { path.join("pf.conf") } else { path };
+            if input
+                .extension()
+                .is_some_and(|extension| extension == "in" || extension == "conf")
+            {
+                found.push((input.clone(), std::fs::read(&input).unwrap()));
+            }
+        }
+    }
+    found.sort_by_key(|(_, bytes)| bytes.len());
+    found
+}
+
+/// Reads bytes; whatever comes of it, every place that is named lies in a text.
+fn survives(bytes: &[u8], folder: &Path) {
+    let mut sources = Sources::new();
+    let loader = Folder(folder.to_owned());
+    let (document, faults) = read(&mut sources, &loader, "pf.conf", bytes, &[], &Limits::default());
+    for fault in &faults {
+        let label = fault.primary.as_ref().expect("every refusal has a place");
+        for span in std::iter::once(label.span).chain(fault.related.iter().map(|label| label.span)) {
+            assert!(span.start <= span.end);
+            assert!(span.start as usize <= sources.file(span.file).text().len(), "{fault:?}");
+        }
+    }
+    for statement in &document.statements {
+        let span = document.span(statement.at);
+        assert!(span.start < span.end && !sources.text(span).is_empty(), "{statement:?}");
+    }
+}
+
+#[test]
+fn every_prefix_is_survived() {
+    for (path, bytes) in rulesets() {
+        // Long files repeat themselves: as many cuts as a short file has bytes will do.
+        let step = bytes.len().div_ceil(250).max(1);
+        for end in (0..bytes.len()).step_by(step) {
+            survives(&bytes[..end], path.parent().unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_deletion_of_a_byte_is_survived() {
+    for (path, bytes) in rulesets() {
+        let step = bytes.len().div_ceil(250).max(1);
+        for at in (0..bytes.len()).step_by(step) {
+            let shorter = [&bytes[..at], &bytes[at + 1..]].concat();
+            survives(&shorter, path.parent().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_strange_byte_anywhere_is_survived() {
+    for (path, bytes) in rulesets() {
+        for (at, strange) in (0..bytes.len())
+            .step_by(37)
+            .zip(b"\0\x01\x02\r\\\"'{}$#\xff\xc3\x80".iter().cycle())
+        {
+            let longer = [&bytes[..at], &[*strange], &bytes[at..]].concat();
+            survives(&longer, path.parent().unwrap());
+        }
+    }
+}
+
+/// Reads a text that memory or time could be lost on, and gives what is said of it.
+fn said_of(text: &[u8], files: &[(&str, &str)]) -> Vec<String> {
+    let mut sources = Sources::new();
+    let mut loader = pfproof::source::MemoryLoader::new();
+    for (name, text) in files {
+        loader = loader.with(*name, *text);
+    }
+    let start = std::time::Instant::now();
+    let (_, faults) = read(&mut sources, &loader, "pf.conf", text, &[], &Limits::default());
+    assert!(start.elapsed().as_secs() < 10, "took {:?}", start.elapsed());
+    faults
+        .iter()
+        .map(|fault| {
+            let place = sources.location(fault.primary.as_ref().unwrap().span);
+            format!("{}:{}: {}", place.name, place.line, fault.message)
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_hangs_or_dies() {
+    let bytes = |piece: &str, times: usize| piece.repeat(times).into_bytes();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("open braces", [b"pass from ".to_vec(), bytes("{", 100_000)].concat()),
+        (
+            "open braces on lines",
+            [b"pass from ".to_vec(), bytes("{\n", 100_000)].concat(),
+        ),
+        ("lists never closed", bytes("pass from { 10.0.0.1\n", 50_000)),
+        ("lists never closed, without a keyword", bytes("$a { x\n", 50_000)),
+        (
+            "definitions in a list",
+            [b"pass from {\n".to_vec(), bytes("a = 1\n", 50_000)].concat(),
+        ),
+        ("anchors", bytes("anchor a {\n", 100_000)),
+        ("closing braces", bytes("}\n", 100_000)),
+        ("negations", [b"pass from ".to_vec(), bytes("!", 100_000)].concat()),
+        ("quotes", bytes("\"\n", 100_001)),
+        ("escaped quotes", bytes("\\\"\n", 50_000)),
+        ("quotes of both kinds", bytes("'\"\n", 50_000)),
+        ("joined lines", bytes("\\\n", 200_000)),
+        ("blank lines", bytes("\n", 1_000_000)),
+        (
+            "a comment without end",
+            [b"#".to_vec(), bytes("x\\\n", 200_000)].concat(),
+        ),
+        ("dollars", bytes("$", 100_000)),
+        ("a long word", bytes("x", 100_000)),
+        ("a long number", bytes("9", 100_000)),
+        ("operators", bytes("<>=!", 100_000)),
+        ("NUL", bytes("pass in\0\n", 10_000)),
+        (
+            "invalid UTF-8",
+            [b"pass in \xff\xfe\n".to_vec(), b"# \xc3\n".to_vec()].concat(),
+        ),
+        (
+            "a list of many",
+            [b"pass from { ".to_vec(), bytes("10.0.0.1 ", 100_000), b"}\n".to_vec()].concat(),
+        ),
+    ];
+    for (name, text) in cases {
+        println!("{name}: {:?}", said_of(&text, &[]).first());
+    }
+}
+
+#[test]
+fn limits_are_said() {
+    let deep = "pass from ".to_owned() + &"{ ".repeat(200) + "10.0.0.1" + &" }".repeat(200);
+    assert_eq!(said_of(deep.as_bytes(), &[]), ["pf.conf:1: lists nest deeper than 64"]);
+
+    let anchors = "anchor {\n".repeat(70) + &"}\n".repeat(70);
+    assert_eq!(
+        said_of(anchors.as_bytes(), &[]).first().unwrap(),
+        "pf.conf:64: anchors too deep"
+    );
+
+    let itself = [("a", "include \"a\"\n")];
+    assert_eq!(said_of(b"include \"a\"\n", &itself), ["a:1: failed to include file a"]);
+
+    let twice = [
+        ("a", "include \"b\"\ninclude \"b\"\n"),
+        ("b", "include \"a\"\ninclude \"a\"\n"),
+    ];
+    assert!(said_of(b"include \"a\"\n", &twice).len() <= Limits::default().faults + 1);
+
+    let mut doubling = "a = \"x x x x x x x x\"\n".to_owned();
+    for _ in 0..60 {
+        doubling += "a = $a $a\n";
+    }
+    let said = said_of(doubling.as_bytes(), &[]);
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].ends_with("the rules are larger than 67108864 bytes once macros are replaced"),
+        "{said:?}"
+    );
+}

@@ -3,7 +3,7 @@
 use pest::Parser;
 
 use super::ast::{AnchorRule, Include, MacroDefinition, Statement, StatementKind, Word};
-use super::build::Builder;
+use super::build::{Builder, contents};
 use super::document::{Document, finding};
 use super::explain;
 use super::grammar::{Grammar, Rule};
@@ -120,7 +120,10 @@ fn parse_later(
             };
             let of_statement = text.get(raw.at.start as usize..raw.at.end as usize).unwrap_or("");
             match parse(of_statement, map, start, raw) {
-                Ok(Some(kind)) if !raw.skipped => statements.push(Statement { at: raw.at, kind }),
+                Ok(Some(kind)) if !raw.skipped => {
+                    let at = contents(of_statement, raw.at.start);
+                    statements.push(Statement { at, kind });
+                }
                 Ok(_) => {}
                 Err(fault) => faults.push((raw.at.start, fault.diagnostic)),
             }
@@ -206,12 +209,18 @@ impl Reader<'_> {
         self.words.note(raw.at.start, fault);
     }
 
+    /// The place of a statement.
+    fn place(&self, raw: Raw) -> At {
+        contents(self.words.text(raw.at), raw.at.start)
+    }
+
     /// Puts a statement into the tree, unless it may not stand here or pfctl skips it.
     fn push(&mut self, raw: Raw, kind: StatementKind) {
         if raw.skipped {
             return;
         }
-        let statement = Statement { at: raw.at, kind };
+        let at = self.place(raw);
+        let statement = Statement { at, kind };
         let Some(open) = self.open.last_mut() else {
             self.slots.push(Slot::Done(statement));
             return;
@@ -232,7 +241,7 @@ impl Reader<'_> {
         }
         let fault = self
             .words
-            .finding(raw.at, "syntax error", "not allowed within an anchor")
+            .finding(at, "syntax error", "not allowed within an anchor")
             .help("between the braces of an anchor stand only rules, anchors, tables and includes: move it before the anchor");
         self.note(raw, fault);
     }
@@ -241,7 +250,7 @@ impl Reader<'_> {
         if self.open.last().is_some_and(|open| !open.left) {
             let fault = self
                 .words
-                .finding(raw.at, "syntax error", "no macro is defined within an anchor")
+                .finding(self.place(raw), "syntax error", "no macro is defined within an anchor")
                 .help("move the definition before the anchor");
             self.note(raw, fault);
             return;
@@ -263,7 +272,7 @@ impl Reader<'_> {
     fn open(&mut self, raw: Raw) {
         let mut rule = None;
         if self.open.len() >= ANCHOR_DEPTH {
-            let fault = self.words.finding(raw.at, "anchors too deep", "");
+            let fault = self.words.finding(self.place(raw), "anchors too deep", "");
             self.note(raw, fault);
         } else if !raw.refused
             && let Some(StatementKind::Anchor(anchor)) = self.parse(raw)

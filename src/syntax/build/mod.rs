@@ -65,6 +65,18 @@ pub(super) fn unquote(content: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// The range of some words of the expanded text, which begin at `start`, without the quotes around the first and the
+/// last and without the blank at the end.
+pub(super) fn contents(words: &str, start: u32) -> At {
+    let trimmed = words.trim_end_matches([' ', '\n']);
+    let quote = usize::from(trimmed.starts_with('"'));
+    let end = trimmed.len() - usize::from(trimmed.len() > quote && trimmed.ends_with('"'));
+    At {
+        start: start + quote as u32,
+        end: start + end.max(quote) as u32,
+    }
+}
+
 /// Builds the tree of one statement.
 pub(super) struct Builder {
     /// Where the statement's text begins in the expanded text.
@@ -92,20 +104,9 @@ impl Builder {
         }))
     }
 
-    /// The place of a pair, without the blank after it and without quotes.
+    /// The place of a pair.
     fn at(&self, pair: &Pair<'_>) -> At {
-        let text = pair.as_str();
-        let start = pair.as_span().start() as u32;
-        let skip = u32::from(text.starts_with('"'));
-        let trimmed = text.strip_suffix(' ').unwrap_or(text);
-        let mut length = trimmed.len() as u32;
-        if trimmed.ends_with('"') && length > skip {
-            length -= 1;
-        }
-        At {
-            start: self.base + start + skip,
-            end: self.base + start + length.max(skip),
-        }
+        contents(pair.as_str(), self.base + pair.as_span().start() as u32)
     }
 
     /// A `string` or `number` as a word.
