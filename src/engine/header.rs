@@ -112,18 +112,74 @@ pub mod transport {
         )
     }
 
+    /// The tcp packets of which the flags, as rules see them, satisfy the condition: pf takes FIN from SYN
+    /// (`pf_normalize_tcp`).
+    pub fn flags_where(condition: impl Fn(TcpFlags) -> bool) -> RangeSet {
+        let seen = |flags: TcpFlags| match flags.contains(TcpFlags::SYN) {
+            true => TcpFlags(flags.0 & !TcpFlags::FIN.0),
+            false => flags,
+        };
+        let chosen = (0..=u8::MAX).map(TcpFlags).filter(|&flags| condition(seen(flags)));
+        RangeSet::from_ranges(chosen.map(|flags| (tcp(flags), tcp(flags))))
+    }
+
     /// The tcp packets that pass the test.
     #[must_use]
     pub fn flags(test: FlagsMatch) -> RangeSet {
-        RangeSet::from_ranges(
-            (0..=u8::MAX)
-                .map(TcpFlags)
-                .filter(|&flags| test.matches(flags))
-                .map(|flags| {
-                    let number = tcp(flags);
-                    (number, number)
-                }),
-        )
+        flags_where(|flags| test.matches(flags))
+    }
+
+    /// The tcp packets that pf drops for their flags before any rule (`pf_normalize_tcp`).
+    #[must_use]
+    pub fn senseless() -> RangeSet {
+        let bare = TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG;
+        let senseless = |flags: TcpFlags| {
+            let opens = flags.contains(TcpFlags::SYN);
+            opens && flags.contains(TcpFlags::RST)
+                || !opens && !flags.intersects(TcpFlags::ACK | TcpFlags::RST)
+                || !flags.contains(TcpFlags::ACK) && flags.intersects(bare)
+        };
+        flags_where(senseless)
+    }
+
+    /// The numbers of types of the family's icmp.
+    fn types(family: Family, kinds: &[u8]) -> RangeSet {
+        let base = u128::from(icmp(family).0) << 16;
+        RangeSet::from_ranges(kinds.iter().map(|&kind| {
+            let first = base | u128::from(kind) << 8;
+            (first, first | 0xff)
+        }))
+    }
+
+    /// Replies of icmp, which no rule that keeps state matches (`pf_icmp_mapping`, `PF_OUT`); not neighbour
+    /// advertisements.
+    #[must_use]
+    pub fn replies(family: Family) -> RangeSet {
+        match family {
+            Family::Inet => types(family, &[0, 9, 14, 16, 18, 34, 36]),
+            Family::Inet6 => types(family, &[129, 140, 200]),
+        }
+    }
+
+    /// What makes no state: errors of icmp, and neighbour advertisements (`pf_icmp_mapping` returns 1).
+    #[must_use]
+    pub fn stateless(family: Family) -> RangeSet {
+        match family {
+            Family::Inet => types(family, &[3, 4, 5, 11, 12]),
+            Family::Inet6 => types(family, &[1, 2, 3, 4, 136]),
+        }
+    }
+
+    /// Neighbour discovery, for which the hop limit must be 255 (`pf_setup_pdesc`).
+    #[must_use]
+    pub fn neighbour_discovery() -> RangeSet {
+        types(Family::Inet6, &[133, 134, 135, 136, 137])
+    }
+
+    /// Multicast listener discovery, for which the hop limit must be 1 (`pf_walk_header6`).
+    #[must_use]
+    pub fn listener_discovery() -> RangeSet {
+        types(Family::Inet6, &[130, 131, 132, 143])
     }
 
     /// The icmp packets of the family that pass the test.

@@ -111,6 +111,8 @@ pub struct Hop {
 pub enum End {
     /// It leaves by that interface.
     Leaves(InterfaceId),
+    /// One hop was asked for, and passes.
+    Passed,
     /// It is for the machine itself.
     Local,
     /// It goes to a program by divert-to or divert-packet.
@@ -137,7 +139,7 @@ impl Journey {
     #[must_use]
     pub fn gets_through(&self) -> bool {
         match self.end {
-            End::Leaves(_) | End::Local | End::Diverted => true,
+            End::Leaves(_) | End::Passed | End::Local | End::Diverted => true,
             End::Stopped | End::NoRoute | End::NotForwarded => false,
         }
     }
@@ -164,6 +166,8 @@ pub enum Unknown {
     Rate,
     /// `max`, `max-src-nodes`, `max-src-states` and the like: whether the limit is reached.
     Limit,
+    /// Which tag the packet has, for a rule that sets it may match or not.
+    Tag,
     /// Which address of a pool, or which port, pf takes.
     Pool,
 }
@@ -174,7 +178,7 @@ impl Unknown {
     pub fn is_choice(&self) -> bool {
         match self {
             Self::Probability | Self::Once | Self::Rate | Self::Limit | Self::Pool => true,
-            Self::Os | Self::User | Self::Table(_) | Self::Address(_) | Self::Anchor(_) => false,
+            Self::Os | Self::User | Self::Tag | Self::Table(_) | Self::Address(_) | Self::Anchor(_) => false,
         }
     }
 }

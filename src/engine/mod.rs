@@ -8,12 +8,22 @@
 //!
 //! Knows nothing of `eval`: the two are checked against each other.
 
+mod compiled;
+mod cover;
+mod criteria;
+mod frame;
 pub mod header;
+mod hosts;
 mod journey;
+mod list;
 mod question;
+mod rewriting;
 mod routing;
+mod search;
 mod set;
 mod space;
+mod translate;
+mod witness;
 
 pub use header::{Field, Header, PacketBox, transport};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
@@ -21,7 +31,8 @@ pub use question::{Goal, Question, Scope};
 pub use set::PacketSet;
 pub use space::{InterfaceId, Place, Space, address, address_number};
 
-use self::routing::{Routes, Target};
+use self::compiled::Compiled;
+use self::search::Classes;
 use crate::context::Context;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Ruleset;
@@ -29,9 +40,7 @@ use crate::ruleset::Ruleset;
 /// A ruleset on a machine, ready for questions.
 #[derive(Debug)]
 pub struct Engine<'a> {
-    ruleset: &'a Ruleset,
-    context: &'a Context,
-    space: Space,
+    compiled: Compiled<'a>,
 }
 
 impl<'a> Engine<'a> {
@@ -39,28 +48,26 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
         Self {
-            ruleset,
-            context,
-            space: Space::new(ruleset, context),
+            compiled: Compiled::new(ruleset, context),
         }
     }
 
     /// What the numbers of places and tags mean.
     #[must_use]
     pub fn space(&self) -> &Space {
-        &self.space
+        &self.compiled.space
     }
 
     /// The ruleset.
     #[must_use]
     pub fn ruleset(&self) -> &'a Ruleset {
-        self.ruleset
+        self.compiled.ruleset
     }
 
     /// The machine.
     #[must_use]
     pub fn context(&self) -> &'a Context {
-        self.context
+        self.compiled.context
     }
 
     /// The classes of packets that the question asks for; after an `Err` nothing follows.
@@ -68,8 +75,7 @@ impl<'a> Engine<'a> {
     /// Every packet with a wanted journey is in the region of a class with that journey; regions of one journey are
     /// disjoint, those of journeys on different conditions may overlap.
     pub fn classes(&self, question: Question) -> impl Iterator<Item = Result<Class, Undecided>> + '_ {
-        drop(question);
-        std::iter::once(Err(Undecided::Unmodelled("the engine is not there yet".to_owned())))
+        Classes::new(&self.compiled, question)
     }
 
     /// What happens to the replies of the packets of a class, on the states that its hops have made: the classes of
@@ -82,8 +88,12 @@ impl<'a> Engine<'a> {
     /// The addresses of a family that are routed out of an interface, by its own routing domain's table.
     #[must_use]
     pub fn routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let rdomain = self.context.interfaces.get(interface).map_or(0, |known| known.rdomain);
-        let routes = Routes::new(self.context, &self.space, rdomain);
-        routes.addresses(family, |piece| piece.target == Target::Via(interface))
+        self.compiled.routed_to(interface, family)
+    }
+
+    /// The packet of a box that people would think of first.
+    #[must_use]
+    pub fn readable(&self, region: &PacketBox) -> Header {
+        witness::readable(region)
     }
 }

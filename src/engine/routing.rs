@@ -26,6 +26,8 @@ pub(super) enum Target {
 pub(super) struct Piece {
     pub(super) addresses: RangeSet,
     pub(super) target: Target,
+    /// Whether it follows from a route that was given, not from an interface's own networks.
+    pub(super) given: bool,
     pub(super) label: Option<String>,
 }
 
@@ -59,14 +61,15 @@ impl Routes {
                     RouteKind::Connected | RouteKind::Given => Target::Via(interface),
                 };
                 let label = route.label.map(str::to_owned);
-                let same = pieces
-                    .iter_mut()
-                    .find(|known| known.target == target && known.label == label);
+                let given = route.kind == RouteKind::Given;
+                let mut known = pieces.iter_mut();
+                let same = known.find(|known| known.target == target && known.given == given && known.label == label);
                 match same {
                     Some(known) => known.addresses = known.addresses.union(&addresses),
                     None => pieces.push(Piece {
                         addresses,
                         target,
+                        given,
                         label,
                     }),
                 }
@@ -76,6 +79,7 @@ impl Routes {
                 pieces.push(Piece {
                     addresses: rest,
                     target: Target::None,
+                    given: true,
                     label: None,
                 });
             }

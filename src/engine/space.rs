@@ -97,6 +97,12 @@ impl Space {
         })
     }
 
+    /// Whether fragments are held until whole, so that no rule sees one.
+    #[must_use]
+    pub fn reassembles(&self) -> bool {
+        self.reassemble
+    }
+
     /// The number of a tag on the line of [`Field::Tag`]; `None` where no rule sets or tests it.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<u128> {
@@ -107,6 +113,13 @@ impl Space {
     #[must_use]
     pub fn tag_name(&self, number: u128) -> Option<&Name> {
         self.tags.get_index(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// How many places there are; their numbers are those below.
+    #[must_use]
+    pub fn places(&self) -> u128 {
+        let count = self.interfaces.len() as u128;
+        count * (count + 2)
     }
 
     /// All packets that arrive on one of those interfaces.
@@ -135,8 +148,7 @@ impl Space {
     /// All packets at any place, with any tag: the largest set.
     #[must_use]
     pub fn anywhere(&self) -> PacketSet {
-        let count = self.interfaces.len() as u128;
-        let places = match (count * (count + 2)).checked_sub(1) {
+        let places = match self.places().checked_sub(1) {
             Some(last) => RangeSet::range(0, last),
             None => RangeSet::empty(),
         };

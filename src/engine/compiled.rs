@@ -1,0 +1,287 @@
+//! [`Compiled`]: a ruleset on a machine as the search needs it, and what is asked of it again and again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::criteria::{About, Fact, Reader};
+use super::frame::Met;
+use super::header::{Field, PacketBox};
+use super::journey::{End, Unknown};
+use super::list::{Kind, List};
+use super::rewriting::{Now, Reading, Term};
+use super::routing::{Piece, Routes, Target, prefix};
+use super::search::Path;
+use super::space::{InterfaceId, Space};
+use super::translate::{self, Supply};
+use crate::context::{Context, InterfaceAddress};
+use crate::net::{Family, RangeSet};
+use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
+
+/// A ruleset on a machine.
+#[derive(Debug)]
+pub(super) struct Compiled<'a> {
+    pub(super) ruleset: &'a Ruleset,
+    pub(super) context: &'a Context,
+    pub(super) space: Space,
+    pub(super) list: List<'a>,
+    /// The number of each rule's tag, by the numbers of the list; 0 for none.
+    pub(super) tags: Vec<u128>,
+    /// Of each interface, whether `set skip` names it.
+    pub(super) skipped: Vec<bool>,
+    met: RefCell<HashMap<(u128, Family), Rc<Met>>>,
+    routes: RefCell<HashMap<u32, Rc<Routes>>>,
+}
+
+impl<'a> Compiled<'a> {
+    pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
+        let space = Space::new(ruleset, context);
+        let list = List::new(&Reader::new(ruleset, context, &space));
+        let tag = |rule: &crate::ruleset::Rule| rule.tag.as_ref().and_then(|tag| space.tag(tag)).unwrap_or(0);
+        let skips = |interface| ruleset.options.skip.iter().any(|name| context.matches(interface, name));
+        Self {
+            tags: list.rules.iter().map(|(_, rule)| tag(rule)).collect(),
+            skipped: context.interfaces.iter().map(skips).collect(),
+            met: RefCell::default(),
+            routes: RefCell::default(),
+            ruleset,
+            context,
+            list,
+            space,
+        }
+    }
+
+    /// The entries that packets of that family can meet at the place of that number.
+    pub(super) fn met(&self, place: u128, family: Family) -> Rc<Met> {
+        if let Some(known) = self.met.borrow().get(&(place, family)) {
+            return Rc::clone(known);
+        }
+        let mut met = Met::default();
+        let tests_fields = self
+            .list
+            .rules
+            .iter()
+            .any(|(_, rule)| rule.prio.is_some() || rule.tos.is_some());
+        for (number, entry) in self.list.entries.iter().enumerate() {
+            let here = |region: &PacketBox| region.limit(Field::Place).is_none_or(|places| places.contains(place));
+            let own_family = entry.own().is_some_and(|part| part.region.family == family);
+            if !own_family || !entry.parts.iter().all(|part| here(&part.region)) {
+                continue;
+            }
+            let rule = self.list.rule(entry).map(|(_, rule)| rule);
+            if entry.kind.decides() || entry.quick {
+                met.all.push(number);
+            }
+            if entry.kind.decides() {
+                met.deciders.push(number);
+            }
+            if entry.kind == Kind::Match && entry.quick {
+                met.quick_matches.push(number);
+            }
+            let Some(rule) = rule else { continue };
+            if self.list.asks_for_tags && rule.tag.is_some() {
+                met.taggers.push(number);
+            }
+            let sets = tests_fields
+                && (rule
+                    .set
+                    .as_ref()
+                    .is_some_and(|set| set.prio.is_some() || set.tos.is_some()));
+            if entry.kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some() || sets) {
+                met.rewriters.push(number);
+            }
+            if entry.kind == Kind::Match && rule.log.is_some() {
+                met.loggers.push(number);
+            }
+        }
+        // First match: the quick ones in order, then the others backwards.
+        let quick = |number: &usize| self.list.entries.get(*number).is_some_and(|entry| entry.quick);
+        let (mut first, mut last): (Vec<usize>, Vec<usize>) = met.deciders.iter().partition(|number| quick(number));
+        last.reverse();
+        first.append(&mut last);
+        met.deciders = first;
+        let met = Rc::new(met);
+        self.met.borrow_mut().insert((place, family), Rc::clone(&met));
+        met
+    }
+
+    fn routes(&self, rtable: u32) -> Rc<Routes> {
+        let mut known = self.routes.borrow_mut();
+        let routes = known
+            .entry(rtable)
+            .or_insert_with(|| Rc::new(Routes::new(self.context, &self.space, rtable)));
+        Rc::clone(routes)
+    }
+
+    fn rdomain(&self, interface: InterfaceId) -> u32 {
+        self.context.interfaces.get(interface).map_or(0, |known| known.rdomain)
+    }
+
+    /// The addresses that are routed out of an interface, by its own routing domain's table.
+    pub(super) fn routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let routes = self.routes(self.rdomain(interface));
+        routes.addresses(family, |piece| piece.target == Target::Via(interface))
+    }
+
+    /// Whether the translation of that rule surely cannot be made for a family.
+    pub(super) fn translation_fails(&self, number: usize, family: Family) -> bool {
+        let rule = self.list.rules.get(number);
+        rule.is_some_and(|(id, rule)| translate::fails(self.ruleset, self.context, &id.anchor, rule, family))
+    }
+
+    /// Where destinations go, for packets that came in on that interface: what the stack takes for the machine
+    /// itself, then the routing table.
+    pub(super) fn destinations(&self, from: InterfaceId, now: &Now) -> Vec<Piece> {
+        let routes = self.routes(now.rtable.unwrap_or_else(|| self.rdomain(from)));
+        let taken_in = self.taken_in(now.family);
+        let mut pieces: Vec<Piece> = Vec::new();
+        for piece in routes.pieces(now.family) {
+            let addresses = piece.addresses.minus(&taken_in);
+            if !addresses.is_empty() {
+                pieces.push(Piece {
+                    addresses,
+                    ..piece.clone()
+                });
+            }
+        }
+        pieces.push(Piece {
+            addresses: taken_in,
+            target: Target::Local(from),
+            given: false,
+            label: None,
+        });
+        pieces
+    }
+
+    /// Destinations that the stack takes for the machine itself besides its own addresses: broadcast and multicast
+    /// (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
+    fn taken_in(&self, family: Family) -> RangeSet {
+        match family {
+            Family::Inet => {
+                let broadcast = self.context.interfaces.iter().flat_map(|interface| {
+                    let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
+                    nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
+                });
+                let fixed = [(0, 0), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)];
+                RangeSet::from_ranges(
+                    broadcast
+                        .map(|address| (u128::from(address), u128::from(address)))
+                        .chain(fixed),
+                )
+            }
+            Family::Inet6 => RangeSet::range(0xff00 << 112, u128::MAX),
+        }
+    }
+
+    /// The interfaces of which an address of that family is not known, with the question whether a destination is it.
+    pub(super) fn unknown_own(&self, from: InterfaceId, family: Family) -> Vec<Fact> {
+        let rdomain = self.rdomain(from);
+        let unknown = self.context.interfaces.iter().filter(|interface| {
+            interface.rdomain == rdomain && interface.addresses.contains(&InterfaceAddress::Unknown(family))
+        });
+        let fact = |name: &str| Fact {
+            unknown: Unknown::Address(Name::from(name)),
+            about: About::Host(
+                Field::Destination,
+                Host::Dynamic(DynamicAddress {
+                    interface: Name::from(name),
+                    modifiers: Modifiers::default(),
+                    prefix: None,
+                    load_time: false,
+                }),
+            ),
+        };
+        unknown.map(|interface| fact(&interface.name)).collect()
+    }
+
+    /// Divides a way by what the stack forwards; what it does not has an end (`in_canforward` in ip_input.c,
+    /// `ip6_forward` in ip6_forward.c).
+    pub(super) fn forwardable(&self, path: Path, out: InterfaceId, now: &Now) -> Vec<(Path, Option<End>)> {
+        let gone = Some(End::NotForwarded);
+        if self
+            .context
+            .interfaces
+            .get(out)
+            .is_some_and(crate::context::Interface::is_loopback)
+        {
+            return vec![(path, gone)];
+        }
+        let parse = |nets: &[&str]| {
+            let nets = nets.iter().filter_map(|net| net.parse().ok()).map(prefix);
+            nets.fold(RangeSet::empty(), |all, net| all.union(&net))
+        };
+        let (sources, destinations) = match now.family {
+            Family::Inet => (RangeSet::empty(), parse(&["0.0.0.0/8", "127.0.0.0/8"])),
+            Family::Inet6 => (
+                parse(&["fe80::/10", "ff00::/8", "::/128"]),
+                parse(&["fe80::/10", "::1/128", "::/128"]),
+            ),
+        };
+        let original = Now::original(path.region.family);
+        let redirected = *now.term(Field::Destination) != Term::Same;
+        let taken_in = if redirected {
+            self.taken_in(path.region.family)
+        } else {
+            RangeSet::empty()
+        };
+        let tests = [
+            (now, Field::Source, sources),
+            (now, Field::Destination, destinations),
+            (&original, Field::Destination, taken_in),
+        ];
+        let mut divided = Vec::new();
+        let mut going = vec![path];
+        for (header, field, left_out) in tests.into_iter().filter(|(.., set)| !set.is_empty()) {
+            for path in std::mem::take(&mut going) {
+                let family = path.region.family;
+                match header.read(field, &left_out, family, &path.supposed.narrowed) {
+                    Reading::On(set) => {
+                        let rest = field.line(family).minus(&set);
+                        let part = |set: &RangeSet| {
+                            let region = path.region.clone().with(field, set)?;
+                            Some(Path { region, ..path.clone() })
+                        };
+                        divided.extend(part(&set).map(|path| (path, gone)));
+                        going.extend(part(&rest));
+                    }
+                    Reading::Always(true) => divided.push((path, gone)),
+                    Reading::Always(false) | Reading::Unknown(_) => going.push(path),
+                    Reading::Choice(id, inside, outside) => {
+                        let with = |set: RangeSet| {
+                            let mut path = path.clone();
+                            path.supposed.narrowed.push((id, set));
+                            path
+                        };
+                        divided.push((with(inside), gone));
+                        going.push(with(outside));
+                    }
+                }
+            }
+        }
+        divided.extend(going.into_iter().map(|path| (path, None)));
+        divided
+    }
+
+    /// The interfaces by which route-to may send a packet (`pf_route`).
+    pub(super) fn route_to(&self, route: &RouteTo, anchor: &str, now: &Now, from: InterfaceId) -> Vec<InterfaceId> {
+        let routes = self.routes(now.rtable.unwrap_or_else(|| self.rdomain(from)));
+        let gateways = match translate::supply(self.ruleset, self.context, &route.pool, anchor, now.family) {
+            Supply::Nothing => return Vec::new(),
+            Supply::AddressOf(name) => return self.space.interface(&name).into_iter().collect(),
+            Supply::OneOf(set) => set,
+            Supply::Masked(net) => prefix(net),
+        };
+        let mut out = Vec::new();
+        for piece in routes
+            .pieces(now.family)
+            .iter()
+            .filter(|piece| !piece.addresses.is_disjoint(&gateways))
+        {
+            match piece.target {
+                Target::Local(by) | Target::Via(by) if !out.contains(&by) => out.push(by),
+                Target::Local(_) | Target::Via(_) | Target::Reject(_) | Target::None => {}
+            }
+        }
+        out
+    }
+}

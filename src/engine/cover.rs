@@ -1,0 +1,436 @@
+//! [`Cover`]: the packets of a box that really take the way that was chosen for it, lazily and guided by points.
+//!
+//! A point of what is left is held against the entries that outrank the chosen ones. One that matches is the reason
+//! why the way is not taken there, in a whole box around the point: that is taken away, and the search goes on. Where
+//! none matches, a box around the point is a class.
+
+use std::rc::Rc;
+
+use super::compiled::Compiled;
+use super::criteria::About;
+use super::frame::{Frame, Ground, Match, Suppositions, narrow};
+use super::header::{Field, Header, PacketBox};
+use super::journey::{Class, Condition, End, Journey};
+use super::list::{END, Entry, List, Position};
+use super::question::Question;
+use super::rewriting::{Now, Reading};
+use super::search::Path;
+use super::witness;
+use crate::net::RangeSet;
+use crate::ruleset::RuleId;
+
+/// A hop, and the entry that is to decide it; `None` is the default.
+#[derive(Clone)]
+pub(super) struct Duty {
+    frame: Rc<Frame>,
+    decider: Option<usize>,
+    /// The hop of the way that it is.
+    hop: usize,
+}
+
+impl Duty {
+    pub(super) fn new(frame: &Rc<Frame>, decider: Option<usize>) -> Self {
+        Self {
+            frame: Rc::clone(frame),
+            decider,
+            hop: usize::from(frame.hop),
+        }
+    }
+
+    /// The rules that translate on that hop.
+    pub(super) fn translators(&self, list: &List<'_>) -> Vec<RuleId> {
+        let matched = self.frame.steps.iter().filter_map(|(position, _)| {
+            let at = list.entries.partition_point(|entry| entry.position < *position);
+            list.entries.get(at)
+        });
+        let decider = self.decider.and_then(|number| list.entries.get(number));
+        let rules = matched.chain(decider).filter_map(|entry| list.rule(entry));
+        rules
+            .filter(|(_, rule)| rule.translation.is_some())
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+/// An entry that may keep the chosen one from deciding, if none of `unless` matches too.
+struct Rival {
+    entry: usize,
+    unless: Vec<usize>,
+}
+
+/// A duty with its rivals.
+struct Guarded {
+    duty: Duty,
+    rivals: Vec<Rival>,
+}
+
+/// A condition on the header, in terms of the original one.
+struct Excuse {
+    region: PacketBox,
+    /// The header at the end, where the excuse is about that.
+    end: Option<Rc<Now>>,
+}
+
+/// The packets of one way that are still to be found.
+pub(super) struct Cover {
+    path: Path,
+    guarded: Vec<Guarded>,
+    excuses: Vec<Excuse>,
+    left: Vec<PacketBox>,
+}
+
+impl Cover {
+    /// The search for the packets of a way; several where the header at the end must be in one of several boxes.
+    pub(super) fn new(compiled: &Compiled<'_>, path: Path, now: &Now, question: &Question) -> Vec<Self> {
+        let end = ending(compiled, &path, now);
+        let mut paths = Vec::new();
+        match &question.ends {
+            None => paths.push(path),
+            Some(ends) => {
+                let mut before: Vec<&PacketBox> = Vec::new();
+                for wanted in ends.boxes() {
+                    if let Some((region, supposed)) = ends_in(&end, &path, wanted) {
+                        // What an earlier box has is not asked for twice.
+                        let pieces = before.iter().fold(vec![region], |left, known| {
+                            left.iter().flat_map(|part| minus_ending(&end, part, known)).collect()
+                        });
+                        paths.extend(pieces.into_iter().map(|region| Path {
+                            region,
+                            supposed: supposed.clone(),
+                            ..path.clone()
+                        }));
+                    }
+                    before.push(wanted);
+                }
+            }
+        }
+        let end = Rc::new(end);
+        paths
+            .into_iter()
+            .map(|path| Self::of(compiled, path, &end, question))
+            .collect()
+    }
+
+    fn of(compiled: &Compiled<'_>, path: Path, end: &Rc<Now>, question: &Question) -> Self {
+        let guarded = path.duties.iter().map(|duty| Guarded {
+            rivals: rivals(compiled, duty, &path.region),
+            duty: duty.clone(),
+        });
+        let guarded = guarded.collect();
+        let arriving = question
+            .excused
+            .iter()
+            .filter(|part| !part.is_disjoint(&path.region))
+            .map(|part| Excuse {
+                region: part.clone(),
+                end: None,
+            });
+        let ending = question
+            .excused_at_end
+            .iter()
+            .filter(|part| end.may_be_in(part, &path.region))
+            .map(|part| Excuse {
+                region: part.clone(),
+                end: Some(Rc::clone(end)),
+            });
+        let excuses = arriving.chain(ending).collect();
+        Self {
+            guarded,
+            excuses,
+            left: vec![path.region.clone()],
+            path,
+        }
+    }
+
+    /// The next class; `None` where there is none, or the budget is spent.
+    pub(super) fn next(&mut self, ground: &Ground<'_, '_>, end: End) -> Option<Class> {
+        while let Some(piece) = self.left.pop() {
+            if ground.budget.is_spent() {
+                return None;
+            }
+            let at = witness::readable(&piece);
+            let mut within = piece.clone();
+            let found = self.taken(ground, &at, &mut within);
+            self.left.extend(piece.minus(&within));
+            if let Some(supposed) = found {
+                return Some(self.class(ground, &at, within, supposed, end));
+            }
+        }
+        None
+    }
+
+    /// What is to be supposed so that the packet takes the way; `None` where it does not. `within` is made smaller so
+    /// that the answer is the same for all of it.
+    fn taken(&self, ground: &Ground<'_, '_>, at: &Header, within: &mut PacketBox) -> Option<Suppositions> {
+        // A reason may be larger than the box in which nothing is a reason: it is looked for first.
+        let whole = within.clone();
+        for excuse in &self.excuses {
+            if excuse.holds(self.path.region.family, at, within) {
+                *within = whole;
+                excuse.holds(self.path.region.family, at, within);
+                return None;
+            }
+        }
+        let mut supposed = self.path.supposed.clone();
+        for Guarded { duty, rivals } in &self.guarded {
+            let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
+            if let Some(entry) = decider.filter(|entry| entry.parts.iter().any(|part| part.tag.is_some())) {
+                let mut there = whole.clone();
+                if matches!(
+                    duty.frame.matches(ground, entry, at, &self.path.supposed, &mut there),
+                    Match::No
+                ) {
+                    *within = there;
+                    return None;
+                }
+                narrow_to(within, &there);
+            }
+            for rival in rivals {
+                let Some(entry) = ground.list.entries.get(rival.entry) else {
+                    continue;
+                };
+                let mut there = whole.clone();
+                match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
+                    Match::No => {
+                        duty.frame.matches(ground, entry, at, &supposed, within);
+                    }
+                    Match::Maybe(needs) => {
+                        narrow_to(within, &there);
+                        if !supposed.refuse(&needs) {
+                            *within = there;
+                            return None;
+                        }
+                    }
+                    Match::Yes => {
+                        let mut kept = true;
+                        for other in rival
+                            .unless
+                            .iter()
+                            .filter_map(|&number| ground.list.entries.get(number))
+                        {
+                            if !matches!(duty.frame.matches(ground, other, at, &supposed, &mut there), Match::No) {
+                                kept = false;
+                            }
+                        }
+                        if kept {
+                            *within = there;
+                            return None;
+                        }
+                        narrow_to(within, &there);
+                    }
+                }
+            }
+        }
+        Some(supposed)
+    }
+
+    fn class(
+        &self,
+        ground: &Ground<'_, '_>,
+        at: &Header,
+        mut within: PacketBox,
+        supposed: Suppositions,
+        end: End,
+    ) -> Class {
+        let mut hops = self.path.hops.clone();
+        for Guarded { duty, .. } in &self.guarded {
+            let Some(hop) = hops.get_mut(duty.hop) else { continue };
+            let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
+            let logs = |entry: &Entry| ground.list.rule(entry).is_some_and(|(_, rule)| rule.log.is_some());
+            let stop = decider.map_or(END, |entry| entry.stop);
+            hop.logged = decider.is_some_and(logs)
+                || duty
+                    .frame
+                    .met
+                    .loggers
+                    .iter()
+                    .filter_map(|&number| ground.list.entries.get(number))
+                    .any(|entry| {
+                        entry.position < stop
+                            && duty.frame.may_match(entry, &within)
+                            && matches!(
+                                duty.frame.matches(ground, entry, at, &supposed, &mut within),
+                                Match::Yes
+                            )
+                    });
+        }
+        let conditions = supposed.facts.iter().map(|(fact, _, holds)| Condition {
+            unknown: fact.unknown.clone(),
+            rule: match &fact.about {
+                About::Rule(number) => ground.list.rules.get(*number).map(|(id, _)| id.clone()),
+                About::Host(..) => None,
+            },
+            holds: *holds,
+        });
+        let chosen = supposed.narrowed.iter().map(|_| Condition {
+            unknown: super::journey::Unknown::Pool,
+            rule: None,
+            holds: true,
+        });
+        let mut unique: Vec<Condition> = Vec::new();
+        for condition in conditions.chain(chosen) {
+            if !unique.contains(&condition) {
+                unique.push(condition);
+            }
+        }
+        Class {
+            region: within,
+            journey: Journey { hops, end },
+            conditions: unique,
+            own_reverse: self.path.own_reverse,
+        }
+    }
+}
+
+impl Excuse {
+    /// Whether it excuses the packet surely; `within` is made smaller so that the answer is the same for all of it.
+    fn holds(&self, family: crate::net::Family, at: &Header, within: &mut PacketBox) -> bool {
+        let original;
+        let now = match &self.end {
+            Some(now) => now.as_ref(),
+            None => {
+                original = Now::original(family);
+                &original
+            }
+        };
+        if now.family != self.region.family {
+            return false;
+        }
+        let mut inside: Vec<(Field, RangeSet)> = Vec::new();
+        let mut cut: Option<(f64, Field, RangeSet)> = None;
+        for (field, set) in self.region.limits() {
+            match now.read(field, set, family, &Vec::new()) {
+                Reading::On(set) if set.contains(at.get(field)) => inside.push((field, set)),
+                Reading::On(set) => {
+                    let own = within.numbers(field);
+                    let left = own.minus(&set);
+                    let kept = left.len() as f64 / own.len() as f64;
+                    if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
+                        cut = Some((kept, field, left));
+                    }
+                }
+                Reading::Always(true) => {}
+                Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return false,
+            }
+        }
+        if let Some((_, field, left)) = cut {
+            narrow(within, field, &left);
+            return false;
+        }
+        for (field, set) in inside {
+            narrow(within, field, &set);
+        }
+        true
+    }
+}
+
+/// Makes the box smaller to what is in the other too; both are around one point.
+fn narrow_to(within: &mut PacketBox, other: &PacketBox) {
+    if let Some(both) = within.intersection(other) {
+        *within = both;
+    }
+}
+
+/// The header at the end as questions see it: the original one with the destination and its port translated, and the
+/// place of the last hop.
+fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now) -> Now {
+    let mut end = Now::original(path.region.family);
+    end.family = now.family;
+    for field in [Field::Destination, Field::DestinationPort] {
+        end.set(field, now.term(field).clone());
+    }
+    if now.family != path.region.family {
+        for field in [Field::Source, Field::Transport] {
+            end.set(field, now.term(field).clone());
+        }
+    }
+    if let Some(last) = path.hops.last() {
+        let number = compiled.space.number(last.place);
+        end.set(Field::Place, super::rewriting::Term::OneOf(0, RangeSet::single(number)));
+    }
+    end
+}
+
+/// The packets of a way of which the header at the end is in the box.
+fn ends_in(end: &Now, path: &Path, wanted: &PacketBox) -> Option<(PacketBox, Suppositions)> {
+    if end.family != wanted.family {
+        return None;
+    }
+    let mut supposed = path.supposed.clone();
+    let mut region = path.region.clone();
+    for (field, set) in wanted.limits() {
+        match end.read(field, set, path.region.family, &supposed.narrowed) {
+            Reading::On(set) => region = region.with(field, &set)?,
+            Reading::Always(true) => {}
+            Reading::Always(false) => return None,
+            Reading::Choice(id, inside, _) => supposed.narrowed.push((id, inside)),
+            // It may be any address: the packets count.
+            Reading::Unknown(_) => {}
+        }
+    }
+    Some((region, supposed))
+}
+
+/// What of a box has no header at the end in the other box.
+fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox> {
+    let mut pulled = PacketBox::all(part.family);
+    if end.family != known.family {
+        return vec![part.clone()];
+    }
+    for (field, set) in known.limits() {
+        match end.read(field, set, part.family, &Vec::new()) {
+            Reading::On(set) => match pulled.clone().with(field, &set) {
+                Some(smaller) => pulled = smaller,
+                None => return vec![part.clone()],
+            },
+            Reading::Always(true) => {}
+            Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return vec![part.clone()],
+        }
+    }
+    part.minus(&pulled)
+}
+
+/// The entries that can keep the chosen one from deciding somewhere in the region.
+fn rivals(compiled: &Compiled<'_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
+    let entries = &compiled.list.entries;
+    let frame = &duty.frame;
+    let (position, stop) = match duty.decider.and_then(|number| entries.get(number)) {
+        Some(entry) => (entry.position, entry.stop),
+        None => (0, END),
+    };
+    let in_between = |numbers: &[usize], after: Position, until: Position| -> Vec<usize> {
+        let between = numbers.iter().copied().filter(|&number| {
+            entries
+                .get(number)
+                .is_some_and(|entry| entry.position > after && entry.position <= until)
+        });
+        between.collect()
+    };
+    let rival = |&number: &usize| -> Option<Rival> {
+        let entry = entries.get(number)?;
+        if entry.position == position && duty.decider.is_some() {
+            return None;
+        }
+        let stops_before = entry.quick && entry.position < position;
+        let comes_later = entry.kind.decides() && entry.position > position && entry.position <= stop;
+        let ends_before = entry.kind.decides() && entry.stop < position;
+        if !(stops_before || comes_later || ends_before) || !frame.may_match(entry, region) {
+            return None;
+        }
+        let unless = if comes_later {
+            in_between(&frame.met.quick_matches, position, entry.position)
+        } else if ends_before && !entry.quick {
+            let mut others = in_between(&frame.met.all, entry.position, entry.stop);
+            others.retain(|&other| {
+                entries
+                    .get(other)
+                    .is_some_and(|other| other.kind.decides() && other.stop != entry.stop)
+            });
+            others
+        } else {
+            Vec::new()
+        };
+        Some(Rival { entry: number, unless })
+    };
+    frame.met.all.iter().filter_map(rival).collect()
+}

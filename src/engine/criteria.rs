@@ -1,0 +1,459 @@
+//! What a rule asks for, as boxes over the header at its place in the evaluation (the `PF_TEST_ATTRIB`s of
+//! `pf_match_rule`). A rule becomes several boxes where a criterion binds some packets and not others.
+
+use super::header::{Field, PacketBox, transport};
+use super::hosts::{self, Hosts};
+use super::journey::Unknown;
+use super::routing::{Routes, Target, line};
+use super::space::{Place, Space, address_number};
+use crate::context::{Context, InterfaceAddress};
+use crate::net::{Direction, Family, Operator, Protocol, RangeSet, TcpFlags};
+use crate::ruleset::{Action, Host, InterfaceMatch, KeepState, Peer, ReceivedOn, Rule, Ruleset};
+
+/// Something that no header shows. Two facts are equal if they are surely true together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fact {
+    pub(super) unknown: Unknown,
+    pub(super) about: About,
+}
+
+/// What a fact is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum About {
+    /// That rule, by its number in the list, at one hop.
+    Rule(usize),
+    /// Whether the original number of that field is in that host.
+    Host(Field, Host),
+}
+
+/// One box of packets that match a rule if the facts are so.
+#[derive(Clone, Debug)]
+pub(super) struct Alternative {
+    pub(super) region: PacketBox,
+    pub(super) facts: Vec<(Fact, bool)>,
+}
+
+impl Alternative {
+    fn with(&self, field: Field, set: &RangeSet) -> Option<Self> {
+        Some(Self {
+            region: self.region.clone().with(field, set)?,
+            facts: self.facts.clone(),
+        })
+    }
+
+    fn if_so(mut self, fact: Fact, holds: bool) -> Self {
+        self.facts.push((fact, holds));
+        self
+    }
+}
+
+/// What rules are read against.
+pub(super) struct Reader<'a, 's> {
+    pub(super) ruleset: &'a Ruleset,
+    pub(super) context: &'a Context,
+    pub(super) space: &'s Space,
+    /// The routing tables of the routing domains.
+    pub(super) routes: Vec<(u32, Routes)>,
+}
+
+impl<'a, 's> Reader<'a, 's> {
+    pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context, space: &'s Space) -> Self {
+        let mut domains: Vec<u32> = context.interfaces.iter().map(|interface| interface.rdomain).collect();
+        domains.sort_unstable();
+        domains.dedup();
+        let routes = domains
+            .into_iter()
+            .map(|domain| (domain, Routes::new(context, space, domain)));
+        Self {
+            ruleset,
+            context,
+            space,
+            routes: routes.collect(),
+        }
+    }
+
+    /// The boxes of a rule of that anchor, disjoint. `number` is the rule's in the list; the tag is not asked here.
+    pub(super) fn alternatives(&self, rule: &Rule, anchor: &str, number: usize) -> Vec<Alternative> {
+        let families = Family::BOTH
+            .into_iter()
+            .filter(|family| rule.family.is_none_or(|own| own == *family));
+        families
+            .flat_map(|family| self.of_family(rule, anchor, number, family))
+            .collect()
+    }
+
+    fn of_family(&self, rule: &Rule, anchor: &str, number: usize, family: Family) -> Vec<Alternative> {
+        let places = self.places(rule);
+        let all = PacketBox::all(family).with(Field::Place, &places);
+        let mut found: Vec<Alternative> = all
+            .into_iter()
+            .map(|region| Alternative {
+                region,
+                facts: Vec::new(),
+            })
+            .collect();
+        let mut refine = |step: &dyn Fn(&Alternative) -> Vec<Alternative>| {
+            found = found.iter().flat_map(step).collect();
+        };
+        let of_rule = |unknown: Unknown| Fact {
+            unknown,
+            about: About::Rule(number),
+        };
+        refine(&|part| self.peer(part, Field::Source, &rule.source, anchor));
+        refine(&|part| self.peer(part, Field::Destination, &rule.destination, anchor));
+        refine(&|part| self.transport(part, rule, &of_rule(Unknown::Os)));
+        refine(&|part| self.owner(part, rule, &of_rule(Unknown::User)));
+        if let Some(tos) = rule.tos {
+            // pf looks at the byte without its two lowest bits.
+            let tos = u128::from(tos);
+            let set = if tos & 3 == 0 {
+                RangeSet::range(tos, tos + 3)
+            } else {
+                RangeSet::empty()
+            };
+            refine(&|part| part.with(Field::Tos, &set).into_iter().collect());
+        }
+        if let Some(prio) = rule.prio {
+            refine(&|part| {
+                part.with(Field::Prio, &RangeSet::single(u128::from(prio)))
+                    .into_iter()
+                    .collect()
+            });
+        }
+        let open = [
+            rule.probability.map(|_| Unknown::Probability),
+            rule.max_pkt_rate.map(|_| Unknown::Rate),
+            (rule.once && !matches!(rule.action, Action::Anchor(_))).then_some(Unknown::Once),
+        ];
+        for unknown in open.into_iter().flatten() {
+            refine(&|part| vec![part.clone().if_so(of_rule(unknown.clone()), true)]);
+        }
+        found
+    }
+
+    /// The numbers of the places where direction, interface, routing domain and received-on agree.
+    fn places(&self, rule: &Rule) -> RangeSet {
+        let interfaces = &self.context.interfaces;
+        let count = interfaces.len();
+        let on = |id: usize| {
+            interfaces.get(id).is_some_and(|interface| match &rule.interface {
+                InterfaceMatch::All => true,
+                InterfaceMatch::Any => self.context.matches(interface, "any"),
+                InterfaceMatch::Name { negated, name } => self.context.matches(interface, name) != *negated,
+                InterfaceMatch::Rdomain { negated, rdomain } => (interface.rdomain == *rdomain) != *negated,
+            })
+        };
+        let came = |ReceivedOn { negated, interface }: &ReceivedOn, id: usize| {
+            interfaces
+                .get(id)
+                .is_some_and(|known| self.context.matches(known, interface) != *negated)
+        };
+        let mut numbers = Vec::new();
+        let mut add = |place: Place| {
+            let number = self.space.number(place);
+            numbers.push((number, number));
+        };
+        if rule.direction != Some(Direction::Out) {
+            let inward = (0..count).filter(|&id| on(id));
+            let inward = inward.filter(|&id| rule.received_on.as_ref().is_none_or(|wanted| came(wanted, id)));
+            inward.for_each(|id| add(Place::In(id)));
+        }
+        if rule.direction != Some(Direction::In) {
+            for id in (0..count).filter(|&id| on(id)) {
+                match &rule.received_on {
+                    None => {
+                        let first = Place::Out {
+                            on: id,
+                            received: Some(0),
+                        };
+                        let last = Place::Out { on: id, received: None };
+                        numbers.push((self.space.number(first), self.space.number(last)));
+                    }
+                    Some(wanted) => {
+                        let from = (0..count).filter(|&from| came(wanted, from)).map(Some);
+                        // What the machine sends was received nowhere.
+                        let from = from.chain(wanted.negated.then_some(None));
+                        for received in from {
+                            let number = self.space.number(Place::Out { on: id, received });
+                            numbers.push((number, number));
+                        }
+                    }
+                }
+            }
+        }
+        RangeSet::from_ranges(numbers)
+    }
+
+    /// The places of a routing domain.
+    fn places_of(&self, wanted: impl Fn(usize) -> bool) -> RangeSet {
+        let count = self.context.interfaces.len();
+        RangeSet::from_ranges((0..count).filter(|&id| wanted(id)).flat_map(|id| {
+            let inward = self.space.number(Place::In(id));
+            let first = self.space.number(Place::Out {
+                on: id,
+                received: Some(0),
+            });
+            let last = self.space.number(Place::Out { on: id, received: None });
+            [(inward, inward), (first, last)]
+        }))
+    }
+
+    /// One end: its host and its port.
+    fn peer(&self, part: &Alternative, field: Field, peer: &Peer, anchor: &str) -> Vec<Alternative> {
+        let ports = match field {
+            Field::Source => Field::SourcePort,
+            _ => Field::DestinationPort,
+        };
+        let part = match peer.port {
+            Some(port) => part.with(ports, &numbers(port, u16::MAX)),
+            None => Some(part.clone()),
+        };
+        let Some(part) = part else { return Vec::new() };
+        match peer.host {
+            Host::Any if !peer.negated => vec![part],
+            Host::NoRoute | Host::RouteLabel(_) => self.by_routing_domain(&part, field, peer),
+            Host::UrpfFailed => self.by_interface(&part, field, peer.negated),
+            Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => {
+                self.in_hosts(&part, field, peer, self.hosts(&peer.host, anchor, part.region.family))
+            }
+        }
+    }
+
+    fn in_hosts(&self, part: &Alternative, field: Field, peer: &Peer, hosts: Hosts) -> Vec<Alternative> {
+        let hosts = if peer.negated {
+            hosts.negated(part.region.family)
+        } else {
+            hosts
+        };
+        let maybe = hosts.maybe.and_then(|(set, unknown)| {
+            let fact = Fact {
+                unknown,
+                about: About::Host(field, peer.host.clone()),
+            };
+            Some(part.with(field, &set)?.if_so(fact, !peer.negated))
+        });
+        part.with(field, &hosts.surely).into_iter().chain(maybe).collect()
+    }
+
+    /// The addresses of a host that is the same everywhere.
+    fn hosts(&self, host: &Host, anchor: &str, family: Family) -> Hosts {
+        match host {
+            Host::Any => Hosts::known(line(family)),
+            Host::Prefix(net) if Family::of(net.addr()) == family => Hosts::known(super::routing::prefix(*net)),
+            Host::Range(first, last) if Family::of(*first) == family => {
+                Hosts::known(RangeSet::range(address_number(*first), address_number(*last)))
+            }
+            Host::Dynamic(dynamic) => hosts::matching(self.context, dynamic, family),
+            Host::Table(name) => hosts::of_table(hosts::table(self.ruleset, anchor, name), name, family),
+            Host::Prefix(_) | Host::Range(..) | Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => {
+                Hosts::default()
+            }
+        }
+    }
+
+    /// `no-route` and `route "label"`: by the table of the packet's routing domain (`pf_routable`,
+    /// `pf_rtlabel_match`).
+    fn by_routing_domain(&self, part: &Alternative, field: Field, peer: &Peer) -> Vec<Alternative> {
+        let family = part.region.family;
+        let in_domain = self.routes.iter().filter_map(|(domain, routes)| {
+            let places = self.places_of(|id| {
+                self.context
+                    .interfaces
+                    .get(id)
+                    .is_some_and(|own| own.rdomain == *domain)
+            });
+            let there = part.with(Field::Place, &places)?;
+            let found = match &peer.host {
+                Host::RouteLabel(label) => routes.addresses(family, |piece| piece.label.as_deref() == Some(&**label)),
+                _ => routes
+                    .addresses(family, |piece| piece.target == Target::None)
+                    .minus(&link_local(family)),
+            };
+            let found = if peer.negated {
+                line(family).minus(&found)
+            } else {
+                found
+            };
+            there.with(field, &found)
+        });
+        in_domain.collect()
+    }
+
+    /// `urpf-failed`: the address is not routed to the interface of the packet (`pf_routable`).
+    fn by_interface(&self, part: &Alternative, field: Field, negated: bool) -> Vec<Alternative> {
+        let family = part.region.family;
+        let on_interface = self
+            .context
+            .interfaces
+            .iter()
+            .enumerate()
+            .filter_map(|(id, interface)| {
+                let there = part.with(Field::Place, &self.places_of(|other| other == id))?;
+                let (_, routes) = self.routes.iter().find(|(domain, _)| *domain == interface.rdomain)?;
+                let passed = routes.addresses(family, |piece| match piece.target {
+                    Target::Local(own) | Target::Via(own) | Target::Reject(own) => own == id,
+                    Target::None => false,
+                });
+                let passed = if crate::context::driver(&interface.name) == "enc" {
+                    line(family)
+                } else {
+                    passed.union(&link_local(family))
+                };
+                there.with(field, &if negated { passed } else { line(family).minus(&passed) })
+            });
+        on_interface.collect()
+    }
+
+    /// Protocol, flags, icmp, fragments, os.
+    fn transport(&self, part: &Alternative, rule: &Rule, os: &Fact) -> Vec<Alternative> {
+        let family = part.region.family;
+        let all = match rule.protocol {
+            Some(protocol) => transport::protocol(protocol, family).intersection(&transport::line(family)),
+            None => transport::line(family),
+        };
+        let tcp = transport::protocol(Protocol::TCP, family);
+        let constrained = rule.protocol.is_some();
+        let mut found = Vec::new();
+        if !rule.fragment {
+            let mut whole = all.clone();
+            if let Some(test) = rule.flags {
+                whole = whole.minus(&tcp.minus(&transport::flags(test)));
+            }
+            if let Some(test) = rule.icmp {
+                whole = whole.intersection(&transport::icmp_match(test, family));
+            }
+            let sloppy = rule.state.as_ref().is_some_and(|state| state.sloppy);
+            if rule.keep_state != KeepState::No && !sloppy {
+                whole = whole.minus(&transport::replies(family));
+            }
+            let narrowed = constrained || rule.flags.is_some() || rule.keep_state != KeepState::No && !sloppy;
+            let part = if self.space.reassembles() {
+                Some(part.clone())
+            } else {
+                part.with(Field::Fragment, &RangeSet::single(0))
+            };
+            let with = |set: &RangeSet| part.as_ref().and_then(|part| part.with(Field::Transport, set));
+            match &rule.os {
+                None if narrowed => found.extend(with(&whole)),
+                None => found.extend(part.clone()),
+                Some(name) => {
+                    let opening =
+                        transport::flags_where(|flags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK));
+                    let sure = if &**name == "unknown" {
+                        opening.clone()
+                    } else {
+                        tcp.clone()
+                    };
+                    found.extend(with(&whole.minus(&sure)));
+                    found.extend(with(&whole.intersection(&opening)).map(|part| part.if_so(os.clone(), true)));
+                }
+            }
+        }
+        let asks_for_payload = rule.source.port.is_some()
+            || rule.destination.port.is_some()
+            || rule.icmp.is_some()
+            || rule.user.is_some()
+            || rule.group.is_some();
+        if !self.space.reassembles() && !asks_for_payload {
+            let fragments = if rule.flags.is_some() { all.minus(&tcp) } else { all };
+            let part = part.with(Field::Fragment, &RangeSet::range(1, 2));
+            found.extend(part.and_then(|part| part.with(Field::Transport, &fragments)));
+        }
+        found
+    }
+
+    /// `user` and `group`: of the local socket. Forwarded packets have none and are of owner unknown.
+    fn owner(&self, part: &Alternative, rule: &Rule, fact: &Fact) -> Vec<Alternative> {
+        if rule.user.is_none() && rule.group.is_none() {
+            return vec![part.clone()];
+        }
+        let unknown = |wanted: Option<Operator<u32>>| match wanted {
+            None => true,
+            Some(operator @ (Operator::Equal(_) | Operator::NotEqual(_))) => operator.matches(Rule::UNKNOWN_ID),
+            Some(
+                Operator::Less(_)
+                | Operator::LessOrEqual(_)
+                | Operator::Greater(_)
+                | Operator::GreaterOrEqual(_)
+                | Operator::Range(..)
+                | Operator::Between(..)
+                | Operator::Outside(..),
+            ) => false,
+        };
+        let family = part.region.family;
+        let own = self.own_addresses(family);
+        let ported = transport::ported();
+        let asked = part.with(Field::Transport, &ported);
+        let not_asked = part.with(Field::Transport, &transport::line(family).minus(&ported));
+        let count = self.context.interfaces.len();
+        let inward = RangeSet::from_ranges((0..count).map(|id| {
+            let number = self.space.number(Place::In(id));
+            (number, number)
+        }));
+        let sent = RangeSet::from_ranges((0..count).map(|on| {
+            let number = self.space.number(Place::Out { on, received: None });
+            (number, number)
+        }));
+        let mut found: Vec<_> = not_asked.into_iter().collect();
+        let Some(asked) = asked else { return found };
+        let arrived_here = asked
+            .with(Field::Place, &inward)
+            .and_then(|part| part.with(Field::Destination, &own));
+        let with_socket = arrived_here.into_iter().chain(asked.with(Field::Place, &sent));
+        found.extend(with_socket.map(|part| part.if_so(fact.clone(), true)));
+        if unknown(rule.user) && unknown(rule.group) {
+            let elsewhere = line(family).minus(&own);
+            let arrived = asked
+                .with(Field::Place, &inward)
+                .and_then(|part| part.with(Field::Destination, &elsewhere));
+            let neither = Field::Place.line(family).minus(&inward).minus(&sent);
+            found.extend(arrived.into_iter().chain(asked.with(Field::Place, &neither)));
+        }
+        found
+    }
+
+    /// The machine's own known addresses.
+    pub(super) fn own_addresses(&self, family: Family) -> RangeSet {
+        let own = self
+            .context
+            .interfaces
+            .iter()
+            .flat_map(|interface| interface.addresses_of(family));
+        RangeSet::from_ranges(own.filter_map(InterfaceAddress::known).map(|net| {
+            let number = address_number(net.addr());
+            (number, number)
+        }))
+    }
+}
+
+/// The addresses that always count as routed: those that carry their link, IPv6 alone (`IN6_IS_SCOPE_EMBED`).
+fn link_local(family: Family) -> RangeSet {
+    match family {
+        Family::Inet => RangeSet::empty(),
+        Family::Inet6 => {
+            let unicast = (0xfe80 << 112, (0xfec0 << 112) - 1);
+            let multicast = (0..16).map(|flags| {
+                let first: u128 = (0xff01 | flags << 4) << 112;
+                (first, first + (2 << 112) - 1)
+            });
+            RangeSet::from_ranges(multicast.chain([unicast]))
+        }
+    }
+}
+
+/// The numbers from 0 to `max` that pass the comparison.
+fn numbers(operator: Operator<u16>, max: u16) -> RangeSet {
+    let wide = u128::from;
+    let max = wide(max);
+    match operator {
+        Operator::Equal(a) => RangeSet::single(wide(a)),
+        Operator::NotEqual(a) => RangeSet::single(wide(a)).complement(max),
+        Operator::Less(a) => RangeSet::range(wide(a), max).complement(max),
+        Operator::LessOrEqual(a) => RangeSet::range(0, wide(a)),
+        Operator::Greater(a) => RangeSet::range(wide(a) + 1, max),
+        Operator::GreaterOrEqual(a) => RangeSet::range(wide(a), max),
+        Operator::Range(a, b) => RangeSet::range(wide(a), wide(b)),
+        Operator::Between(a, b) => RangeSet::range(wide(a) + 1, wide(b).saturating_sub(1)),
+        Operator::Outside(a, b) => RangeSet::range(wide(a), wide(b)).complement(max),
+    }
+}

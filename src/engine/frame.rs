@@ -1,0 +1,379 @@
+//! [`Frame`]: one hop of a class, and whether an entry of the list matches there: at a point, and how far around it.
+
+use std::rc::Rc;
+
+use super::criteria::{About, Fact};
+use super::header::{Field, Header, PacketBox};
+use super::journey::Unknown;
+use super::list::{Entry, List, Position};
+use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
+use crate::net::{Family, RangeSet};
+
+/// A fact at a hop: what one hop alone settles is counted apart from what holds at all.
+pub(super) type Settled = (Fact, Option<u8>, bool);
+
+/// What has been supposed so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Suppositions {
+    pub(super) facts: Vec<Settled>,
+    pub(super) narrowed: Narrowed,
+}
+
+impl Suppositions {
+    /// What is supposed of a fact.
+    pub(super) fn known(&self, fact: &Fact, hop: Option<u8>) -> Option<bool> {
+        let found = self.facts.iter().find(|(known, at, _)| known == fact && *at == hop);
+        found.map(|(_, _, holds)| *holds)
+    }
+
+    /// Adds what a match that is not certain needs.
+    pub(super) fn suppose(&mut self, needs: &Needs) {
+        self.facts.extend(needs.facts.iter().cloned());
+        self.narrowed
+            .extend(needs.choices.iter().map(|(id, taken, _)| (*id, taken.clone())));
+    }
+
+    /// Adds that such a match does not come about; `false` where nothing but it is possible.
+    pub(super) fn refuse(&mut self, needs: &Needs) -> bool {
+        match (needs.facts.as_slice(), needs.choices.as_slice()) {
+            ([], []) => false,
+            ([(fact, hop, holds)], []) => {
+                self.facts.push((fact.clone(), *hop, !holds));
+                true
+            }
+            ([], [(id, _, others)]) => {
+                self.narrowed.push((*id, others.clone()));
+                true
+            }
+            // One of several is not so: which one is left open.
+            ([(fact, hop, holds), ..], _) => {
+                let open = self.known(fact, *hop).is_none();
+                if open && needs.facts.len() == 1 {
+                    self.facts.push((fact.clone(), *hop, !holds));
+                }
+                true
+            }
+            ([], [_, ..]) => true,
+        }
+    }
+}
+
+/// What a match that is not certain needs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Needs {
+    pub(super) facts: Vec<Settled>,
+    /// Choices of pf: the numbers with which it matches, and the others.
+    pub(super) choices: Vec<(ChoiceId, RangeSet, RangeSet)>,
+}
+
+impl Needs {
+    fn is_nothing(&self) -> bool {
+        self.facts.is_empty() && self.choices.is_empty()
+    }
+}
+
+/// Whether an entry matches.
+#[derive(Clone, Debug)]
+pub(super) enum Match {
+    No,
+    Yes,
+    Maybe(Needs),
+}
+
+/// Where the tag on a packet that comes to a hop is from.
+#[derive(Clone, Debug)]
+pub(super) enum Tagging {
+    /// It was on it from the beginning.
+    Original,
+    /// It has this one.
+    Is(u128),
+    /// That which the hop before has left, when it stopped there.
+    After(Rc<Frame>, Position),
+}
+
+/// One hop of a class of packets.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// Which hop it is, from 0.
+    pub(super) hop: u8,
+    /// The number of its place.
+    pub(super) place: u128,
+    /// The family of the original header.
+    pub(super) original: Family,
+    pub(super) start: Now,
+    /// The header after each match rule that changed it.
+    pub(super) steps: Vec<(Position, Now)>,
+    pub(super) tagging: Tagging,
+    /// The entries that this place can meet, and those of them that set tags.
+    pub(super) met: Rc<Met>,
+}
+
+/// The entries that packets of a family can meet at a place, by their numbers, in order.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    pub(super) all: Vec<usize>,
+    /// Those that may decide, in the order of first match: the quick ones, then the others backwards.
+    pub(super) deciders: Vec<usize>,
+    /// Those that set a tag, where some rule asks for tags.
+    pub(super) taggers: Vec<usize>,
+    /// Match rules that change the header.
+    pub(super) rewriters: Vec<usize>,
+    /// Quick match rules.
+    pub(super) quick_matches: Vec<usize>,
+    /// Match rules that log.
+    pub(super) loggers: Vec<usize>,
+}
+
+/// The steps that are left.
+#[derive(Debug)]
+pub(super) struct Budget(std::cell::Cell<u64>);
+
+impl Budget {
+    pub(super) fn new(steps: u64) -> Self {
+        Self(std::cell::Cell::new(steps))
+    }
+
+    pub(super) fn spend(&self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+
+    /// Gives up: something is more than can be followed.
+    pub(super) fn exhaust(&self) {
+        self.0.set(0);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+/// What the questions of one search share.
+pub(super) struct Ground<'e, 'a> {
+    pub(super) list: &'e List<'a>,
+    /// The number of each rule's tag; 0 for none.
+    pub(super) tags: &'e [u128],
+    pub(super) budget: Budget,
+}
+
+/// How deep rules that ask for tags and set tags may hang on each other.
+const TAG_DEPTH: u8 = 32;
+
+impl Frame {
+    /// The header as the entry at that position sees it.
+    pub(super) fn now(&self, position: Position) -> &Now {
+        let before = self.steps.iter().rev().find(|(at, _)| *at < position);
+        before.map_or(&self.start, |(_, now)| now)
+    }
+
+    /// The header at the end.
+    pub(super) fn last(&self) -> &Now {
+        self.steps.last().map_or(&self.start, |(_, now)| now)
+    }
+
+    /// Whether the entry can match somewhere in the region. May say yes too often.
+    pub(super) fn may_match(&self, entry: &Entry, region: &PacketBox) -> bool {
+        entry
+            .parts
+            .iter()
+            .all(|part| self.now(part.position).may_be_in(&part.region, region))
+    }
+
+    /// The part of the region where the entry may match, its tag aside, and what that needs.
+    pub(super) fn pulled(
+        &self,
+        entry: &Entry,
+        region: &PacketBox,
+        supposed: &Suppositions,
+    ) -> Option<(PacketBox, Needs)> {
+        let mut pulled = region.clone();
+        let mut needs = Needs::default();
+        for part in &entry.parts {
+            let now = self.now(part.position);
+            if now.family != part.region.family {
+                return None;
+            }
+            for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
+                match now.read(field, set, self.original, &supposed.narrowed) {
+                    Reading::On(set) => pulled = pulled.with(field, &set)?,
+                    Reading::Always(true) => {}
+                    Reading::Always(false) => return None,
+                    Reading::Choice(id, inside, outside) => needs.choices.push((id, inside, outside)),
+                    Reading::Unknown(name) => needs.facts.push(self.unknown_address(name, entry)),
+                }
+            }
+            self.facts(part.facts.iter(), now, supposed, &mut needs)?;
+        }
+        Some((pulled, needs))
+    }
+
+    /// Adds the facts that are open; `None` where one is known not to be so.
+    fn facts<'f>(
+        &self,
+        facts: impl Iterator<Item = &'f (Fact, bool)>,
+        now: &Now,
+        supposed: &Suppositions,
+        needs: &mut Needs,
+    ) -> Option<()> {
+        for (fact, holds) in facts {
+            let of_this_hop = match &fact.about {
+                About::Host(field, _) => *now.term(*field) != Term::Same,
+                About::Rule(_) => fact.unknown.is_choice() || matches!(fact.unknown, Unknown::Anchor(_)),
+            };
+            let hop = of_this_hop.then_some(self.hop);
+            match supposed.known(fact, hop) {
+                Some(known) if known != *holds => return None,
+                Some(_) => {}
+                None => needs.facts.push((fact.clone(), hop, *holds)),
+            }
+        }
+        Some(())
+    }
+
+    fn unknown_address(&self, name: crate::ruleset::Name, entry: &Entry) -> Settled {
+        let fact = Fact {
+            unknown: Unknown::Address(name),
+            about: About::Rule(entry.rule),
+        };
+        (fact, Some(self.hop), true)
+    }
+
+    /// Whether the entry matches the original header `at`. `within`, a box around it, is made smaller so that the
+    /// answer is the same for all of it.
+    pub(super) fn matches(
+        &self,
+        ground: &Ground<'_, '_>,
+        entry: &Entry,
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+    ) -> Match {
+        self.matches_at_depth(ground, entry, at, supposed, within, 0)
+    }
+
+    fn matches_at_depth(
+        &self,
+        ground: &Ground<'_, '_>,
+        entry: &Entry,
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+        depth: u8,
+    ) -> Match {
+        ground.budget.spend();
+        let mut needs = Needs::default();
+        let mut inside: Vec<(Field, RangeSet)> = Vec::new();
+        let mut cut: Option<(f64, Field, RangeSet)> = None;
+        for part in &entry.parts {
+            let now = self.now(part.position);
+            if now.family != part.region.family {
+                return Match::No;
+            }
+            for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
+                match now.read(field, set, self.original, &supposed.narrowed) {
+                    Reading::On(set) if set.contains(at.get(field)) => inside.push((field, set)),
+                    Reading::On(set) => {
+                        let left = within.numbers(field).minus(&set);
+                        let kept = left.len() as f64 / within.numbers(field).len() as f64;
+                        if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
+                            cut = Some((kept, field, left));
+                        }
+                    }
+                    Reading::Always(true) => {}
+                    Reading::Always(false) => return Match::No,
+                    Reading::Choice(id, inside, outside) => needs.choices.push((id, inside, outside)),
+                    Reading::Unknown(name) => needs.facts.push(self.unknown_address(name, entry)),
+                }
+            }
+            if self.facts(part.facts.iter(), now, supposed, &mut needs).is_none() {
+                return Match::No;
+            }
+        }
+        if let Some((_, field, left)) = cut {
+            narrow(within, field, &left);
+            return Match::No;
+        }
+        for part in &entry.parts {
+            let Some(wanted) = &part.tag else { continue };
+            let mut there = within.clone();
+            let tags = self.tags(ground, part.position, at, supposed, &mut there, depth);
+            if tags.is_disjoint(wanted) {
+                *within = there;
+                return Match::No;
+            }
+            *within = there;
+            if !tags.is_subset(wanted) {
+                let fact = Fact {
+                    unknown: Unknown::Tag,
+                    about: About::Rule(entry.rule),
+                };
+                needs.facts.push((fact, Some(self.hop), true));
+            }
+        }
+        for (field, set) in inside {
+            narrow(within, field, &set);
+        }
+        if needs.is_nothing() {
+            Match::Yes
+        } else {
+            Match::Maybe(needs)
+        }
+    }
+
+    /// The tags that the packet may have at that position; `within` is made smaller so that they are the same.
+    fn tags(
+        &self,
+        ground: &Ground<'_, '_>,
+        position: Position,
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+        depth: u8,
+    ) -> RangeSet {
+        let mut tags = RangeSet::empty();
+        if depth >= TAG_DEPTH || ground.budget.is_spent() {
+            ground.budget.exhaust();
+            return tags;
+        }
+        let entries = &ground.list.entries;
+        for entry in self.met.taggers.iter().rev().filter_map(|&number| entries.get(number)) {
+            if entry.position >= position || !self.may_match(entry, within) {
+                continue;
+            }
+            let tag = ground.tags.get(entry.rule).copied().unwrap_or(0);
+            match self.matches_at_depth(ground, entry, at, supposed, within, depth + 1) {
+                Match::No => {}
+                Match::Yes => return tags.union(&RangeSet::single(tag)),
+                Match::Maybe(_) => tags = tags.union(&RangeSet::single(tag)),
+            }
+        }
+        let before = match &self.tagging {
+            Tagging::Original => {
+                let tag = RangeSet::single(at.get(Field::Tag));
+                narrow(within, Field::Tag, &tag);
+                tag
+            }
+            Tagging::Is(tag) => RangeSet::single(*tag),
+            Tagging::After(frame, stop) => frame.tags(ground, *stop, at, supposed, within, depth + 1),
+        };
+        tags.union(&before)
+    }
+
+    /// The tags that the packet may have when the hop ends at that position.
+    pub(super) fn tags_after(
+        &self,
+        ground: &Ground<'_, '_>,
+        stop: Position,
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+    ) -> RangeSet {
+        self.tags(ground, stop.saturating_add(1), at, supposed, within, 0)
+    }
+}
+
+/// Makes the box smaller; the point it is around is in the set.
+pub(super) fn narrow(within: &mut PacketBox, field: Field, set: &RangeSet) {
+    if let Some(narrower) = within.clone().with(field, set) {
+        *within = narrower;
+    }
+}

@@ -1,0 +1,440 @@
+//! [`List`]: the ruleset as one list, in the order of evaluation, anchors inlined with their own criteria.
+//!
+//! What pf drops before any rule stands in front, as if by quick rules. Every entry has one box (or, where the header
+//! may have changed between an anchor's call and the entry, one for each).
+
+use super::criteria::{Alternative, Fact, Reader};
+use super::header::{Field, PacketBox, transport};
+use super::journey::{Drop, Unknown};
+use super::routing::prefix;
+use super::translate;
+use crate::net::{Family, Protocol, RangeSet};
+use crate::ruleset::{Action, AnchorCall, Name, Rule, RuleId, Ruleset, Tagged};
+
+/// A place in the order of evaluation.
+pub(super) type Position = u32;
+
+/// The last place of all: the end of the ruleset.
+pub(super) const END: Position = Position::MAX;
+
+/// What an entry does where it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A pass rule.
+    Pass,
+    /// A block rule.
+    Block,
+    /// A match rule.
+    Match,
+    /// The call of an anchor: it only sets a tag.
+    Call,
+    /// pf drops the packet before any rule.
+    Drop(Drop),
+    /// An anchor that others fill: it may pass or block.
+    Filled,
+}
+
+impl Kind {
+    /// Whether a match of it can be the last match, which decides.
+    pub(super) fn decides(self) -> bool {
+        match self {
+            Self::Pass | Self::Block | Self::Drop(_) | Self::Filled => true,
+            Self::Match | Self::Call => false,
+        }
+    }
+}
+
+/// Conditions on the header as it is at one place of the evaluation.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) position: Position,
+    /// The header but its tag.
+    pub(super) region: PacketBox,
+    /// The tag, if it is asked for.
+    pub(super) tag: Option<RangeSet>,
+    pub(super) facts: Vec<(Fact, bool)>,
+}
+
+/// One rule, or a part of it: all packets for which every part holds.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// The number of the rule in [`List::rules`].
+    pub(super) rule: usize,
+    pub(super) kind: Kind,
+    pub(super) quick: bool,
+    pub(super) family: Family,
+    /// Its own conditions last, those of the calls around it before.
+    pub(super) parts: Vec<Part>,
+    pub(super) position: Position,
+    /// Where the evaluation ends if this is the last match by then: here if it is quick, at the end of its anchor if
+    /// that is a quick one, else at the end.
+    pub(super) stop: Position,
+}
+
+impl Entry {
+    /// Its own conditions.
+    pub(super) fn own(&self) -> Option<&Part> {
+        self.parts.last()
+    }
+}
+
+/// The ruleset as one list.
+#[derive(Debug)]
+pub(super) struct List<'a> {
+    pub(super) rules: Vec<(RuleId, &'a Rule)>,
+    /// In the order of their positions.
+    pub(super) entries: Vec<Entry>,
+    /// Whether some rule asks for tags.
+    pub(super) asks_for_tags: bool,
+    /// Why the list is not the whole ruleset, if so.
+    pub(super) incomplete: Option<String>,
+}
+
+impl<'a> List<'a> {
+    /// How deep anchors may lie (`PF_ANCHOR_STACK_MAX`).
+    const DEPTH: usize = 64;
+    /// How many entries there may be.
+    const ENTRIES: usize = 4_000_000;
+    /// The number that stands for no rule.
+    pub(super) const NO_RULE: usize = usize::MAX;
+
+    pub(super) fn new(reader: &Reader<'a, '_>) -> Self {
+        let mut builder = Builder {
+            reader,
+            list: Self {
+                rules: Vec::new(),
+                entries: Vec::new(),
+                asks_for_tags: asks_for_tags(reader.ruleset),
+                incomplete: None,
+            },
+            position: 1,
+            rewrites: Vec::new(),
+        };
+        builder.before_rules();
+        builder.ruleset(Ruleset::MAIN, &[], 0);
+        builder.list
+    }
+
+    /// The rule of an entry; `None` where it stands for none.
+    pub(super) fn rule(&self, entry: &Entry) -> Option<(&RuleId, &'a Rule)> {
+        self.rules.get(entry.rule).map(|(id, rule)| (id, *rule))
+    }
+}
+
+struct Builder<'r, 'a> {
+    reader: &'r Reader<'a, 'r>,
+    list: List<'a>,
+    position: Position,
+    /// The places after which the header may be another.
+    rewrites: Vec<Position>,
+}
+
+/// Whether some rule of any anchor asks for tags.
+fn asks_for_tags(ruleset: &Ruleset) -> bool {
+    let mut rules = ruleset.anchors.values().flat_map(|anchor| &anchor.rules);
+    rules.any(|rule| rule.tagged.is_some())
+}
+
+/// The conditions of one chain of calls.
+type Guards = Vec<Part>;
+
+impl<'a> Builder<'_, 'a> {
+    fn next(&mut self) -> Position {
+        self.position = self.position.saturating_add(1);
+        self.position
+    }
+
+    /// What pf drops before any rule (`pf_setup_pdesc`, `pf_walk_header`, `pf_normalize_tcp`).
+    fn before_rules(&mut self) {
+        for family in Family::BOTH {
+            let all = PacketBox::all(family);
+            let whole = RangeSet::single(0);
+            let of = |set: &RangeSet| all.clone().with(Field::Transport, set);
+            let whole_of = |set: &RangeSet| of(set)?.with(Field::Fragment, &whole);
+            let other = transport::icmp(family.other());
+            let ports = whole_of(&transport::ported());
+            self.drop(
+                Drop::PortZero,
+                ports.and_then(|part| part.with(Field::DestinationPort, &whole)),
+            );
+            self.drop(Drop::Flags, whole_of(&transport::senseless()));
+            self.drop(Drop::Normalize, whole_of(&transport::protocol(other, family)));
+            match family {
+                Family::Inet => {
+                    let everyone = RangeSet::single(0xe000_0001);
+                    let igmp = of(&transport::protocol(Protocol::IGMP, family));
+                    let igmp = igmp.and_then(|part| part.with(Field::Destination, &everyone));
+                    let far = RangeSet::single(1).complement(255);
+                    self.drop(Drop::HopLimit, igmp.and_then(|part| part.with(Field::Ttl, &far)));
+                }
+                Family::Inet6 => {
+                    self.drop(
+                        Drop::RoutingHeader,
+                        all.clone().with(Field::Options, &RangeSet::single(3)),
+                    );
+                    let near = RangeSet::range(0, 254);
+                    let neighbour = whole_of(&transport::neighbour_discovery());
+                    self.drop(Drop::HopLimit, neighbour.and_then(|part| part.with(Field::Ttl, &near)));
+                    let far = RangeSet::single(1).complement(255);
+                    let link: RangeSet = "fe80::/10".parse().map(prefix).unwrap_or_default();
+                    let listener = whole_of(&transport::listener_discovery());
+                    self.drop(
+                        Drop::HopLimit,
+                        listener.clone().and_then(|part| part.with(Field::Ttl, &far)),
+                    );
+                    let elsewhere = link.complement(u128::MAX);
+                    self.drop(
+                        Drop::HopLimit,
+                        listener.and_then(|part| part.with(Field::Source, &elsewhere)),
+                    );
+                }
+            }
+        }
+    }
+
+    fn drop(&mut self, why: Drop, region: Option<PacketBox>) {
+        let Some(region) = region else { return };
+        let position = self.next();
+        self.list.entries.push(Entry {
+            rule: List::NO_RULE,
+            kind: Kind::Drop(why),
+            quick: true,
+            family: region.family,
+            parts: vec![Part {
+                position,
+                region,
+                tag: None,
+                facts: Vec::new(),
+            }],
+            position,
+            stop: position,
+        });
+    }
+
+    /// Inlines the ruleset of a path; the entries of the deciding rules directly in it.
+    fn ruleset(&mut self, path: &str, guards: &[Guards], depth: usize) -> Vec<usize> {
+        let ruleset: &'a Ruleset = self.reader.ruleset;
+        let mut direct = Vec::new();
+        let anchor = Name::from(path);
+        for (number, rule) in ruleset.rules(path).iter().enumerate() {
+            if self.list.entries.len() > List::ENTRIES {
+                self.list.incomplete = Some("the anchors make too many rules".to_owned());
+                return direct;
+            }
+            let id = RuleId {
+                anchor: anchor.clone(),
+                number,
+            };
+            self.list.rules.push((id, rule));
+            let position = self.next();
+            match &rule.action {
+                Action::Pass => direct.extend(self.rule(rule, path, position, guards, Kind::Pass)),
+                Action::Block(_) => direct.extend(self.rule(rule, path, position, guards, Kind::Block)),
+                Action::Match => drop(self.rule(rule, path, position, guards, Kind::Match)),
+                Action::Anchor(call) => self.call(rule, call, path, position, guards, depth),
+            }
+        }
+        direct
+    }
+
+    /// Adds the entries of one rule.
+    fn rule(
+        &mut self,
+        rule: &'a Rule,
+        path: &str,
+        position: Position,
+        guards: &[Guards],
+        kind: Kind,
+    ) -> std::ops::Range<usize> {
+        let first = self.list.entries.len();
+        let number = self.list.rules.len() - 1;
+        let own = self.parts(rule, path, number, position);
+        if kind == Kind::Match {
+            // A match rule that cannot translate drops.
+            let Reader { ruleset, context, .. } = self.reader;
+            let fails = |part: &Part| translate::fails(ruleset, context, path, rule, part.region.family);
+            let (failing, own): (Vec<Part>, Vec<Part>) = own.into_iter().partition(fails);
+            self.entries(number, Kind::Drop(Drop::Translation), true, position, guards, &failing);
+            self.entries(number, kind, rule.quick, position, guards, &own);
+        } else {
+            self.entries(number, kind, rule.quick, position, guards, &own);
+        }
+        let translates = kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some());
+        if translates || self.list.asks_for_tags && rule.tag.is_some() {
+            self.rewrites.push(position);
+        }
+        first..self.list.entries.len()
+    }
+
+    fn parts(&self, rule: &Rule, path: &str, number: usize, position: Position) -> Vec<Part> {
+        let tag = rule.tagged.as_ref().map(|tagged| self.tags(tagged));
+        let part = |Alternative { region, facts }| Part {
+            position,
+            region,
+            tag: tag.clone(),
+            facts,
+        };
+        let alternatives = self.reader.alternatives(rule, path, number);
+        alternatives.into_iter().map(part).collect()
+    }
+
+    fn tags(&self, Tagged { negated, tag }: &Tagged) -> RangeSet {
+        let one = self.reader.space.tag(tag).map_or(RangeSet::empty(), RangeSet::single);
+        if *negated {
+            one.complement(u128::from(u32::MAX))
+        } else {
+            one
+        }
+    }
+
+    /// Adds an entry for each way through the calls to each box of the rule.
+    fn entries(&mut self, rule: usize, kind: Kind, quick: bool, position: Position, guards: &[Guards], own: &[Part]) {
+        for part in own {
+            if guards.is_empty() {
+                self.entry(rule, kind, quick, position, vec![part.clone()]);
+            }
+            for chain in guards {
+                if chain.iter().all(|guard| guard.region.family == part.region.family) {
+                    let joined = self.joined(chain, part);
+                    joined
+                        .into_iter()
+                        .for_each(|parts| self.entry(rule, kind, quick, position, parts));
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, rule: usize, kind: Kind, quick: bool, position: Position, parts: Vec<Part>) {
+        let Some(family) = parts.last().map(|part| part.region.family) else {
+            return;
+        };
+        self.list.entries.push(Entry {
+            rule,
+            kind,
+            quick,
+            family,
+            parts,
+            position,
+            stop: if quick { position } else { END },
+        });
+    }
+
+    /// The chain with that part at its end; in one part with the one before where nothing between them can change
+    /// the header. `None` where they exclude each other.
+    fn joined(&self, chain: &[Part], part: &Part) -> Option<Guards> {
+        let mut parts = chain.to_vec();
+        let Some(last) = parts.last_mut() else {
+            return Some(vec![part.clone()]);
+        };
+        let changed = self
+            .rewrites
+            .iter()
+            .any(|&at| last.position <= at && at < part.position);
+        if changed {
+            parts.push(part.clone());
+            return Some(parts);
+        }
+        last.region = last.region.intersection(&part.region)?;
+        last.position = part.position;
+        last.facts.extend(part.facts.iter().cloned());
+        last.tag = match (last.tag.take(), &part.tag) {
+            (Some(a), Some(b)) => {
+                let both = a.intersection(b);
+                if both.is_empty() {
+                    return None;
+                }
+                Some(both)
+            }
+            (a, b) => a.or_else(|| b.clone()),
+        };
+        Some(parts)
+    }
+
+    /// Inlines what an anchor's rule calls (`pf_match_rule`, `enter_ruleset`).
+    fn call(
+        &mut self,
+        rule: &'a Rule,
+        call: &AnchorCall,
+        path: &str,
+        position: Position,
+        guards: &[Guards],
+        depth: usize,
+    ) {
+        if depth >= List::DEPTH {
+            self.list.incomplete = Some(format!("the anchors lie deeper than {}", List::DEPTH));
+            return;
+        }
+        let number = self.list.rules.len() - 1;
+        let own = self.parts(rule, path, number, position);
+        if self.list.asks_for_tags && rule.tag.is_some() {
+            self.entries(number, Kind::Call, false, position, guards, &own);
+            self.rewrites.push(position);
+        }
+        let mut inner: Vec<Guards> = Vec::new();
+        for part in &own {
+            if guards.is_empty() {
+                inner.push(vec![part.clone()]);
+            }
+            let chains = guards
+                .iter()
+                .filter(|chain| chain.iter().all(|guard| guard.region.family == part.region.family));
+            inner.extend(chains.filter_map(|chain| self.joined(chain, part)));
+        }
+        if inner.is_empty() {
+            return;
+        }
+        let ruleset = self.reader.ruleset;
+        let called: Vec<Name> = if call.wildcard {
+            let children = ruleset.anchors.keys().filter(|known| is_child(known, &call.path));
+            children.cloned().collect()
+        } else {
+            ruleset
+                .anchors
+                .get_key_value(&call.path)
+                .into_iter()
+                .map(|(known, _)| known.clone())
+                .collect()
+        };
+        if called.is_empty() && !ruleset.anchors.contains_key(&call.path) {
+            self.filled(number, call, &inner);
+        }
+        for child in called {
+            let direct = self.ruleset(&child, &inner, depth + 1);
+            let end = self.next();
+            if rule.quick {
+                // The last match ends the evaluation here if it lies directly in this anchor.
+                for at in direct {
+                    if let Some(entry) = self.list.entries.get_mut(at).filter(|entry| !entry.quick) {
+                        entry.stop = end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// An anchor whose rules only the running machine knows.
+    fn filled(&mut self, number: usize, call: &AnchorCall, guards: &[Guards]) {
+        let position = self.next();
+        let fact = Fact {
+            unknown: Unknown::Anchor(call.name.clone().unwrap_or_else(|| call.path.clone())),
+            about: super::criteria::About::Rule(number),
+        };
+        for chain in guards {
+            let mut parts = chain.clone();
+            if let Some(last) = parts.last_mut() {
+                last.facts.push((fact.clone(), true));
+                // Its rules may be quick.
+                self.entry(number, Kind::Filled, true, position, parts);
+            }
+        }
+    }
+}
+
+/// Whether the path is that of a direct child of the other.
+fn is_child(path: &str, parent: &str) -> bool {
+    let rest = match parent {
+        Ruleset::MAIN => Some(path),
+        _ => path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')),
+    };
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}

@@ -1,0 +1,191 @@
+//! What the fields of a header have become, in terms of the original header; and how conditions on them read there.
+
+use super::header::{Field, Header, PacketBox};
+use super::journey::{Ends, Value};
+use crate::net::{Family, RangeSet};
+use crate::ruleset::Name;
+
+/// The number of something that pf chooses, so that two conditions on it are about the same choice.
+pub(super) type ChoiceId = u32;
+
+/// What a field has become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Term {
+    /// As it was.
+    Same,
+    /// The original number plus this, modulo 2^128.
+    Shifted(u128),
+    /// One of these numbers; more than one is pf's choice.
+    OneOf(ChoiceId, RangeSet),
+    /// An address of that interface that is not known.
+    AddressOf(Name),
+}
+
+/// A header in terms of the original one.
+#[derive(Clone, Debug)]
+pub(super) struct Now {
+    /// Address family, now.
+    pub(super) family: Family,
+    /// The routing table that rules have set.
+    pub(super) rtable: Option<u32>,
+    /// What fields become when the hop is over.
+    pub(super) later: Vec<(Field, Term)>,
+    terms: [Term; Field::COUNT],
+}
+
+/// The choices that have been narrowed so far.
+pub(super) type Narrowed = Vec<(ChoiceId, RangeSet)>;
+
+/// How a condition on a field reads in terms of the original header.
+#[derive(Clone, Debug)]
+pub(super) enum Reading {
+    /// As a condition on the same field of it.
+    On(RangeSet),
+    /// It holds, or not, for every original.
+    Always(bool),
+    /// As a choice of pf: it holds for the first numbers, not for the second.
+    Choice(ChoiceId, RangeSet, RangeSet),
+    /// As a question about an address that is not known.
+    Unknown(Name),
+}
+
+impl Now {
+    /// The original header.
+    pub(super) fn original(family: Family) -> Self {
+        Self {
+            family,
+            rtable: None,
+            later: Vec::new(),
+            terms: std::array::from_fn(|_| Term::Same),
+        }
+    }
+
+    pub(super) fn term(&self, field: Field) -> &Term {
+        &self.terms[field as usize]
+    }
+
+    pub(super) fn set(&mut self, field: Field, term: Term) {
+        self.terms[field as usize] = term;
+    }
+
+    /// Lets take hold what fields become when the hop is over.
+    pub(super) fn settle(&mut self) {
+        for (field, term) in std::mem::take(&mut self.later) {
+            self.set(field, term);
+        }
+    }
+
+    /// Moves a field by that much, where it is not a choice by now.
+    pub(super) fn shift(&mut self, field: Field, by: u128) {
+        let term = match self.term(field) {
+            Term::Same => Term::Shifted(by),
+            Term::Shifted(before) => Term::Shifted(before.wrapping_add(by)),
+            Term::OneOf(id, set) => Term::OneOf(*id, shifted(set, by)),
+            Term::AddressOf(name) => Term::AddressOf(name.clone()),
+        };
+        self.set(
+            field,
+            match term {
+                Term::Shifted(0) => Term::Same,
+                other => other,
+            },
+        );
+    }
+
+    /// The same header with source and destination swapped.
+    pub(super) fn reversed(&self) -> Self {
+        let mut swapped = self.clone();
+        for (a, b) in [
+            (Field::Source, Field::Destination),
+            (Field::SourcePort, Field::DestinationPort),
+        ] {
+            swapped.terms.swap(a as usize, b as usize);
+        }
+        swapped
+    }
+
+    /// The numbers that a choice may still take.
+    pub(super) fn values<'n>(id: ChoiceId, all: &'n RangeSet, narrowed: &'n Narrowed) -> &'n RangeSet {
+        let found = narrowed.iter().rev().find(|(known, _)| *known == id);
+        found.map_or(all, |(_, set)| set)
+    }
+
+    /// How «the field is in `set`» reads on an original header of that family.
+    pub(super) fn read(&self, field: Field, set: &RangeSet, original: Family, narrowed: &Narrowed) -> Reading {
+        match self.term(field) {
+            Term::Same => Reading::On(set.clone()),
+            Term::Shifted(by) => Reading::On(shifted(set, by.wrapping_neg()).intersection(&field.line(original))),
+            Term::OneOf(id, all) => {
+                let values = Self::values(*id, all, narrowed);
+                let inside = values.intersection(set);
+                if inside.is_empty() {
+                    Reading::Always(false)
+                } else if inside == *values {
+                    Reading::Always(true)
+                } else {
+                    let outside = values.minus(&inside);
+                    Reading::Choice(*id, inside, outside)
+                }
+            }
+            Term::AddressOf(name) => Reading::Unknown(name.clone()),
+        }
+    }
+
+    /// Whether a header like this one, from that region, can be in the box. May say yes too often.
+    pub(super) fn may_be_in(&self, condition: &PacketBox, region: &PacketBox) -> bool {
+        if self.family != condition.family {
+            return false;
+        }
+        condition
+            .limits()
+            .filter(|(field, _)| *field != Field::Place)
+            .all(|(field, set)| match self.term(field) {
+                Term::Same => region.limit(field).is_none_or(|own| !own.is_disjoint(set)),
+                Term::Shifted(by) => {
+                    let preimage = shifted(set, by.wrapping_neg());
+                    region.limit(field).is_none_or(|own| !own.is_disjoint(&preimage))
+                }
+                Term::OneOf(_, all) => !all.is_disjoint(set),
+                Term::AddressOf(_) => true,
+            })
+    }
+
+    /// The number of a field for that original; `None` where it is open.
+    pub(super) fn number(&self, field: Field, original: &Header) -> Option<u128> {
+        match self.term(field) {
+            Term::Same => Some(original.get(field)),
+            Term::Shifted(by) => Some(original.get(field).wrapping_add(*by)),
+            Term::OneOf(_, set) => set.first().filter(|_| set.len() == 1),
+            Term::AddressOf(_) => None,
+        }
+    }
+
+    /// The ends as a journey tells them.
+    pub(super) fn ends(&self, narrowed: &Narrowed) -> Ends {
+        let value = |field: Field| match self.term(field) {
+            Term::Same => Value::Same,
+            Term::Shifted(_) => Value::Moved,
+            Term::OneOf(id, all) => Value::OneOf(Self::values(*id, all, narrowed).clone()),
+            Term::AddressOf(name) => Value::AddressOf(name.clone()),
+        };
+        Ends {
+            family: self.family,
+            source: value(Field::Source),
+            destination: value(Field::Destination),
+            source_port: value(Field::SourcePort),
+            destination_port: value(Field::DestinationPort),
+        }
+    }
+}
+
+/// The numbers of the set, each plus `by`, modulo 2^128.
+fn shifted(set: &RangeSet, by: u128) -> RangeSet {
+    RangeSet::from_ranges(set.ranges().iter().flat_map(|&(first, last)| {
+        let (first, last) = (first.wrapping_add(by), last.wrapping_add(by));
+        if first <= last {
+            [(first, last), (1, 0)]
+        } else {
+            [(first, u128::MAX), (0, last)]
+        }
+    }))
+}

@@ -1,0 +1,647 @@
+//! [`Classes`]: the search through the ways that packets of a region can take.
+//!
+//! A way is chosen step by step: the place, which match rules change the header, which rule decides, what comes of it,
+//! the route, the next hop. Each choice narrows the region to a box; whether the chosen rules really decide there is
+//! left to `cover`, which looks only at entries that overlap the box. Steps that the question does not ask for are
+//! never taken.
+
+use std::rc::Rc;
+
+use super::compiled::Compiled;
+use super::cover::{Cover, Duty};
+use super::frame::{Budget, Frame, Ground, Match, Suppositions, Tagging};
+use super::header::{Field, PacketBox, transport};
+use super::journey::{Class, Decider, Drop, End, Hop, Journey, Undecided, Verdict};
+use super::list::{END, Entry, Kind};
+use super::question::{Goal, Question, Scope};
+use super::rewriting::{Now, Reading, Term};
+use super::routing::{Piece, Target};
+use super::space::Place;
+use super::translate::Translator;
+use super::witness;
+use crate::net::{Family, RangeSet};
+use crate::ruleset::{KeepState, RouteToKind, Rule};
+
+/// A way so far.
+#[derive(Clone)]
+pub(super) struct Path {
+    /// The packets that it is about, at most.
+    pub(super) region: PacketBox,
+    pub(super) supposed: Suppositions,
+    pub(super) duties: Vec<Duty>,
+    pub(super) hops: Vec<Hop>,
+    pub(super) own_reverse: bool,
+}
+
+/// A hop that is still to come.
+#[derive(Clone)]
+struct Arrival {
+    place: Place,
+    now: Now,
+    tagging: Tagging,
+}
+
+enum Task {
+    Hop(Path, Arrival),
+    /// The rules that may decide, from that one on in the order of the hop's entries.
+    Decide(Path, Rc<Frame>, usize),
+    Cover(Box<Cover>, End),
+}
+
+/// The classes that a question asks for, one after the other.
+pub(super) struct Classes<'e, 'a> {
+    compiled: &'e Compiled<'a>,
+    ground: Ground<'e, 'a>,
+    question: Question,
+    stack: Vec<Task>,
+    ended: bool,
+    choices: u32,
+}
+
+impl<'e, 'a> Classes<'e, 'a> {
+    pub(super) fn new(compiled: &'e Compiled<'a>, question: Question) -> Self {
+        let mut search = Self {
+            compiled,
+            ground: Ground {
+                list: &compiled.list,
+                tags: &compiled.tags,
+                budget: Budget::new(question.steps),
+            },
+            stack: Vec::new(),
+            ended: false,
+            choices: 0,
+            question,
+        };
+        let regions = search.question.region.boxes().to_vec();
+        // The stack is worked off from its end.
+        for region in regions.into_iter().rev() {
+            search.enter(&region);
+        }
+        search
+    }
+
+    /// Puts the ways of a box of the question's region on the stack, one for each place.
+    fn enter(&mut self, region: &PacketBox) {
+        let numbers = region.numbers(Field::Place);
+        let last = self.compiled.space.places();
+        let ranges = numbers.intersection(&RangeSet::range(0, last.saturating_sub(1)));
+        for number in ranges
+            .ranges()
+            .iter()
+            .rev()
+            .flat_map(|&(first, last)| (first..=last).rev())
+        {
+            let place = self.compiled.space.place(number);
+            let region = region.clone().with(Field::Place, &RangeSet::single(number));
+            if let (Some(place), Some(region)) = (place, region) {
+                let now = Now::original(region.family);
+                let path = Path {
+                    region,
+                    supposed: Suppositions::default(),
+                    duties: Vec::new(),
+                    hops: Vec::new(),
+                    own_reverse: false,
+                };
+                let tagging = Tagging::Original;
+                self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+            }
+        }
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.choices += 1;
+        self.choices
+    }
+
+    /// Begins a hop: what match rules make of the header splits the region.
+    fn hop(&mut self, path: Path, arrival: Arrival) {
+        let compiled = self.compiled;
+        let interface = match arrival.place {
+            Place::In(on) | Place::Out { on, .. } => on,
+        };
+        if compiled.skipped.get(interface).copied().unwrap_or(false) {
+            let (place, now) = (arrival.place, arrival.now);
+            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+        }
+        let number = compiled.space.number(arrival.place);
+        let met = compiled.met(number, arrival.now.family);
+        let frame = Frame {
+            hop: path.hops.len() as u8,
+            place: number,
+            original: path.region.family,
+            start: arrival.now,
+            steps: Vec::new(),
+            tagging: arrival.tagging,
+            met: Rc::clone(&met),
+        };
+        let entries = &compiled.list.entries;
+        let rewriters: Vec<&Entry> = met
+            .rewriters
+            .iter()
+            .filter_map(|&number| entries.get(number))
+            .filter(|entry| frame.may_match(entry, &path.region) || entry.parts.len() > 1)
+            .collect();
+        if rewriters.is_empty() {
+            self.stack.push(Task::Decide(path, Rc::new(frame), 0));
+            return;
+        }
+        let mut left = vec![path.region.clone()];
+        while let Some(piece) = left.pop() {
+            if self.ground.budget.is_spent() {
+                return;
+            }
+            let at = witness::readable(&piece);
+            let mut within = piece.clone();
+            let mut outcomes = vec![(frame.clone(), path.supposed.clone())];
+            for entry in &rewriters {
+                let Some((_, rule)) = compiled.list.rule(entry) else {
+                    continue;
+                };
+                for (mut frame, mut supposed) in std::mem::take(&mut outcomes) {
+                    let needs = match frame.matches(&self.ground, entry, &at, &supposed, &mut within) {
+                        Match::No => {
+                            outcomes.push((frame, supposed));
+                            continue;
+                        }
+                        Match::Yes => None,
+                        Match::Maybe(needs) => Some(needs),
+                    };
+                    if let Some(needs) = needs {
+                        let mut refused = supposed.clone();
+                        if refused.refuse(&needs) {
+                            outcomes.push((frame.clone(), refused));
+                        }
+                        supposed.suppose(&needs);
+                    }
+                    let mut now = frame.last().clone();
+                    let mut translator = Translator {
+                        compiled,
+                        original: frame.original,
+                        at: &at,
+                        within: &mut within,
+                        choices: &mut self.choices,
+                    };
+                    // A translation that cannot be made is an entry of its own: it drops.
+                    if translator.apply(entry.rule, rule, &mut now) {
+                        now.later.extend(self.set_fields(rule));
+                        frame.steps.push((entry.position, now));
+                    }
+                    outcomes.push((frame, supposed));
+                }
+            }
+            for (frame, supposed) in outcomes {
+                let path = Path {
+                    region: within.clone(),
+                    supposed,
+                    ..path.clone()
+                };
+                self.stack.push(Task::Decide(path, Rc::new(frame), 0));
+            }
+            left.extend(piece.minus(&within));
+        }
+    }
+
+    /// Tries the rules that may decide a hop, from the one at `from` on; the default comes last.
+    fn decide(&mut self, path: Path, frame: Rc<Frame>, from: usize) {
+        let compiled = self.compiled;
+        for at in from..frame.met.deciders.len() {
+            let Some(entry) = frame
+                .met
+                .deciders
+                .get(at)
+                .and_then(|&number| compiled.list.entries.get(number))
+            else {
+                continue;
+            };
+            if !self.is_wanted(entry, &frame) || !frame.may_match(entry, &path.region) {
+                continue;
+            }
+            self.ground.budget.spend();
+            let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) else {
+                continue;
+            };
+            self.stack.push(Task::Decide(path.clone(), Rc::clone(&frame), at + 1));
+            let mut chosen = Path { region, ..path };
+            chosen.supposed.suppose(&needs);
+            let number = frame.met.deciders.get(at).copied();
+            chosen.duties.push(Duty::new(&frame, number));
+            return self.decided(chosen, &frame, entry);
+        }
+        // Nothing matches: the default passes, without a state.
+        let mut chosen = path;
+        chosen.duties.push(Duty::new(&frame, None));
+        self.pass(chosen, &frame, None);
+    }
+
+    /// Whether a way on which that entry decides can be one that is asked for.
+    fn is_wanted(&self, entry: &Entry, frame: &Frame) -> bool {
+        let passes = match entry.kind {
+            Kind::Pass => true,
+            Kind::Filled => return true,
+            Kind::Block | Kind::Drop(_) => false,
+            Kind::Match | Kind::Call => return false,
+        };
+        match self.question.goal {
+            Goal::Any => true,
+            Goal::GetsThrough => passes,
+            Goal::Stopped => {
+                !passes || self.question.scope == Scope::Journey && self.may_go_on(frame) || self.may_fail(entry)
+            }
+        }
+    }
+
+    /// Whether another hop, or a route, may follow that one.
+    fn may_go_on(&self, frame: &Frame) -> bool {
+        matches!(self.compiled.space.place(frame.place), Some(Place::In(_)))
+    }
+
+    /// Whether pf may drop a packet that the rule passes.
+    fn may_fail(&self, entry: &Entry) -> bool {
+        let rule = self.compiled.list.rule(entry);
+        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some())
+    }
+
+    fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
+        let id = self.compiled.list.rule(entry).map(|(id, _)| id.clone());
+        match entry.kind {
+            Kind::Pass => self.pass(path, frame, Some(entry)),
+            Kind::Block => {
+                let decider = id.map_or(Decider::Nobody, Decider::Rule);
+                self.stopped(path, frame, decider, Verdict::Block);
+            }
+            Kind::Drop(why) => self.stopped(path, frame, Decider::Nobody, Verdict::Drop(why)),
+            Kind::Filled => {
+                let decider = id.map_or(Decider::Nobody, Decider::Anchor);
+                self.stopped(path.clone(), frame, decider.clone(), Verdict::Block);
+                let place = self.place(frame);
+                // Its rules may send the packet anywhere else.
+                let mut elsewhere = frame.last().clone();
+                let mut open = path.clone();
+                for field in [Field::Destination, Field::DestinationPort] {
+                    let id = self.fresh();
+                    elsewhere.set(field, Term::OneOf(id, field.line(elsewhere.family)));
+                }
+                if let Place::In(_) = place {
+                    self.passed(
+                        open.clone(),
+                        place,
+                        decider.clone(),
+                        elsewhere,
+                        self.tagging(frame, entry),
+                        true,
+                        None,
+                    );
+                }
+                open = path;
+                let now = frame.last().clone();
+                self.passed(open, place, decider, now, self.tagging(frame, entry), false, None);
+            }
+            Kind::Match | Kind::Call => {}
+        }
+    }
+
+    fn place(&self, frame: &Frame) -> Place {
+        self.compiled.space.place(frame.place).unwrap_or(Place::In(usize::MAX))
+    }
+
+    /// The tag that the hop leaves on the packet.
+    fn tagging(&self, frame: &Rc<Frame>, decider: &Entry) -> Tagging {
+        if frame.met.taggers.is_empty() {
+            return frame.tagging.clone();
+        }
+        let entries = &self.compiled.list.entries;
+        let own = self.compiled.tags.get(decider.rule).copied().unwrap_or(0);
+        let mut later = frame.met.taggers.iter().filter_map(|&number| entries.get(number));
+        let overridden = later.any(|entry| entry.position > decider.position && entry.position <= decider.stop);
+        if own != 0 && !overridden {
+            Tagging::Is(own)
+        } else {
+            Tagging::After(Rc::clone(frame), decider.stop)
+        }
+    }
+
+    /// A deciding pass rule, or the default, and what comes of it.
+    fn pass(&mut self, path: Path, frame: &Rc<Frame>, entry: Option<&'e Entry>) {
+        let decision = entry.and_then(|entry| self.compiled.list.rule(entry).map(|(id, rule)| (entry, id, rule)));
+        let family = path.region.family;
+        let rule = decision.map(|(_, _, rule)| rule);
+        let decider = decision.map_or(Decider::Default, |(_, id, _)| Decider::Rule(id.clone()));
+        // Options need `allow-opts`.
+        let mut clean = vec![path.region.clone()];
+        if !rule.is_some_and(|rule| rule.allow_opts) {
+            let alert_allowed = match frame.start.family {
+                Family::Inet => transport::protocol(crate::net::Protocol::IGMP, family),
+                Family::Inet6 => transport::listener_discovery(),
+            };
+            let none = path.region.clone().with(Field::Options, &RangeSet::single(0));
+            let alert = path
+                .region
+                .clone()
+                .with(Field::Options, &RangeSet::single(2))
+                .and_then(|part| part.with(Field::Transport, &alert_allowed));
+            clean = none.into_iter().chain(alert).collect();
+            if self.question.goal != Goal::GetsThrough {
+                let dropped = clean.iter().fold(vec![path.region.clone()], |left, part| {
+                    left.iter().flat_map(|rest| rest.minus(part)).collect()
+                });
+                for region in dropped {
+                    let path = Path { region, ..path.clone() };
+                    self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Options));
+                }
+            }
+        }
+        for region in clean {
+            let path = Path { region, ..path.clone() };
+            match decision {
+                None => {
+                    let tagging = if frame.met.taggers.is_empty() {
+                        frame.tagging.clone()
+                    } else {
+                        Tagging::After(Rc::clone(frame), END)
+                    };
+                    self.passed(
+                        path,
+                        self.place(frame),
+                        Decider::Default,
+                        frame.start.clone(),
+                        tagging,
+                        false,
+                        None,
+                    );
+                }
+                Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
+            }
+        }
+    }
+
+    fn pass_by_rule(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry, rule: &'a Rule, decider: &Decider) {
+        let place = self.place(frame);
+        let tagging = self.tagging(frame, entry);
+        // Translation is done by the state. The header that rules saw before is what goes on without one.
+        let stateless = match rule.keep_state {
+            KeepState::No => vec![path.region.clone()],
+            KeepState::Keep | KeepState::Modulate | KeepState::Synproxy => {
+                let fragments = path.region.clone().with(Field::Fragment, &RangeSet::range(1, 2));
+                let fragments = fragments.filter(|_| !self.compiled.space.reassembles());
+                let whole = match fragments {
+                    Some(_) => path.region.clone().with(Field::Fragment, &RangeSet::single(0)),
+                    None => Some(path.region.clone()),
+                };
+                let none = transport::stateless(path.region.family);
+                let part = whole.and_then(|whole| whole.with(Field::Transport, &none));
+                fragments.into_iter().chain(part).collect()
+            }
+        };
+        let mut stateful = vec![path.region.clone()];
+        for region in stateless {
+            stateful = stateful.iter().flat_map(|part| part.minus(&region)).collect();
+            let path = Path { region, ..path.clone() };
+            let mut now = frame.start.clone();
+            now.rtable = rule.rtable.or(frame.last().rtable);
+            now.later = self.set_fields(rule);
+            now.settle();
+            if self.compiled.translation_fails(entry.rule, frame.last().family) {
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
+            } else {
+                self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
+            }
+        }
+        while let Some(piece) = stateful.pop() {
+            if self.ground.budget.is_spent() {
+                return;
+            }
+            let at = witness::readable(&piece);
+            let mut within = piece.clone();
+            let mut now = frame.last().clone();
+            let mut translator = Translator {
+                compiled: self.compiled,
+                original: frame.original,
+                at: &at,
+                within: &mut within,
+                choices: &mut self.choices,
+            };
+            let translated = translator.apply(entry.rule, rule, &mut now);
+            now.later.extend(self.set_fields(rule));
+            now.settle();
+            let path = Path {
+                region: within.clone(),
+                ..path.clone()
+            };
+            if translated {
+                self.passed(path, place, decider.clone(), now, tagging.clone(), true, Some(rule));
+            } else {
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
+            }
+            stateful.extend(piece.minus(&within));
+        }
+    }
+
+    /// `set tos` and `set prio`: the next hop sees them.
+    fn set_fields(&mut self, rule: &Rule) -> Vec<(Field, Term)> {
+        let tos = rule.set.as_ref().and_then(|set| set.tos).map(|tos| {
+            let tos = u128::from(tos & 0xfc);
+            (Field::Tos, RangeSet::range(tos, tos + 3))
+        });
+        let prio = rule.set.as_ref().and_then(|set| set.prio).map(|(usual, low_delay)| {
+            let values = [usual, low_delay].map(|prio| (u128::from(prio), u128::from(prio)));
+            (Field::Prio, RangeSet::from_ranges(values))
+        });
+        let set = tos.into_iter().chain(prio);
+        set.map(|(field, values)| (field, Term::OneOf(self.fresh(), values)))
+            .collect()
+    }
+
+    fn stopped(&mut self, mut path: Path, frame: &Frame, decider: Decider, verdict: Verdict) {
+        let hop = Hop {
+            place: self.place(frame),
+            decider,
+            verdict,
+            translated_by: Vec::new(),
+            logged: false,
+            state: false,
+            ends: frame.start.ends(&path.supposed.narrowed),
+        };
+        path.hops.push(hop);
+        self.ended_at(path, End::Stopped, frame.last());
+    }
+
+    /// A hop that passes: the route, and what follows.
+    #[expect(clippy::too_many_arguments, reason = "what a hop leaves behind, each used once")]
+    fn passed(
+        &mut self,
+        mut path: Path,
+        place: Place,
+        decider: Decider,
+        now: Now,
+        tagging: Tagging,
+        state: bool,
+        rule: Option<&Rule>,
+    ) {
+        let translated_by = match path.duties.last() {
+            Some(duty) if state => duty.translators(&self.compiled.list),
+            _ => Vec::new(),
+        };
+        path.hops.push(Hop {
+            place,
+            decider,
+            verdict: Verdict::Pass,
+            translated_by,
+            logged: false,
+            state,
+            ends: now.ends(&path.supposed.narrowed),
+        });
+        let on = match place {
+            _ if self.question.scope == Scope::Hop => return self.ended_at(path, End::Passed, &now),
+            Place::Out { on, .. } => return self.ended_at(path, End::Leaves(on), &now),
+            Place::In(on) => on,
+        };
+        if rule.is_some_and(|rule| rule.divert.is_some()) {
+            return self.ended_at(path, End::Diverted, &now);
+        }
+        let gateways = rule.and_then(|rule| rule.route_to.as_deref()).filter(|_| state);
+        if let Some(route) = gateways.filter(|route| route.kind == RouteToKind::RouteTo) {
+            let anchor = match path.hops.last().map(|hop| &hop.decider) {
+                Some(Decider::Rule(id)) => id.anchor.clone(),
+                _ => Default::default(),
+            };
+            let by = self.compiled.route_to(route, &anchor, &now, on);
+            if by.is_empty() {
+                let last = path.hops.len() - 1;
+                path.hops[last].verdict = Verdict::Drop(Drop::Route);
+                return self.ended_at(path, End::Stopped, &now);
+            }
+            for out in by {
+                self.leave(path.clone(), on, out, now.clone(), tagging.clone());
+            }
+            return;
+        }
+        self.route(path, on, &now, &tagging);
+    }
+
+    /// Sends the packet on by the route of its destination.
+    fn route(&mut self, path: Path, from: usize, now: &Now, tagging: &Tagging) {
+        let compiled = self.compiled;
+        let pieces = compiled.destinations(from, now);
+        for Piece {
+            addresses,
+            target,
+            given,
+            ..
+        } in pieces
+        {
+            let mut path = path.clone();
+            match now.read(
+                Field::Destination,
+                &addresses,
+                path.region.family,
+                &path.supposed.narrowed,
+            ) {
+                Reading::On(set) => {
+                    let Some(region) = path.region.clone().with(Field::Destination, &set) else {
+                        continue;
+                    };
+                    path.region = region;
+                }
+                Reading::Always(true) => {}
+                Reading::Always(false) => continue,
+                Reading::Choice(id, inside, _) => path.supposed.narrowed.push((id, inside)),
+                Reading::Unknown(_) => {
+                    // An address of the machine itself.
+                    self.ended_at(path, End::Local, now);
+                    return;
+                }
+            }
+            if given {
+                // It may be an address of the machine that is not known.
+                for fact in compiled.unknown_own(from, now.family) {
+                    let fixed = *now.term(Field::Destination) != Term::Same;
+                    let hop = fixed.then_some(u8::MAX);
+                    match path.supposed.known(&fact, hop) {
+                        Some(false) => {}
+                        Some(true) => {
+                            self.ended_at(path, End::Local, now);
+                            return;
+                        }
+                        None => {
+                            let mut local = path.clone();
+                            local.supposed.facts.push((fact.clone(), hop, true));
+                            self.ended_at(local, End::Local, now);
+                            path.supposed.facts.push((fact, hop, false));
+                        }
+                    }
+                }
+            }
+            match target {
+                Target::Local(_) => self.ended_at(path, End::Local, now),
+                Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
+                Target::Via(_) if !compiled.context.forwarding => self.ended_at(path, End::NotForwarded, now),
+                Target::Via(out) => {
+                    for (path, gone) in compiled.forwardable(path, out, now) {
+                        match gone {
+                            Some(end) => self.ended_at(path, end, now),
+                            None => self.leave(path, from, out, now.clone(), tagging.clone()),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The hop out.
+    fn leave(&mut self, path: Path, from: usize, out: usize, mut now: Now, tagging: Tagging) {
+        // What af-to has translated is not filtered again.
+        if now.family != path.region.family {
+            return self.ended_at(path, End::Leaves(out), &now);
+        }
+        now.shift(Field::Ttl, u128::MAX);
+        let place = Place::Out {
+            on: out,
+            received: Some(from),
+        };
+        self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+    }
+
+    /// A way that has come to its end: if it is one that is asked for, its packets remain to be found.
+    fn ended_at(&mut self, path: Path, end: End, now: &Now) {
+        let journey = Journey { hops: Vec::new(), end };
+        let wanted = match self.question.goal {
+            Goal::Any => true,
+            Goal::GetsThrough => journey.gets_through(),
+            Goal::Stopped => !journey.gets_through(),
+        };
+        if !wanted {
+            return;
+        }
+        let cover = Cover::new(self.compiled, path, now, &self.question);
+        self.stack
+            .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
+    }
+}
+
+impl Iterator for Classes<'_, '_> {
+    type Item = Result<Class, Undecided>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(why) = self.compiled.list.incomplete.as_ref().filter(|_| !self.ended) {
+            self.ended = true;
+            return Some(Err(Undecided::Unmodelled(why.clone())));
+        }
+        while !self.ended {
+            if self.ground.budget.is_spent() {
+                self.ended = true;
+                return Some(Err(Undecided::Steps));
+            }
+            match self.stack.pop()? {
+                Task::Hop(path, arrival) => self.hop(path, arrival),
+                Task::Decide(path, frame, from) => self.decide(path, frame, from),
+                Task::Cover(mut cover, end) => {
+                    if let Some(class) = cover.next(&self.ground, end) {
+                        self.stack.push(Task::Cover(cover, end));
+                        return Some(Ok(class));
+                    }
+                }
+            }
+        }
+        None
+    }
+}

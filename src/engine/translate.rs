@@ -1,0 +1,337 @@
+//! What nat-to, rdr-to and af-to make of a header (`pf_get_transaddr`, `pf_map_addr`, `pf_get_sport`), and the
+//! addresses of pools.
+
+use super::compiled::Compiled;
+use super::frame;
+use super::header::{Field, Header, PacketBox, transport};
+use super::hosts;
+use super::rewriting::{Narrowed, Now, Reading, Term};
+use super::routing::{line, prefix};
+use super::space::address_number;
+use crate::context::Context;
+use crate::net::{Family, Operator, Protocol, RangeSet};
+use crate::ruleset::{AfTo, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation};
+use ipnet::IpNet;
+
+/// What a pool can give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Supply {
+    /// Nothing: the translation cannot be made.
+    Nothing,
+    /// One of these.
+    OneOf(RangeSet),
+    /// The address with its network part replaced.
+    Masked(IpNet),
+    /// An address of that interface that is not known.
+    AddressOf(Name),
+}
+
+/// What the pool of a rule of that anchor can give for a family.
+pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: &str, family: Family) -> Supply {
+    let any = |set: RangeSet| {
+        if set.is_empty() {
+            Supply::Nothing
+        } else {
+            Supply::OneOf(set)
+        }
+    };
+    let first_only = pool.kind == PoolKind::First;
+    match &pool.address {
+        PoolAddress::Prefix(net) if Family::of(net.addr()) != family => Supply::Nothing,
+        PoolAddress::Prefix(net) => match pool.kind {
+            PoolKind::First => any(RangeSet::single(address_number(net.network()))),
+            PoolKind::Bitmask => Supply::Masked(*net),
+            PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin | PoolKind::LeastStates => {
+                any(prefix(*net))
+            }
+        },
+        PoolAddress::Dynamic(dynamic) => {
+            let (nets, unknown) = hosts::of_dynamic(context, dynamic, family);
+            match (nets.as_slice(), unknown) {
+                (_, Some(interface)) if nets.is_empty() || first_only => Supply::AddressOf(interface),
+                ([], _) => Supply::Nothing,
+                ([first, ..], _) if first_only => any(RangeSet::single(address_number(first.network()))),
+                ([only], None) if pool.kind == PoolKind::Bitmask => Supply::Masked(*only),
+                (_, Some(_)) => Supply::OneOf(line(family)),
+                (several, None) => any(RangeSet::from_ranges(
+                    several.iter().flat_map(|net| prefix(*net).ranges().to_vec()),
+                )),
+            }
+        }
+        PoolAddress::Table(name) => {
+            let found = hosts::of_table(hosts::table(ruleset, anchor, name), name, family);
+            match found.maybe {
+                Some((maybe, _)) => any(found.surely.union(&maybe)),
+                None => any(found.surely),
+            }
+        }
+    }
+}
+
+/// Whether a rule's translation surely cannot be made for packets of that family.
+pub(super) fn fails(ruleset: &Ruleset, context: &Context, anchor: &str, rule: &Rule, family: Family) -> bool {
+    let nothing = |pool: &Pool, family: Family| supply(ruleset, context, pool, anchor, family) == Supply::Nothing;
+    match rule.translation.as_deref() {
+        None => false,
+        Some(Translation::Nat { pool, .. } | Translation::Rdr { pool, .. }) => nothing(pool, family),
+        Some(Translation::NatAndRdr { nat, rdr, .. }) => nothing(nat, family) || nothing(rdr, family),
+        Some(Translation::Af(af)) => {
+            nothing(&af.source, af.family) || af.destination.as_ref().is_some_and(|pool| nothing(pool, af.family))
+        }
+    }
+}
+
+/// The fields of one translation.
+pub(super) struct Translator<'t, 'a> {
+    pub(super) compiled: &'t Compiled<'a>,
+    /// The family of the original header.
+    pub(super) original: Family,
+    /// A packet, and the box around it for which the outcome is to hold: made smaller where it must be.
+    pub(super) at: &'t Header,
+    pub(super) within: &'t mut PacketBox,
+    /// The number of the last choice that was made.
+    pub(super) choices: &'t mut u32,
+}
+
+impl Translator<'_, '_> {
+    fn supply(&self, pool: &Pool, anchor: &str, family: Family) -> Supply {
+        supply(self.compiled.ruleset, self.compiled.context, pool, anchor, family)
+    }
+
+    fn one_of(&mut self, set: RangeSet) -> Term {
+        *self.choices += 1;
+        Term::OneOf(*self.choices, set)
+    }
+
+    /// Does what the rule of that number says to the header; `false` where pf cannot.
+    pub(super) fn apply(&mut self, number: usize, rule: &Rule, now: &mut Now) -> bool {
+        if let Some(rtable) = rule.rtable {
+            now.rtable = Some(rtable);
+        }
+        let anchor = self
+            .compiled
+            .list
+            .rules
+            .get(number)
+            .map(|(id, _)| id.anchor.clone())
+            .unwrap_or_default();
+        match rule.translation.as_deref() {
+            None => true,
+            Some(Translation::Nat { pool, ports }) => self.nat(pool, *ports, &anchor, now),
+            Some(Translation::Rdr { pool, ports }) => self.rdr(pool, *ports, rule, &anchor, now),
+            Some(Translation::NatAndRdr {
+                nat,
+                nat_ports,
+                rdr,
+                rdr_ports,
+            }) => self.nat(nat, *nat_ports, &anchor, now) && self.rdr(rdr, *rdr_ports, rule, &anchor, now),
+            Some(Translation::Af(af)) => self.af(af, rule, &anchor, now),
+        }
+    }
+
+    /// Makes the box smaller so that a field that now stands for the original's number stays in a range around it.
+    fn keep(&mut self, now: &Now, field: Field, set: &RangeSet) {
+        if let Reading::On(set) = now.read(field, set, self.original, &Narrowed::new()) {
+            frame::narrow(self.within, field, &set);
+        }
+    }
+
+    /// Whether the packets have ports; the box is made smaller so that all agree.
+    fn ported(&mut self) -> bool {
+        let ported = transport::ported();
+        let here = ported.contains(self.at.get(Field::Transport));
+        let kept = if here {
+            ported
+        } else {
+            Field::Transport.line(self.original).minus(&ported)
+        };
+        frame::narrow(self.within, Field::Transport, &kept);
+        here
+    }
+
+    /// Gives a field an address of the pool.
+    fn address(&mut self, field: Field, supply: Supply, now: &mut Now) -> bool {
+        let term = match supply {
+            Supply::Nothing => return false,
+            Supply::OneOf(set) => self.one_of(set),
+            Supply::AddressOf(name) => Term::AddressOf(name),
+            Supply::Masked(net) => {
+                let hosts = u128::MAX
+                    .checked_shl(u32::from(net.max_prefix_len() - net.prefix_len()))
+                    .map_or(u128::MAX, |mask| !mask);
+                match now.number(field, self.at) {
+                    Some(number) => {
+                        let first = number & !hosts;
+                        self.keep(now, field, &RangeSet::range(first, first | hosts));
+                        now.shift(field, address_number(net.network()).wrapping_sub(first));
+                        return true;
+                    }
+                    None => self.one_of(prefix(net)),
+                }
+            }
+        };
+        now.set(field, term);
+        true
+    }
+
+    fn nat(&mut self, pool: &Pool, ports: NatPorts, anchor: &str, now: &mut Now) -> bool {
+        let supply = self.supply(pool, anchor, now.family);
+        if !self.address(Field::Source, supply, now) {
+            return false;
+        }
+        self.source_port(ports, now);
+        true
+    }
+
+    fn source_port(&mut self, ports: NatPorts, now: &mut Now) {
+        let range = match ports {
+            NatPorts::Static => return,
+            NatPorts::Default => RangeSet::range(50001, 65535),
+            NatPorts::Range(a, b) => RangeSet::range(u128::from(a.min(b)), u128::from(a.max(b))),
+        };
+        if self.ported() {
+            let term = self.one_of(range);
+            now.set(Field::SourcePort, term);
+        }
+    }
+
+    fn rdr(&mut self, pool: &Pool, ports: Option<RdrPorts>, rule: &Rule, anchor: &str, now: &mut Now) -> bool {
+        let supply = self.supply(pool, anchor, now.family);
+        if !self.address(Field::Destination, supply, now) {
+            return false;
+        }
+        if let Some(ports) = ports.filter(|ports| ports.first != 0)
+            && self.ported()
+        {
+            self.destination_port(ports, rule, now);
+        }
+        true
+    }
+
+    fn destination_port(&mut self, RdrPorts { first, last }: RdrPorts, rule: &Rule, now: &mut Now) {
+        let first = u128::from(first);
+        let size = u128::from(last).wrapping_sub(first).wrapping_add(1) & 0xffff;
+        if last == 0 || size == 1 {
+            let term = self.one_of(RangeSet::single(first));
+            now.set(Field::DestinationPort, term);
+            return;
+        }
+        let size = size.max(1);
+        let base = match rule.destination.port {
+            Some(Operator::Equal(from) | Operator::Range(from, _)) => u128::from(from),
+            Some(
+                Operator::NotEqual(_)
+                | Operator::Less(_)
+                | Operator::LessOrEqual(_)
+                | Operator::Greater(_)
+                | Operator::GreaterOrEqual(_)
+                | Operator::Between(..)
+                | Operator::Outside(..),
+            )
+            | None => 0,
+        };
+        let Some(port) = now.number(Field::DestinationPort, self.at).filter(|&port| port >= base) else {
+            let term = self.one_of(RangeSet::range(1, 65535));
+            now.set(Field::DestinationPort, term);
+            return;
+        };
+        // Ports go around in blocks of that size; past 65535 it goes on at 1.
+        let offset = (port - base) % size;
+        let start = port - offset;
+        let wraps = 65535u128.saturating_sub(first) + 1;
+        let (block_first, block_last, by) = if offset < wraps {
+            (start, start + size.min(wraps) - 1, first.wrapping_sub(start))
+        } else {
+            (
+                start + wraps,
+                start + size - 1,
+                first.wrapping_sub(start).wrapping_sub(65535),
+            )
+        };
+        self.keep(now, Field::DestinationPort, &RangeSet::range(block_first, block_last));
+        now.shift(Field::DestinationPort, by);
+    }
+
+    /// af-to (`pf_get_transaddr_af`, inet_nat64.c). Prefixes of the lengths of RFC 6052 other than 96 are not followed
+    /// bit by bit: the address is then any of the family.
+    fn af(&mut self, af: &AfTo, rule: &Rule, anchor: &str, now: &mut Now) -> bool {
+        let mut after = now.clone();
+        after.family = af.family;
+        let nat = self.supply(&af.source, anchor, af.family);
+        let source = match nat.clone() {
+            Supply::Masked(net) => Supply::OneOf(prefix(net)),
+            other => other,
+        };
+        if !self.address(Field::Source, source, &mut after) {
+            return false;
+        }
+        self.source_port(af.ports, &mut after);
+        let embeds = match (&af.destination, &rule.destination.host, af.family) {
+            (Some(pool), _, _) => match &pool.address {
+                PoolAddress::Prefix(net) => Some(*net),
+                PoolAddress::Dynamic(_) | PoolAddress::Table(_) => None,
+            },
+            (None, crate::ruleset::Host::Prefix(net), Family::Inet) => Some(*net),
+            (None, _, Family::Inet) => None,
+            (None, _, Family::Inet6) => match &af.source.address {
+                PoolAddress::Prefix(net) => Some(*net),
+                PoolAddress::Dynamic(_) | PoolAddress::Table(_) => None,
+            },
+        };
+        let low = u128::from(u32::MAX);
+        let term = match (embeds, af.family, &af.destination) {
+            // A fixed target, as pf computes it: the host part of an IPv4 network stays.
+            (Some(net), Family::Inet, Some(_)) if net.prefix_len() == 32 => {
+                self.one_of(RangeSet::single(address_number(net.network())))
+            }
+            (Some(net), Family::Inet, None) if net.prefix_len() == 96 => {
+                match now.number(Field::Destination, self.at) {
+                    Some(number) => {
+                        let first = number & !low;
+                        self.keep(now, Field::Destination, &RangeSet::range(first, first | low));
+                        after.shift(Field::Destination, first.wrapping_neg());
+                        after.term(Field::Destination).clone()
+                    }
+                    None => self.one_of(line(af.family)),
+                }
+            }
+            (Some(net), Family::Inet6, _) if net.prefix_len() >= 96 => {
+                let by = address_number(net.network()) & !low;
+                if now.number(Field::Destination, self.at).is_some() {
+                    after.shift(Field::Destination, by);
+                    after.term(Field::Destination).clone()
+                } else {
+                    self.one_of(line(af.family))
+                }
+            }
+            _ => self.one_of(line(af.family)),
+        };
+        after.set(Field::Destination, term);
+        if let Some(ports) = af.destination_ports.filter(|ports| ports.first != 0)
+            && self.ported()
+        {
+            let term = self.one_of(RangeSet::single(u128::from(ports.first)));
+            after.set(Field::DestinationPort, term);
+        }
+        self.icmp(now.family, &mut after);
+        *now = after;
+        true
+    }
+
+    /// Echo requests and replies become those of the other family; other icmp becomes something of it.
+    fn icmp(&mut self, before: Family, after: &mut Now) {
+        let own = transport::protocol(transport::icmp(before), before);
+        if !own.contains(self.at.get(Field::Transport)) {
+            frame::narrow(
+                self.within,
+                Field::Transport,
+                &Field::Transport.line(self.original).minus(&own),
+            );
+            return;
+        }
+        frame::narrow(self.within, Field::Transport, &own);
+        let other: Protocol = transport::icmp(after.family);
+        let term = self.one_of(transport::protocol(other, after.family));
+        after.set(Field::Transport, term);
+    }
+}

@@ -1,0 +1,65 @@
+//! The packet of a box that people would think of first: a SYN, an ephemeral source port, the first host of a network.
+
+use super::header::{Field, Header, PacketBox, transport};
+use crate::net::{Family, Protocol, RangeSet, TcpFlags};
+
+/// The most readable packet of the box.
+pub(super) fn readable(region: &PacketBox) -> Header {
+    let family = region.family;
+    Field::ALL.into_iter().fold(Header::zero(family), |header, field| {
+        let set = region.numbers(field);
+        let wished = match field {
+            Field::Transport => wished_transport(family)
+                .into_iter()
+                .find(|&number| set.contains(number)),
+            Field::SourcePort => wished_among(&set, &[(49152, 65535), (1024, 65535), (1, 65535)]),
+            Field::DestinationPort => wished_among(&set, &[(1, 65535)]),
+            Field::Ttl => wished_among(&set, &[(64, 64), (255, 255), (2, 255)]),
+            Field::Prio => wished_among(&set, &[(3, 3)]),
+            Field::Source | Field::Destination => host(&set, family),
+            Field::Place | Field::Options | Field::Fragment | Field::Tos | Field::Tag => None,
+        };
+        header.with(field, wished.or_else(|| set.first()).unwrap_or(0))
+    })
+}
+
+/// A SYN, else an opening udp or icmp packet.
+fn wished_transport(family: Family) -> [u128; 4] {
+    let echo_request: u128 = match family {
+        Family::Inet => 8,
+        Family::Inet6 => 128,
+    };
+    [
+        transport::tcp(TcpFlags::SYN),
+        u128::from(Protocol::UDP.0) << 16,
+        u128::from(transport::icmp(family).0) << 16 | echo_request << 8,
+        transport::tcp(TcpFlags::ACK),
+    ]
+}
+
+/// The least number of the set in the first of the ranges that has one.
+fn wished_among(set: &RangeSet, ranges: &[(u128, u128)]) -> Option<u128> {
+    ranges
+        .iter()
+        .find_map(|&(first, last)| set.intersection(&RangeSet::range(first, last)).first())
+}
+
+/// The first address that looks like a host's: globally routed unicast where there is a choice, and neither the first
+/// nor the last of its range.
+fn host(set: &RangeSet, family: Family) -> Option<u128> {
+    let (wide, narrow) = match family {
+        Family::Inet => (24, (0x0100_0000, 0xdfff_ffff)),
+        Family::Inet6 => (64, (0x2000 << 112, (0x4000 << 112) - 1)),
+    };
+    let bits = u32::from(family.bits());
+    let unicast = set.intersection(&RangeSet::range(narrow.0, narrow.1));
+    let set = if unicast.is_empty() { set } else { &unicast };
+    let &(first, last) = set
+        .ranges()
+        .iter()
+        .find(|(first, last)| last - first >= 2)
+        .or(set.ranges().first())?;
+    let network_part = u128::MAX >> (128 - bits) << (bits - wide);
+    let is_network = first & !network_part == 0;
+    Some(if is_network && last > first { first + 1 } else { first })
+}
