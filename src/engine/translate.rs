@@ -58,6 +58,8 @@ pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: 
                 )),
             }
         }
+        // What pf makes of such a pool is not modelled: it may be any address.
+        PoolAddress::Other(_) => any(line(family)),
         PoolAddress::Table(name) => {
             let found = hosts::of_table(hosts::table(ruleset, anchor, name), name, family);
             match found.maybe {
@@ -269,13 +271,13 @@ impl Translator<'_, '_> {
         let embeds = match (&af.destination, &rule.destination.host, af.family) {
             (Some(pool), _, _) => match &pool.address {
                 PoolAddress::Prefix(net) => Some(*net),
-                PoolAddress::Dynamic(_) | PoolAddress::Table(_) => None,
+                PoolAddress::Dynamic(_) | PoolAddress::Table(_) | PoolAddress::Other(_) => None,
             },
             (None, crate::ruleset::Host::Prefix(net), Family::Inet) => Some(*net),
             (None, _, Family::Inet) => None,
             (None, _, Family::Inet6) => match &af.source.address {
                 PoolAddress::Prefix(net) => Some(*net),
-                PoolAddress::Dynamic(_) | PoolAddress::Table(_) => None,
+                PoolAddress::Dynamic(_) | PoolAddress::Table(_) | PoolAddress::Other(_) => None,
             },
         };
         let low = u128::from(u32::MAX);

@@ -156,6 +156,7 @@ impl Doubt {
             Unknown::Address(name) => Some(format!("assume {name} ADDRESS/BITS")),
             Unknown::Os
             | Unknown::User
+            | Unknown::Tag
             | Unknown::Probability
             | Unknown::Once
             | Unknown::Rate

@@ -73,6 +73,7 @@ fn named(conditions: &[Condition]) -> Named {
             Unknown::Os => Criterion::Os,
             Unknown::Rate => Criterion::Rate,
             Unknown::User
+            | Unknown::Tag
             | Unknown::Table(_)
             | Unknown::Address(_)
             | Unknown::Anchor(_)

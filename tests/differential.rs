@@ -1,0 +1,177 @@
+//! eval against engine: what one decides for a packet, the other must say of the box that holds it.
+
+use std::path::{Path, PathBuf};
+
+use pfproof::context::{Context, context_from_toml};
+use pfproof::diagnostic::Severity;
+use pfproof::engine::{Class, Decider, End, Engine, Field, Goal, Header, PacketBox, Question, Verdict};
+use pfproof::eval::{self, Machine, Memory, Usual};
+use pfproof::lower;
+use pfproof::net::RangeSet;
+use pfproof::packet::{Packet, Way, read_value};
+use pfproof::ruleset::Ruleset;
+use pfproof::source::{MemoryLoader, Sources};
+
+/// A ruleset on a machine.
+struct Case {
+    ruleset: Ruleset,
+    context: Context,
+}
+
+/// The files of a folder, by their names in it.
+fn files(folder: &Path) -> MemoryLoader {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).fold(MemoryLoader::new(), |loader, path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        loader.with(name, std::fs::read(&path).unwrap())
+    })
+}
+
+fn load(loader: &MemoryLoader, text: &[u8], context: &str) -> Case {
+    let mut sources = Sources::new();
+    let file = sources.add("context.toml", context);
+    let (context, _) = context_from_toml(&sources, file);
+    let (lowered, diagnostics) = lower::load(&mut sources, loader, "pf.conf", text, &[], &context);
+    let errors: Vec<_> = diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    Case {
+        ruleset: lowered.ruleset,
+        context,
+    }
+}
+
+/// The set of that one packet.
+fn point(header: &Header) -> PacketBox {
+    Field::ALL.into_iter().fold(PacketBox::all(header.family), |all, field| {
+        all.with(field, &RangeSet::single(header.get(field))).unwrap()
+    })
+}
+
+/// What eval found, in a form to compare.
+fn of_eval(journey: &eval::Journey) -> Vec<String> {
+    let hops = journey.hops.iter().map(|hop| {
+        let verdict = match hop.verdict {
+            eval::Verdict::Pass | eval::Verdict::Synproxy => "pass",
+            eval::Verdict::Block => "block",
+            eval::Verdict::Drop(_) => "drop",
+            eval::Verdict::Held => "held",
+        };
+        let state = hop.state.is_some() && verdict == "pass";
+        let rule = match (&hop.rule, verdict) {
+            _ if hop.skipped => "skipped".to_owned(),
+            (_, "drop") => String::new(),
+            (None, _) => "default".to_owned(),
+            (Some(rule), _) => rule.to_string(),
+        };
+        format!("{} {verdict} {rule} {state}", hop.direction)
+    });
+    let end = match journey.end {
+        eval::End::Sent => "passes",
+        eval::End::Local => "local",
+        eval::End::NoRoute => "no route",
+        eval::End::Stopped => "stopped",
+        eval::End::NotForwarded => "not forwarded",
+    };
+    hops.chain([end.to_owned()]).collect()
+}
+
+/// What the engine found, in the same form.
+fn of_engine(class: &Class) -> Vec<String> {
+    let hops = class.journey.hops.iter().map(|hop| {
+        let verdict = match hop.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Block => "block",
+            Verdict::Drop(_) => "drop",
+        };
+        let direction = match hop.place {
+            pfproof::engine::Place::In(_) => "in",
+            pfproof::engine::Place::Out { .. } => "out",
+        };
+        let rule = match &hop.decider {
+            Decider::Skipped => "skipped".to_owned(),
+            _ if verdict == "drop" => String::new(),
+            Decider::Rule(rule) => rule.to_string(),
+            Decider::Default => "default".to_owned(),
+            Decider::Anchor(rule) => format!("anchor {rule}"),
+            Decider::OwnState | Decider::State | Decider::Nobody => "state".to_owned(),
+        };
+        format!("{direction} {verdict} {rule} {}", hop.state)
+    });
+    let end = match class.journey.end {
+        End::Leaves(_) | End::Passed | End::Diverted => "passes",
+        End::Local => "local",
+        End::Stopped => "stopped",
+        End::NoRoute => "no route",
+        End::NotForwarded => "not forwarded",
+    };
+    hops.chain([end.to_owned()]).collect()
+}
+
+fn question(region: PacketBox, way: Way, goal: Goal) -> Question {
+    let question = Question::new(region.into(), goal);
+    match way {
+        Way::Forward => question,
+        Way::In | Way::Out => question.of_one_hop(),
+    }
+}
+
+/// Compares the two on one packet; `None` where one of them does not model it.
+fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Option<Result<(), String>> {
+    if packet.user.is_some() || packet.group.is_some() || packet.embedded.is_some() {
+        return None;
+    }
+    let header = engine.space().header(packet)?;
+    let journey = machine.follow(packet, &mut Memory::default(), &mut Usual).ok()?;
+    if journey.hops.iter().any(|hop| hop.verdict == eval::Verdict::Held) {
+        return None;
+    }
+    let expected = of_eval(&journey);
+    let classes: Result<Vec<Class>, _> = engine.classes(question(point(&header), packet.way, Goal::Any)).collect();
+    let Ok(classes) = classes else {
+        return Some(Err(format!("undecided: {classes:?}")));
+    };
+    let found: Vec<_> = classes.iter().map(of_engine).collect();
+    let sure = classes.iter().all(|class| class.conditions.is_empty());
+    let agreed = found.contains(&expected) && (!sure || found.iter().all(|one| *one == expected));
+    Some(if agreed {
+        Ok(())
+    } else {
+        Err(format!("eval {expected:?}\nengine {found:?}\n{packet:?}"))
+    })
+}
+
+fn shared(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
+    if !path.is_dir() {
+        println!("skipped: no ../shared");
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn measured_packets() {
+    let Some(vectors) = shared("vectors") else { return };
+    let mut folders: Vec<_> = std::fs::read_dir(vectors).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    let (mut compared, mut unmodelled, mut wrong) = (0, 0, Vec::new());
+    for folder in folders.iter().filter(|folder| folder.join("packets.jsonl").is_file()) {
+        let text = std::fs::read(folder.join("pf.conf")).unwrap();
+        let context = std::fs::read_to_string(folder.join("context.toml")).unwrap();
+        let case = load(&files(folder), &text, &context);
+        let engine = Engine::new(&case.ruleset, &case.context);
+        let machine = Machine::new(&case.ruleset, &case.context);
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        for line in std::fs::read_to_string(folder.join("packets.jsonl")).unwrap().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let packet = read_value(&line["packet"]).unwrap();
+            match compare(&engine, &machine, &packet) {
+                None => unmodelled += 1,
+                Some(Ok(())) => compared += 1,
+                Some(Err(why)) => wrong.push(format!("{name} {}: {why}", line["id"])),
+            }
+        }
+    }
+    println!("{compared} packets compared, {unmodelled} not modelled, {} wrong", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
