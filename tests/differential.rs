@@ -18,13 +18,19 @@ struct Case {
     context: Context,
 }
 
-/// The files of a folder, by their names in it.
+/// The files of a folder and of the folders in it, by their paths from there.
 fn files(folder: &Path) -> MemoryLoader {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.is_file()).fold(MemoryLoader::new(), |loader, path| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        loader.with(name, std::fs::read(&path).unwrap())
-    })
+    let mut left = vec![folder.to_owned()];
+    let mut loader = MemoryLoader::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            loader = loader.with(name, std::fs::read(&path).unwrap());
+        }
+    }
+    loader
 }
 
 fn load(loader: &MemoryLoader, text: &[u8], context: &str) -> Case {
@@ -32,7 +38,10 @@ fn load(loader: &MemoryLoader, text: &[u8], context: &str) -> Case {
     let file = sources.add("context.toml", context);
     let (context, _) = context_from_toml(&sources, file);
     let (lowered, diagnostics) = lower::load(&mut sources, loader, "pf.conf", text, &[], &context);
-    let errors: Vec<_> = diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+    let errors: Vec<_> = diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .collect();
     assert!(errors.is_empty(), "{errors:?}");
     Case {
         ruleset: lowered.ruleset,
@@ -42,9 +51,11 @@ fn load(loader: &MemoryLoader, text: &[u8], context: &str) -> Case {
 
 /// The set of that one packet.
 fn point(header: &Header) -> PacketBox {
-    Field::ALL.into_iter().fold(PacketBox::all(header.family), |all, field| {
-        all.with(field, &RangeSet::single(header.get(field))).unwrap()
-    })
+    Field::ALL
+        .into_iter()
+        .fold(PacketBox::all(header.family), |all, field| {
+            all.with(field, &RangeSet::single(header.get(field))).unwrap()
+        })
 }
 
 /// What eval found, in a form to compare.
@@ -126,7 +137,9 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
         return None;
     }
     let expected = of_eval(&journey);
-    let classes: Result<Vec<Class>, _> = engine.classes(question(point(&header), packet.way, Goal::Any)).collect();
+    let classes: Result<Vec<Class>, _> = engine
+        .classes(question(point(&header), packet.way, Goal::Any))
+        .collect();
     let Ok(classes) = classes else {
         return Some(Err(format!("undecided: {classes:?}")));
     };
@@ -152,7 +165,10 @@ fn shared(folder: &str) -> Option<PathBuf> {
 #[test]
 fn measured_packets() {
     let Some(vectors) = shared("vectors") else { return };
-    let mut folders: Vec<_> = std::fs::read_dir(vectors).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(vectors)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     let (mut compared, mut unmodelled, mut wrong) = (0, 0, Vec::new());
     for folder in folders.iter().filter(|folder| folder.join("packets.jsonl").is_file()) {
@@ -172,6 +188,9 @@ fn measured_packets() {
             }
         }
     }
-    println!("{compared} packets compared, {unmodelled} not modelled, {} wrong", wrong.len());
+    println!(
+        "{compared} packets compared, {unmodelled} not modelled, {} wrong",
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
