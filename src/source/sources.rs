@@ -64,10 +64,11 @@ impl SourceFile {
         &self.text
     }
 
-    /// The line of a byte, from 1.
+    /// The line of a byte, from 1. What lies past the end is on the line after the last, as pfctl counts.
     #[must_use]
     pub fn line_of(&self, offset: u32) -> u32 {
-        let line = self.line_starts.partition_point(|&start| start <= offset);
+        let past_end = usize::from(offset as usize > self.text.len());
+        let line = self.line_starts.partition_point(|&start| start <= offset) + past_end;
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 

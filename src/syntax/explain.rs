@@ -40,45 +40,119 @@ const PARTS: [&str; 12] = [
     "in", "out", "log", "quick", "on", "inet", "inet6", "proto", "all", "from", "os", "to",
 ];
 
-/// The words that begin an option of a rule.
-const OPTIONS: [&str; 33] = [
-    "!",
-    "af-to",
-    "allow-opts",
-    "binat-to",
-    "divert-packet",
-    "divert-reply",
-    "divert-to",
-    "dup-to",
-    "flags",
-    "fragment",
-    "group",
-    "icmp-type",
-    "icmp6-type",
-    "keep",
-    "label",
-    "max-pkt-rate",
-    "modulate",
-    "nat-to",
-    "no",
-    "once",
-    "prio",
-    "probability",
-    "queue",
-    "rdr-to",
-    "received-on",
-    "reply-to",
-    "route-to",
-    "rtable",
-    "scrub",
-    "set",
-    "synproxy",
-    "tag",
-    "tagged",
+/// Words that are named together, in words of pf.conf(5): the word that tells that they are meant, the name, and all.
+const GROUPS: [(&str, &str, &[&str]); 13] = [
+    ("antispoof", "a statement", &STATEMENTS),
+    ("in", "a direction", &["in", "out"]),
+    ("inet6", "an address family", &["inet", "inet6"]),
+    ("from", "hosts (`from`, `to`, `all`)", &["all", "from", "os", "to"]),
+    (
+        "received-on",
+        "an option",
+        &[
+            "!",
+            "af-to",
+            "allow-opts",
+            "binat-to",
+            "divert-packet",
+            "divert-reply",
+            "divert-to",
+            "dup-to",
+            "flags",
+            "fragment",
+            "group",
+            "icmp-type",
+            "icmp6-type",
+            "keep",
+            "label",
+            "max-pkt-rate",
+            "modulate",
+            "nat-to",
+            "no",
+            "once",
+            "prio",
+            "probability",
+            "queue",
+            "rdr-to",
+            "received-on",
+            "reply-to",
+            "route-to",
+            "rtable",
+            "scrub",
+            "set",
+            "synproxy",
+            "tag",
+            "tagged",
+            "tos",
+            "user",
+        ],
+    ),
+    (
+        "sloppy",
+        "a state option",
+        &[
+            "floating",
+            "if-bound",
+            "max",
+            "max-src-conn",
+            "max-src-conn-rate",
+            "max-src-nodes",
+            "max-src-states",
+            "no-sync",
+            "overload",
+            "pflow",
+            "sloppy",
+            "source-track",
+            "\"",
+        ],
+    ),
+    (
+        "sticky-address",
+        "a pool type",
+        &[
+            "bitmask",
+            "least-states",
+            "random",
+            "round-robin",
+            "source-hash",
+            "static-port",
+            "sticky-address",
+        ],
+    ),
+    (
+        "qlimit",
+        "a queue option",
+        &["bandwidth", "default", "flows", "parent", "qlimit", "quantum"],
+    ),
+    (
+        "min-ttl",
+        "a scrub option",
+        &["max-mss", "min-ttl", "no-df", "random-id", "reassemble"],
+    ),
+    (
+        "urpf-failed",
+        "a host",
+        &[
+            "!",
+            "\"",
+            "(",
+            "-",
+            "0..9",
+            "<",
+            "any",
+            "no-route",
+            "route",
+            "urpf-failed",
+            "{",
+        ],
+    ),
+    ("route", "an address", &["\"", "(", "-", "0..9", "<", "route"]),
+    (">=", "an operator", &["!=", "<", "<=", "=", ">", ">="]),
+    ("><", "an operator", &["<>", "><"]),
 ];
 
-/// Those that begin other things too.
-const OTHER_OPTIONS: [&str; 2] = ["tos", "user"];
+/// So many things are named, no more.
+const NAMED: usize = 6;
 
 /// pest notes what it expects only where a switch of the whole process is on: one at a time.
 static DETAIL: Mutex<()> = Mutex::new(());
@@ -117,6 +191,16 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
         error.help = error.help.or_else(|| help.map(Into::into));
         return error;
     }
+    if error.old {
+        error.label = "not spelt so today".into();
+        return error;
+    }
+    if let Some(near) = found.meant(&expected) {
+        error.label = "no such word is known here".into();
+        error.help = Some(format!("did you mean `{near}`?"));
+        return error;
+    }
+    error.help = found.help().map(Into::into);
     error.label = if no_statement {
         "expected a statement, or `=` after the name of a macro".into()
     } else if position == 0
@@ -125,6 +209,8 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
             .is_some_and(|rest| rest.trim_start().starts_with("= "))
     {
         "a keyword or number cannot be the name of a macro".into()
+    } else if position == 0 {
+        "expected a statement".into()
     } else {
         let list = found.expected(&expected);
         match (list.is_empty(), found.at_end) {
@@ -133,9 +219,6 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
             (false, false) => format!("expected {list}"),
         }
     };
-    if error.help.is_none() {
-        error.help = found.help(&expected);
-    }
     error
 }
 
@@ -182,25 +265,32 @@ impl Found<'_> {
 
     /// What could stand here, in words.
     fn expected(&self, expected: &[String]) -> String {
-        let has = |word: &str| expected.iter().any(|token| token == word);
-        let option = has("label") && has("tag") && has("nat-to");
+        let mut tokens: Vec<&str> = expected.iter().map(String::as_str).collect();
         let mut names: Vec<String> = Vec::new();
-        if has("\"") {
+        let mut groups: Vec<String> = Vec::new();
+        for (sign, name, members) in GROUPS {
+            if tokens.contains(&sign) {
+                tokens.retain(|token| !members.contains(token));
+                groups.push(name.into());
+            }
+        }
+        if tokens.contains(&"\"") {
             names.push(self.noun().into());
         }
-        if has("0..9") && (!has("\"") || self.noun() == "a word") {
+        if tokens.contains(&"0..9") && !(tokens.contains(&"\"") && self.noun() != "a word") {
             names.push("a number".into());
         }
-        for token in expected {
-            let token = token.as_str();
-            let is_option = OPTIONS.contains(&token) || OTHER_OPTIONS.contains(&token);
-            if matches!(token, "\"" | "0..9" | "-" | "" | "\\" | "BUILTIN_RULE") || option && is_option {
-                continue;
-            }
-            names.push(format!("`{token}`"));
+        let signs = tokens
+            .iter()
+            .filter(|token| !matches!(**token, "\"" | "0..9" | "-" | "/" | "," | "" | "\\"));
+        names.extend(signs.map(|token| format!("`{token}`")));
+        names.append(&mut groups);
+        if names.is_empty() && tokens.contains(&"/") {
+            names.push("`/`".into());
         }
-        if option {
-            names.push("an option".into());
+        if names.len() > NAMED {
+            names.truncate(NAMED);
+            return format!("{}, …", names.join(", "));
         }
         match names.split_last() {
             None => String::new(),
@@ -237,26 +327,30 @@ impl Found<'_> {
         }
     }
 
-    /// What to do.
-    fn help(&self, expected: &[String]) -> Option<String> {
+    /// The keyword that a misspelt word was probably meant to be.
+    fn meant<'e>(&self, expected: &'e [String]) -> Option<&'e str> {
         let keywords = expected.iter().map(String::as_str);
-        if self.quoted {
-            let near = nearest(self.word, keywords)?;
-            return Some(format!("did you mean `{near}`?"));
-        }
+        nearest(self.word, keywords).filter(|_| self.quoted)
+    }
+
+    /// What to do.
+    fn help(&self) -> Option<&'static str> {
         let statement = self.before.split(' ').next().unwrap_or("");
         let is_rule = matches!(statement, "pass" | "block" | "match" | "anchor");
-        match self.word {
-            "port" if is_rule => Some("a port belongs to a host: `from any port …`, `to any port …`".into()),
-            "state" => Some("write `keep state`, `no state`, `modulate state` or `synproxy state`".into()),
-            "{" if is_rule && self.after.trim() == "" => Some("only an `anchor` has rules between braces".into()),
-            word if is_rule && PARTS.contains(&word) => {
-                let help = "the order of a rule's parts is fixed: in or out, log and quick, on, inet or inet6, proto, \
-                            from, os, to, then options";
-                Some(help.into())
-            }
-            _ => None,
+        if self.quoted || !is_rule {
+            return None;
         }
+        Some(match self.word {
+            "," => "several items stand in a list: `{ a, b }`",
+            "port" => "a port belongs to a host: `from any port …`, `to any port …`",
+            "state" => "write `keep state`, `no state`, `modulate state` or `synproxy state`",
+            "{" if self.after.trim() == "" => "only an `anchor` has rules between braces",
+            word if PARTS.contains(&word) => {
+                "the order of a rule's parts is fixed: in or out, log and quick, on, inet or inet6, proto, from, os, to, \
+                 then options"
+            }
+            _ => return None,
+        })
     }
 }
 

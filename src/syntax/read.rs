@@ -395,7 +395,11 @@ fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<Option<Stat
         start: raw.at.start + found.start,
         end: raw.at.start + found.end,
     };
-    let mut diagnostic = fault(at, "syntax error".into(), &found.label);
+    let label = match raw.unclosed {
+        Some(_) => "expected `}`: a list is still open",
+        None => &found.label,
+    };
+    let mut diagnostic = fault(at, "syntax error".into(), label);
     diagnostic.help = found.help;
     if found.old {
         diagnostic.code = Code::OldSyntax;

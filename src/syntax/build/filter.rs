@@ -186,12 +186,17 @@ impl Builder {
         let at = self.at(&pair);
         let mut set = TcpFlags(0);
         let mut test = None;
+        let mut any = false;
         for inner in pair.into_inner() {
             match inner.as_rule() {
                 Rule::string => set = self.flag_set(&self.word(&inner))?,
                 Rule::flag_mask => test = Some((set, self.flag_set(&self.only_word(inner))?)),
-                _ => {}
+                _ => any = true,
             }
+        }
+        if test.is_none() && !any {
+            let help = "after a `/` say which flags are looked at: `flags S/SA`";
+            return refuse(at, "syntax error").map_err(|refusal| Box::new(refusal.help(help)));
         }
         Ok(FlagsOption { at, test })
     }

@@ -311,7 +311,8 @@ impl Lexer {
         match byte {
             Some(byte) => self.out.mark(byte.mark),
             None => {
-                let mark = Mark::File(self.input.file(), self.input.offset());
+                // After the newline that was added.
+                let mark = Mark::File(self.input.file(), self.input.offset() + 1);
                 self.out.mark(mark);
             }
         }

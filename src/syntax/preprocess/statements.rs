@@ -187,9 +187,9 @@ impl<'a> Preprocessor<'a> {
         self.lexer.input.depth()
     }
 
-    /// Where reading stands: the end of the text, once it is reached.
+    /// The end of the text, once it is reached: after the newline that pfctl's lexer adds.
     pub(in crate::syntax) fn here(&self) -> Span {
-        let offset = self.lexer.input.offset();
+        let offset = self.lexer.input.offset() + 1;
         Span {
             file: self.lexer.input.file(),
             start: offset,
