@@ -107,7 +107,9 @@ fn implied_routes(interface: &Interface) -> Vec<TableRoute<'_>> {
         .iter()
         .filter_map(|address| InterfaceAddress::known(*address))
     {
-        routes.push(route(single(net.addr()), RouteKind::Local));
+        if !interface.down {
+            routes.push(route(single(net.addr()), RouteKind::Local));
+        }
         let has_peer = interface
             .peer
             .is_some_and(|peer| Family::of(peer) == Family::of(net.addr()));

@@ -1,8 +1,10 @@
 //! Whether one rule matches one packet: every criterion, in the order in which pf tests them (the `PF_TEST_ATTRIB`s
 //! of `pf_match_rule`).
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
+use super::address::has_scope;
 use super::descriptor::{Descriptor, Mbuf, VirtualProtocol};
 use super::machine::{Addresses, CompiledRule, Machine};
 use super::record::{Criterion, Unproven};
@@ -24,6 +26,8 @@ pub(super) struct Seen<'e> {
     pub(super) rtable: u32,
     /// The tag on the packet.
     pub(super) tag: Option<&'e Name>,
+    /// Set once a rule asks for the tag.
+    pub(super) tag_read: &'e Cell<bool>,
 }
 
 /// Answers what the packet does not show, for one rule: whether a criterion that only the running machine knows
@@ -56,8 +60,8 @@ impl Machine<'_> {
             rule.direction.is_none_or(|direction| direction == pd.direction),
             Direction
         );
-        if let InterfaceMatch::Rdomain { negated, rdomain } = rule.interface {
-            require!((rdomain == pd.rdomain) != negated, Rdomain);
+        if let InterfaceMatch::Rdomain { negated: _, rdomain } = rule.interface {
+            require!(rdomain == pd.rdomain, Rdomain);
         }
         require!(rule.family.is_none_or(|family| family == pd.family), Family);
         require!(rule.protocol.is_none_or(|protocol| protocol == pd.protocol), Protocol);
@@ -115,6 +119,7 @@ impl Machine<'_> {
         );
         require!(rule.tos.is_none_or(|tos| tos == 0 || tos == pd.tos), Tos);
         if let Some(tagged) = &rule.tagged {
+            seen.tag_read.set(true);
             require!((seen.tag == Some(&tagged.tag)) != tagged.negated, Tagged);
         }
         if let (Some(received), Some(names)) = (&rule.received_on, &compiled.received_on) {
@@ -182,12 +187,7 @@ impl Machine<'_> {
     /// Whether there is a route to the address; with an interface, whether it leaves there (`pf_routable`).
     fn is_routable(&self, address: IpAddr, interface: Option<usize>, rtable: u32) -> Result<bool, Unproven> {
         // Link-local addresses, and those of ipsec, come from wherever they came.
-        let has_scope = match address {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(address) => {
-                address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
-            }
-        };
+        let has_scope = matches!(address, IpAddr::V6(address) if has_scope(address));
         let name = interface.map(|interface| self.name(interface));
         if has_scope || name.is_some_and(|name| name.starts_with("enc")) {
             return Ok(true);

@@ -3,9 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::address::has_scope;
 use super::choices::Choices;
 use super::descriptor::Mbuf;
-use super::hop::{Goes, Hop, Tested};
+use super::hop::{Goes, Hop, Tested, without_scope};
 use super::machine::Machine;
 use super::memory::Memory;
 use super::record::{ChosenParts, End, Evaluation, Journey, Unproven};
@@ -70,7 +71,7 @@ impl Machine<'_> {
             packet: packet.clone(),
             rtable: self.rdomain(interface),
             received_on,
-            forwarded: packet.way == Way::Out && received_on.is_some(),
+            forwarded: false,
             chosen: ChosenParts::default(),
         };
         Ok((mbuf, direction, interface))
@@ -86,21 +87,22 @@ impl Machine<'_> {
             .and_then(|route| self.interface(route.interface)))
     }
 
-    /// Whether the machine itself is meant: one of its addresses, or a broadcast address of its networks.
+    /// Whether the machine itself is meant: an address of an interface that is up, or a broadcast address of its
+    /// networks.
     fn is_local(&self, destination: IpAddr, rtable: u32) -> Result<bool, Unproven> {
-        let is_broadcast = || {
-            self.context.interfaces.iter().any(|interface| {
-                interface.rdomain == rtable
-                    && interface
-                        .addresses
-                        .iter()
-                        .filter_map(|address| address.known())
-                        .filter_map(|net| interface.broadcast_of(net))
-                        .any(|broadcast| destination == IpAddr::V4(broadcast))
-            })
-        };
-        if self.context.is_local(destination, rtable) || is_broadcast() {
-            return Ok(true);
+        let own = self
+            .context
+            .interfaces
+            .iter()
+            .filter(|interface| interface.rdomain == rtable && !interface.down)
+            .flat_map(|interface| {
+                let nets = interface.addresses.iter().filter_map(|address| address.known());
+                nets.map(move |net| (net.addr(), interface.broadcast_of(net)))
+            });
+        for (address, broadcast) in own {
+            if destination == address || broadcast.map(IpAddr::V4) == Some(destination) {
+                return Ok(true);
+            }
         }
         self.known_routes(destination, rtable)?;
         Ok(false)
@@ -143,10 +145,12 @@ impl<'t, 'a> Traveller<'t, 'a> {
         let mut hops = vec![evaluation];
         let end = match goes {
             Goes::Nowhere => End::Stopped,
-            Goes::Diverted => End::Local,
-            Goes::AfTo => End::Sent,
+            // What a divert socket does with it is not pf's.
+            Goes::Diverted | Goes::AfTo => End::Sent,
             Goes::Routed(next) if direction == Direction::In => self.routed(next.address, &mut mbuf, &mut hops)?,
             Goes::Routed(_) => End::Sent,
+            // A local socket takes it, whatever its destination (`PF_TAG_DIVERTED`).
+            Goes::On if packet.way == Way::Forward && hops.iter().any(|hop| hop.divert.is_some()) => End::Local,
             Goes::On if packet.way == Way::Forward => self.forward(&mut mbuf, &mut hops)?,
             Goes::On => End::Sent,
         };
@@ -160,6 +164,13 @@ impl<'t, 'a> Traveller<'t, 'a> {
         }
         if !self.machine.context.forwarding {
             return Ok(End::NotForwarded);
+        }
+        if let IpAddr::V6(dst) = mbuf.packet.dst
+            && has_scope(dst)
+            && dst.segments()[1] != 0
+        {
+            // The second word is taken for the number of an interface, which no route has.
+            return Ok(End::Stopped);
         }
         let Some(interface) = self.machine.route(mbuf.packet.dst, mbuf.rtable)? else {
             return Ok(End::NoRoute);
@@ -200,13 +211,13 @@ impl<'t, 'a> Traveller<'t, 'a> {
     }
 
     fn out(&mut self, mbuf: &mut Mbuf, interface: usize, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
-        let Tested { evaluation, goes } = self.test(mbuf, Direction::Out, interface)?;
+        let Tested { mut evaluation, goes } = self.test(mbuf, Direction::Out, interface)?;
+        evaluation.before = without_scope(evaluation.before);
         hops.push(evaluation);
         Ok(match goes {
             Goes::Nowhere => End::Stopped,
-            Goes::Diverted => End::Local,
             // What is routed on its way out is not tested again.
-            Goes::On | Goes::AfTo | Goes::Routed(_) => End::Sent,
+            Goes::Diverted | Goes::On | Goes::AfTo | Goes::Routed(_) => End::Sent,
         })
     }
 }

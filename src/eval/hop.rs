@@ -1,6 +1,9 @@
 //! One hop of a packet (`pf_test`): what is dropped before any rule, the state it belongs to, the rules, and what is
 //! done to it in the end.
 
+use std::net::IpAddr;
+
+use super::address::has_scope;
 use super::choices::Choices;
 use super::criteria::keeps_state;
 use super::descriptor::{self, Descriptor, Mbuf, VirtualProtocol};
@@ -104,7 +107,7 @@ impl Hop<'_, '_> {
     /// What becomes of the packet here.
     pub(super) fn test(&mut self, mbuf: &mut Mbuf) -> Result<Tested, Unproven> {
         mbuf.packet.interface = self.machine.name(self.interface).to_owned();
-        let before = mbuf.packet.clone();
+        let mut before = mbuf.packet.clone();
         let rtable_before = mbuf.rtable;
         if self.machine.skipped.get(self.interface).copied().unwrap_or(false) {
             let evaluation = self.evaluation(
@@ -123,7 +126,7 @@ impl Hop<'_, '_> {
             });
         }
         let mut pd = None;
-        let mut outcome = self.outcome(mbuf, &mut pd)?;
+        let mut outcome = self.outcome(mbuf, &mut before, &mut pd)?;
         if !matches!(outcome.act, Act::Block | Act::Drop(_) | Act::Held)
             && let Some(pd) = &pd
         {
@@ -137,7 +140,12 @@ impl Hop<'_, '_> {
     }
 
     /// What the rules or the states say.
-    fn outcome(&mut self, mbuf: &mut Mbuf, described: &mut Option<Descriptor>) -> Result<Outcome, Unproven> {
+    fn outcome(
+        &mut self,
+        mbuf: &mut Mbuf,
+        before: &mut Packet,
+        described: &mut Option<Descriptor>,
+    ) -> Result<Outcome, Unproven> {
         let rdomain = self.machine.rdomain_of(mbuf.rtable);
         let set_up = |mbuf: &Mbuf| descriptor::set_up(mbuf, self.direction, self.interface, rdomain);
         let mut pd = match set_up(mbuf) {
@@ -157,6 +165,7 @@ impl Hop<'_, '_> {
                         way,
                         ..*whole
                     };
+                    before.clone_from(&mbuf.packet);
                     pd = match set_up(mbuf) {
                         Ok(pd) => pd,
                         Err(reason) => return Ok(Outcome::logged_drop(reason)),
@@ -200,9 +209,12 @@ impl Hop<'_, '_> {
             state: Some((at, true)),
             ..Outcome::new(act)
         };
-        if let (Act::Pass | Act::AfTo, Some(state)) = (act, self.memory.states.get(at)) {
+        let Some(state) = self.memory.states.get(at) else {
+            return outcome;
+        };
+        outcome.matches.clone_from(&state.matches);
+        if matches!(act, Act::Pass | Act::AfTo) {
             outcome.rule = Some(state.rule);
-            outcome.matches.clone_from(&state.matches);
             outcome.log = state.actions.log_all && self.logs_all(state);
         }
         outcome
@@ -255,7 +267,7 @@ impl Hop<'_, '_> {
         outcome.log = walk.log;
         outcome.met = std::mem::take(&mut walk.met);
         outcome.matches = std::mem::take(&mut walk.matches);
-        let (actions, tag) = (walk.actions, walk.tag);
+        let (actions, tag, tag_known) = (walk.actions, walk.tag, walk.tag_known.get());
         if let Some(reason) = failed {
             outcome.act = Act::Drop(reason);
             return Ok(outcome);
@@ -281,7 +293,15 @@ impl Hop<'_, '_> {
             && stateful
             && keeps_state(compiled.rule)
         {
-            let made = self.create_state(pd, mbuf, place, compiled, &outcome.matches, actions, tag)?;
+            let made = self.create_state(
+                pd,
+                mbuf,
+                place,
+                compiled,
+                &outcome.matches,
+                actions,
+                tag.filter(|_| tag_known),
+            )?;
             outcome.act = made.act;
             outcome.state = made.state.map(|at| (at, false));
         }
@@ -340,7 +360,8 @@ impl Hop<'_, '_> {
         let id = |place: RuleRef| -> RuleId { self.machine.id(place) };
         let after = match outcome.act {
             Act::Block | Act::Held => before.clone(),
-            Act::Pass | Act::AfTo | Act::Drop(_) | Act::Synproxy => mbuf.packet.clone(),
+            Act::Drop(_) => mbuf.packet.clone(),
+            Act::Pass | Act::AfTo | Act::Synproxy => without_scope(mbuf.packet.clone()),
         };
         Evaluation {
             direction: self.direction,
@@ -387,14 +408,9 @@ impl Hop<'_, '_> {
             .rule
             .and_then(|place| self.machine.rule(place))
             .map(|compiled| compiled.rule);
-        let divert = rule.and_then(|rule: &Rule| rule.divert);
-        match divert {
-            Some(Divert::Packet { .. }) => {
-                evaluation.divert = divert;
-                return Goes::Diverted;
-            }
-            Some(Divert::To { .. } | Divert::Reply) if self.direction == Direction::In => evaluation.divert = divert,
-            Some(Divert::To { .. } | Divert::Reply) | None => {}
+        evaluation.divert = rule.and_then(|rule| rule.divert);
+        if matches!(evaluation.divert, Some(Divert::Packet { .. })) {
+            return Goes::Diverted;
         }
         let Some(state) = outcome.state.and_then(|(at, _)| self.memory.states.get(at)) else {
             return Goes::On;
@@ -418,6 +434,21 @@ impl NextHop {
             RouteToKind::DupTo => false,
         }
     }
+}
+
+/// The packet as others see it: the kernel keeps the scope of link-local addresses in their second word, and clears it
+/// before they leave.
+pub(super) fn without_scope(mut packet: Packet) -> Packet {
+    for address in [&mut packet.src, &mut packet.dst] {
+        if let IpAddr::V6(inner) = *address
+            && has_scope(inner)
+        {
+            let mut segments = inner.segments();
+            segments[1] = 0;
+            *address = IpAddr::V6(segments.into());
+        }
+    }
+    packet
 }
 
 /// What pf answers to a packet that it blocks.

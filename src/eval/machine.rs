@@ -92,6 +92,8 @@ pub(super) enum PoolSet {
     Prefix(IpNet),
     Dynamic(Arc<AddressSet>),
     Table(Arc<AddressSet>),
+    /// A range and the like, of which pf makes nothing sensible.
+    Other,
 }
 
 impl<'a> Machine<'a> {
@@ -253,7 +255,11 @@ impl<'a> Compiler<'a> {
 
     fn interfaces(&self, on: &InterfaceMatch) -> Option<Vec<bool>> {
         match on {
-            InterfaceMatch::All | InterfaceMatch::Rdomain { .. } => None,
+            InterfaceMatch::All | InterfaceMatch::Rdomain { negated: false, .. } => None,
+            // The `!` counts for the interface too, and no interface is none: this never matches.
+            InterfaceMatch::Rdomain { negated: true, .. } => {
+                Some(self.context.interfaces.iter().map(|_| false).collect())
+            }
             InterfaceMatch::Any => Some(self.named("any")),
             InterfaceMatch::Name { negated, name } => {
                 Some(self.named(name).into_iter().map(|named| named != *negated).collect())
@@ -302,10 +308,7 @@ impl<'a> Compiler<'a> {
             PoolAddress::Prefix(prefix) => PoolSet::Prefix(*prefix),
             PoolAddress::Dynamic(dynamic) => PoolSet::Dynamic(self.dynamic(dynamic)),
             PoolAddress::Table(name) => PoolSet::Table(self.table(path, name)),
-            PoolAddress::Other(_) => {
-                let why = "a pool of a range or a route's label is not modelled".to_owned();
-                PoolSet::Dynamic(Arc::new(AddressSet::unknown(why)))
-            }
+            PoolAddress::Other(_) => PoolSet::Other,
         };
         CompiledPool { pool, addresses }
     }

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::choices::Choices;
 use super::fragment::Fragments;
 use super::machine::{Machine, RuleRef};
+use super::pool::Mapped;
 use super::record::{Criterion, Unproven};
 use super::state::StateTable;
 use crate::ruleset::Rule;
@@ -20,7 +21,7 @@ pub struct Memory {
     /// `once` rules that have matched.
     pub(super) used_up: FxHashSet<RuleRef>,
     /// The address that a source was given before, of pools with `sticky-address`.
-    pub(super) sticky: FxHashMap<(RuleRef, PoolUse, IpAddr), IpAddr>,
+    pub(super) sticky: FxHashMap<(RuleRef, PoolUse, IpAddr), Mapped>,
     /// How often each rule with `max-pkt-rate` was asked.
     rates: FxHashMap<RuleRef, u32>,
 }
@@ -34,6 +35,14 @@ pub(super) enum PoolUse {
 }
 
 impl Memory {
+    /// What is left when states are flushed: the addresses that sources were given.
+    pub(super) fn flushed(self) -> Self {
+        Self {
+            sticky: self.sticky,
+            ..Self::default()
+        }
+    }
+
     /// Whether a criterion holds that the packet does not show.
     pub(super) fn holds(
         &mut self,

@@ -31,6 +31,7 @@ mod prove;
 mod record;
 mod reply;
 mod rules;
+mod session;
 mod state;
 mod tcp;
 mod track;
@@ -45,3 +46,4 @@ pub use record::{
     Verdict,
 };
 pub use reply::reply;
+pub use session::Session;

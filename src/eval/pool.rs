@@ -13,10 +13,10 @@ use crate::net::Family;
 use crate::ruleset::PoolKind;
 
 /// Pools of more addresses than this are not listed.
-const LISTED: u128 = 64;
+pub(super) const LISTED: u128 = 64;
 
 /// An address of a pool, and whether pf chose it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mapped {
     pub(super) address: IpAddr,
     pub(super) chosen: Chosen<IpAddr>,
@@ -61,28 +61,35 @@ pub(super) fn map_address(
         }
         Candidates::Among(among) => among,
     };
+    let id = machine.id(asker.rule);
     let sticks = (asker.rule, asker.what, asker.source);
-    let remembered = memory
-        .sticky
-        .get(&sticks)
-        .copied()
-        .filter(|address| pool.pool.sticky && among.iter().any(|net| net.contains(address)));
-    let address = match remembered {
-        Some(address) => address,
-        None => choices.address(&machine.id(asker.rule), &among).ok_or_else(|| {
-            Unproven(format!(
-                "rule {}: the address it chooses is not known",
-                machine.id(asker.rule)
-            ))
-        })?,
+    if let Some(mapped) = memory.sticky.get(&sticks)
+        && pool.pool.sticky
+    {
+        return Ok(Some(mapped.clone()));
+    }
+    let address = choices
+        .address(&id, &among)
+        .ok_or_else(|| Unproven(format!("rule {id}: the address it chooses is not known")))?;
+    // Of a pool that goes round, the first source gets the first address.
+    let is_first = pool.pool.kind == PoolKind::RoundRobin
+        && among.first().map(IpNet::addr) == Some(address)
+        && !memory
+            .sticky
+            .keys()
+            .any(|(rule, what, _)| (*rule, *what) == (asker.rule, asker.what));
+    let mapped = Mapped {
+        address,
+        chosen: if pool.pool.sticky && is_first {
+            Chosen::Fixed
+        } else {
+            listed(&among)
+        },
     };
     if pool.pool.sticky {
-        memory.sticky.insert(sticks, address);
+        memory.sticky.insert(sticks, mapped.clone());
     }
-    Ok(Some(Mapped {
-        address,
-        chosen: listed(&among),
-    }))
+    Ok(Some(mapped))
 }
 
 /// The addresses that remain when the first is used up: those of pools that go on to the next one.
@@ -101,12 +108,19 @@ fn candidates(pool: &CompiledPool<'_>, asker: Asker) -> Result<Candidates, Unpro
     let (blocks, is_table) = match &pool.addresses {
         PoolSet::Prefix(prefix) if Family::of(prefix.addr()) != asker.family => return Ok(Candidates::None),
         PoolSet::Prefix(prefix) => (vec![*prefix], None),
+        PoolSet::Other => {
+            return Err(Unproven(
+                "a pool that is no address, network or table is not modelled".to_owned(),
+            ));
+        }
         PoolSet::Dynamic(set) | PoolSet::Table(set) => {
             if let Some(unknown) = set.unknown.as_ref().filter(|unknown| unknown.of(asker.family)) {
                 return Err(Unproven(unknown.why.clone()));
             }
             let of_family = |net: &&IpNet| Family::of(net.addr()) == asker.family;
-            let blocks: Vec<IpNet> = set.blocks.iter().filter(of_family).copied().collect();
+            // The kernel walks a table in the order of the addresses.
+            let mut blocks: Vec<IpNet> = set.blocks.iter().filter(of_family).copied().collect();
+            blocks.sort_by_key(|net| (bits(net.network()), net.prefix_len()));
             (blocks, Some(matches!(pool.addresses, PoolSet::Table(_))))
         }
     };

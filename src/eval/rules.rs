@@ -1,5 +1,7 @@
 //! The evaluation of the rules (`pf_match_rule`): in order, into anchors and out of them, until the end or a quick one.
 
+use std::cell::Cell;
+
 use super::choices::Choices;
 use super::criteria::{Seen, Test};
 use super::descriptor::{Descriptor, Mbuf};
@@ -34,8 +36,8 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) actions: Actions,
     /// The tag that rules have put on the packet, or that it came with.
     pub(super) tag: Option<Name>,
-    /// Whether a rule has put one on.
-    pub(super) tagged: bool,
+    /// Whether a rule has put one on, or asked for it: only then does a state keep it.
+    pub(super) tag_known: Cell<bool>,
     pub(super) log: bool,
     pub(super) met: Vec<Met>,
     steps: u64,
@@ -78,7 +80,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 ..Actions::default()
             },
             tag: mbuf.packet.tag.as_deref().map(Name::from),
-            tagged: false,
+            tag_known: Cell::new(false),
             log: false,
             met: Vec::new(),
             steps: 0,
@@ -110,7 +112,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             if let Some(tag) = &compiled.rule.tag {
                 self.tag = Some(tag.clone());
-                self.tagged = true;
+                self.tag_known.set(true);
             }
             let status = match &compiled.rule.action {
                 Action::Anchor(call) => self.anchor(place, compiled, call, depth)?,
@@ -145,6 +147,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let seen = Seen {
             rtable: self.actions.rtable,
             tag: self.tag.as_ref(),
+            tag_read: &self.tag_known,
         };
         let (memory, choices) = (&mut *self.memory, &mut *self.choices);
         let mut open = |criterion| memory.holds(machine, place, compiled.rule, criterion, choices);

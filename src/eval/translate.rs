@@ -8,7 +8,7 @@ use super::descriptor::Descriptor;
 use super::icmp;
 use super::machine::{Addresses, CompiledPool, CompiledRule, Machine, PoolSet, RuleRef};
 use super::memory::{Memory, PoolUse};
-use super::pool::{Asker, Mapped, alternatives, map_address, pool_mask};
+use super::pool::{Asker, LISTED, Mapped, alternatives, map_address, pool_mask};
 use super::record::{Chosen, Unproven};
 use super::state::StateKey;
 use crate::net::{Direction, Operator, Protocol};
@@ -232,6 +232,7 @@ impl Translator<'_, '_> {
         }
         let id = self.machine.id(self.place);
         match self.choices.port(&id, low, high, &taken) {
+            Some(port) if u128::from(high - low) < LISTED => Ok(Some((port, Chosen::OneOf((low..=high).collect())))),
             Some(port) => Ok(Some((port, Chosen::Random))),
             None => Err(Unproven(format!("rule {id}: the port it chooses is not known"))),
         }
@@ -268,9 +269,12 @@ impl Translator<'_, '_> {
                     return Ok(None);
                 };
                 pd.chosen.dst = mapped.chosen;
+                if let Some(ports) = af_to.destination_ports.filter(|ports| ports.first != 0) {
+                    pd.new_dport = ports.first;
+                }
                 let length = match &rdr.addresses {
                     PoolSet::Prefix(prefix) => prefix.prefix_len(),
-                    PoolSet::Dynamic(_) | PoolSet::Table(_) => pd.new_family.bits(),
+                    PoolSet::Dynamic(_) | PoolSet::Table(_) | PoolSet::Other => pd.new_family.bits(),
                 };
                 combine(pd.new_dst, mapped.address, length)
             }
@@ -287,7 +291,7 @@ impl Translator<'_, '_> {
                 (IpAddr::V4(dst), IpAddr::V6(src)) => {
                     let length = match &pool.addresses {
                         PoolSet::Prefix(prefix) => prefix.prefix_len(),
-                        PoolSet::Dynamic(_) | PoolSet::Table(_) => 128,
+                        PoolSet::Dynamic(_) | PoolSet::Table(_) | PoolSet::Other => 128,
                     };
                     embed(dst, src, length.min(96)).map(IpAddr::V6)
                 }

@@ -8,6 +8,7 @@ pub mod human;
 pub mod json;
 mod look;
 pub mod short;
+pub mod trace_json;
 
 pub use look::{Format, Look, Paint};
 
