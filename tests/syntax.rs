@@ -169,7 +169,7 @@ fn survives(bytes: &[u8], folder: &Path) {
 fn every_prefix_is_survived() {
     for (path, bytes) in rulesets() {
         // Long files repeat themselves: as many cuts as a short file has bytes will do.
-        let step = bytes.len().div_ceil(250).max(1);
+        let step = bytes.len().div_ceil(120).max(1);
         for end in (0..bytes.len()).step_by(step) {
             survives(&bytes[..end], path.parent().unwrap());
         }
@@ -179,7 +179,7 @@ fn every_prefix_is_survived() {
 #[test]
 fn every_deletion_of_a_byte_is_survived() {
     for (path, bytes) in rulesets() {
-        let step = bytes.len().div_ceil(250).max(1);
+        let step = bytes.len().div_ceil(120).max(1);
         for at in (0..bytes.len()).step_by(step) {
             let shorter = [&bytes[..at], &bytes[at + 1..]].concat();
             survives(&shorter, path.parent().unwrap());
@@ -191,7 +191,7 @@ fn every_deletion_of_a_byte_is_survived() {
 fn a_strange_byte_anywhere_is_survived() {
     for (path, bytes) in rulesets() {
         for (at, strange) in (0..bytes.len())
-            .step_by(37)
+            .step_by(101)
             .zip(b"\0\x01\x02\r\\\"'{}$#\xff\xc3\x80".iter().cycle())
         {
             let longer = [&bytes[..at], &[*strange], &bytes[at..]].concat();

@@ -180,7 +180,7 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
         word: text.get(start..end).unwrap_or(""),
         quoted: text.get(position..).is_some_and(|rest| rest.starts_with('"')),
         after: text.get(end..).unwrap_or(""),
-        at_end: position >= text.len(),
+        at_end: position + 1 >= text.len(),
     };
     if let Some(help) = todays_spelling(text, found.before, found.word) {
         error.help = Some(help.into());

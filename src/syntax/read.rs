@@ -15,6 +15,9 @@ use crate::source::{At, FileId, Loader, Sources, Span, SpanMap};
 /// How deep pfctl lets anchors nest (`PFCTL_ANCHOR_STACK_DEPTH`).
 const ANCHOR_DEPTH: usize = 63;
 
+/// So many statements are parsed at a time, where nothing is wrong with them.
+const BATCH: usize = 32;
+
 /// From so many statements on, a second thread is worth its start.
 const STATEMENTS_A_THREAD: usize = 2000;
 
@@ -107,29 +110,7 @@ fn parse_later(
     start: Span,
     faults: &mut Vec<(u32, Diagnostic)>,
 ) -> Vec<Statement> {
-    let parse_all = |slots: Vec<Slot>| {
-        let mut statements = Vec::with_capacity(slots.len());
-        let mut faults = Vec::new();
-        for slot in slots {
-            let raw = match slot {
-                Slot::Done(statement) => {
-                    statements.push(statement);
-                    continue;
-                }
-                Slot::Later(raw) => raw,
-            };
-            let of_statement = text.get(raw.at.start as usize..raw.at.end as usize).unwrap_or("");
-            match parse(of_statement, map, start, raw) {
-                Ok(Some(kind)) if !raw.skipped => {
-                    let at = contents(of_statement, raw.at.start);
-                    statements.push(Statement { at, kind });
-                }
-                Ok(_) => {}
-                Err(fault) => faults.push((raw.at.start, fault.diagnostic)),
-            }
-        }
-        (statements, faults)
-    };
+    let parse_all = |slots: Vec<Slot>| parse_slots(slots, text, map, start);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = processors.min(slots.len() / STATEMENTS_A_THREAD).max(1);
     let mut rest = slots;
@@ -151,6 +132,79 @@ fn parse_later(
         }
         statements
     })
+}
+
+/// Parses what was put off, many statements at a time where they stand side by side.
+fn parse_slots(slots: Vec<Slot>, text: &str, map: &SpanMap, start: Span) -> (Vec<Statement>, Vec<(u32, Diagnostic)>) {
+    let mut statements = Vec::with_capacity(slots.len());
+    let mut faults = Vec::new();
+    let mut batch: Vec<Raw> = Vec::with_capacity(BATCH);
+    let mut flush = |batch: &mut Vec<Raw>, statements: &mut Vec<Statement>| {
+        let all = parse_batch(batch, text);
+        if let Some(kinds) = all {
+            statements.extend(
+                batch
+                    .drain(..)
+                    .zip(kinds)
+                    .filter(|(raw, _)| !raw.skipped)
+                    .map(|(raw, kind)| Statement {
+                        at: contents(words(text, raw), raw.at.start),
+                        kind,
+                    }),
+            );
+        }
+        for raw in batch.drain(..) {
+            match parse(line(text, raw), map, start, raw) {
+                Ok(Some(kind)) if !raw.skipped => {
+                    let at = contents(words(text, raw), raw.at.start);
+                    statements.push(Statement { at, kind });
+                }
+                Ok(_) => {}
+                Err(fault) => faults.push((raw.at.start, fault.diagnostic)),
+            }
+        }
+    };
+    for slot in slots {
+        match slot {
+            Slot::Done(statement) => {
+                flush(&mut batch, &mut statements);
+                statements.push(statement);
+            }
+            Slot::Later(raw) => {
+                let follows = batch.last().is_none_or(|last| last.at.end + 1 == raw.at.start);
+                if !follows || batch.len() == BATCH {
+                    flush(&mut batch, &mut statements);
+                }
+                batch.push(raw);
+            }
+        }
+    }
+    flush(&mut batch, &mut statements);
+    (statements, faults)
+}
+
+/// The trees of statements that stand side by side in the expanded text; `None` if one of them is refused.
+fn parse_batch(batch: &[Raw], text: &str) -> Option<Vec<StatementKind>> {
+    let (first, last) = (batch.first()?, batch.last()?);
+    let base = first.at.start;
+    let lines = text.get(base as usize..last.at.end as usize + 1)?;
+    let builder = Builder { base };
+    let pairs = Grammar::parse(Rule::lines, lines).ok()?;
+    let kinds: Vec<StatementKind> = pairs
+        .map_while(|pair| builder.statement(pair).transpose())
+        .collect::<Result<_, _>>()
+        .ok()?;
+    (kinds.len() == batch.len()).then_some(kinds)
+}
+
+/// The words of a statement in the expanded text.
+fn words(text: &str, raw: Raw) -> &str {
+    text.get(raw.at.start as usize..raw.at.end as usize).unwrap_or("")
+}
+
+/// The words of a statement and the newline that ends it.
+fn line(text: &str, raw: Raw) -> &str {
+    text.get(raw.at.start as usize..raw.at.end as usize + 1).unwrap_or("")
 }
 
 impl Reader<'_> {
@@ -356,7 +410,11 @@ impl Reader<'_> {
 
     /// The tree of a statement; a refusal is noted.
     fn parse(&mut self, raw: Raw) -> Option<StatementKind> {
-        match parse(self.words.text(raw.at), self.words.map(), self.words.start(), raw) {
+        let line = At {
+            start: raw.at.start,
+            end: raw.at.end + 1,
+        };
+        match parse(self.words.text(line), self.words.map(), self.words.start(), raw) {
             Ok(kind) => kind,
             Err(fault) => {
                 self.words.recover(fault.at);

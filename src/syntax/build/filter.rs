@@ -144,17 +144,18 @@ impl Builder {
 
     fn id_item(&self, pair: Pair<'_>, what: &str) -> Built<Spanned<Comparison<Id>>> {
         let at = self.at(&pair);
-        let mut ids = Vec::with_capacity(2);
+        let mut ids = (None, None);
         let mut unary = None;
         let mut binary = None;
         for inner in pair.into_inner() {
             match inner.as_rule() {
                 Rule::unary_op => unary = Some(self.unary(&inner)),
                 Rule::binary_op => binary = Some(self.binary(&inner)),
-                _ => ids.push(self.id(&inner, what)?),
+                _ if ids.0.is_none() => ids.0 = Some(self.id(&inner, what)?),
+                _ => ids.1 = Some(self.id(&inner, what)?),
             }
         }
-        let unknown = ids.iter().any(|id| matches!(id, Id::Unknown(_)));
+        let unknown = ids.0.iter().chain(&ids.1).any(|id| matches!(id, Id::Unknown(_)));
         let equality =
             unary.is_none_or(|operator| matches!(operator.value, UnaryOperator::Equal | UnaryOperator::NotEqual));
         if unknown && (binary.is_some() || !equality) {
@@ -379,7 +380,7 @@ impl Builder {
             if inner.as_rule() == Rule::not {
                 negated = true;
             } else {
-                let mut interface = self.interface(inner)?;
+                let mut interface = self.interface(&inner)?;
                 interface.negated = negated;
                 return Ok(ReceivedOnOption { at, interface });
             }

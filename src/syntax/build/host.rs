@@ -35,32 +35,29 @@ impl Builder {
             if inner.as_rule() == Rule::not {
                 negated = true;
             } else {
-                item = self.interface(inner)?;
+                item = self.interface(&inner)?;
             }
         }
         Ok(InterfaceItem { at, negated, ..item })
     }
 
     /// `if_item` of parse.y: without `!`.
-    pub(super) fn interface(&self, pair: Pair<'_>) -> Built<InterfaceItem> {
-        let at = self.at(&pair);
-        let mut kind = InterfaceKind::Any;
-        for inner in pair.into_inner() {
-            kind = match inner.as_rule() {
-                Rule::string => {
-                    let name = shorter(self.word(&inner), INTERFACE_SIZE, |_| "interface name too long".into())?;
-                    InterfaceKind::Name(name)
+    pub(super) fn interface(&self, pair: &Pair<'_>) -> Built<InterfaceItem> {
+        let at = self.at(pair);
+        let kind = match pair.as_rule() {
+            Rule::string => {
+                let name = shorter(self.word(pair), INTERFACE_SIZE, |_| "interface name too long".into())?;
+                InterfaceKind::Name(name)
+            }
+            Rule::rdomain => {
+                let number = self.only_number(pair.clone());
+                match u32::try_from(number.value) {
+                    Ok(rdomain) if number.value <= ROUTING_TABLES => InterfaceKind::Rdomain(rdomain),
+                    _ => return refuse(number.at, format!("rdomain {} outside range", number.value)),
                 }
-                Rule::rdomain => {
-                    let number = self.only_number(inner);
-                    match u32::try_from(number.value) {
-                        Ok(rdomain) if number.value <= ROUTING_TABLES => InterfaceKind::Rdomain(rdomain),
-                        _ => return refuse(number.at, format!("rdomain {} outside range", number.value)),
-                    }
-                }
-                _ => InterfaceKind::Any,
-            };
-        }
+            }
+            _ => InterfaceKind::Any,
+        };
         Ok(InterfaceItem {
             at,
             negated: false,
@@ -114,54 +111,48 @@ impl Builder {
         })
     }
 
-    /// A `host`, with its `!`.
+    /// A `host` with its `!`, or a `redirhost` without its weight.
     pub(super) fn host(&self, pair: Pair<'_>) -> Built<Host> {
-        let at = self.at(&pair);
         let mut host = Host {
-            at,
+            at: self.at(&pair),
             negated: None,
             kind: HostKind::NoRoute,
         };
         for inner in pair.into_inner() {
-            if inner.as_rule() == Rule::not {
-                host.negated = Some(self.at(&inner));
-            } else {
-                host.kind = self.host_kind(inner)?;
+            match inner.as_rule() {
+                Rule::not => host.negated = Some(self.at(&inner)),
+                Rule::weight => {}
+                Rule::string | Rule::number => host.kind = HostKind::Named(self.word(&inner)),
+                Rule::prefix => {
+                    let bits = self.only_number(inner);
+                    if let HostKind::Named(word) = &mut host.kind {
+                        word.text = format!("{}/{}", word.text, bits.value).into();
+                        word.at = word.at.to(bits.at);
+                    }
+                }
+                Rule::range_end => {
+                    let end = self.only_word(inner);
+                    host.kind = match host.kind {
+                        HostKind::Named(start) => HostKind::Range(start, end),
+                        other => other,
+                    };
+                }
+                Rule::dynamic => host.kind = self.dynamic(inner)?,
+                Rule::table => {
+                    host.kind = HostKind::Table(shorter(self.only_word(inner), TABLE_SIZE, |name| {
+                        format!("table name '{name}' too long")
+                    })?);
+                }
+                Rule::route_label => {
+                    host.kind = HostKind::Route(shorter(self.only_word(inner), ROUTE_LABEL_SIZE, |_| {
+                        format!("route label too long, max {} chars", ROUTE_LABEL_SIZE - 1)
+                    })?);
+                }
+                Rule::urpf_failed => host.kind = HostKind::UrpfFailed,
+                _ => host.kind = HostKind::NoRoute,
             }
         }
         Ok(host)
-    }
-
-    pub(super) fn host_kind(&self, pair: Pair<'_>) -> Built<HostKind> {
-        Ok(match pair.as_rule() {
-            Rule::address => self.address(pair),
-            Rule::dynamic => self.dynamic(pair)?,
-            Rule::table => HostKind::Table(shorter(self.only_word(pair), TABLE_SIZE, |name| {
-                format!("table name '{name}' too long")
-            })?),
-            Rule::route_label => HostKind::Route(shorter(self.only_word(pair), ROUTE_LABEL_SIZE, |_| {
-                format!("route label too long, max {} chars", ROUTE_LABEL_SIZE - 1)
-            })?),
-            Rule::urpf_failed => HostKind::UrpfFailed,
-            _ => HostKind::NoRoute,
-        })
-    }
-
-    fn address(&self, pair: Pair<'_>) -> HostKind {
-        let at = self.at(&pair);
-        let mut word = Word { at, text: "".into() };
-        for inner in pair.into_inner() {
-            match inner.as_rule() {
-                Rule::prefix => {
-                    let bits = self.only_number(inner).value;
-                    word.text = format!("{}/{bits}", word.text).into();
-                    word.at = at;
-                }
-                Rule::range_end => return HostKind::Range(word, self.only_word(inner)),
-                _ => word = self.word(&inner),
-            }
-        }
-        HostKind::Named(word)
     }
 
     fn dynamic(&self, pair: Pair<'_>) -> Built<HostKind> {
@@ -203,14 +194,15 @@ impl Builder {
 
     fn port_item(&self, pair: Pair<'_>) -> Spanned<Comparison<Word>> {
         let at = self.at(&pair);
-        let mut words = Vec::with_capacity(2);
+        let mut words = (None, None);
         let mut unary = None;
         let mut binary = None;
         for inner in pair.into_inner() {
             match inner.as_rule() {
                 Rule::unary_op => unary = Some(self.unary(&inner)),
                 Rule::binary_op => binary = Some(self.binary(&inner)),
-                _ => words.push(self.word(&inner)),
+                _ if words.0.is_none() => words.0 = Some(self.word(&inner)),
+                _ => words.1 = Some(self.word(&inner)),
             }
         }
         let value = compare(words, unary, binary, || Word { at, text: "".into() });
@@ -258,21 +250,17 @@ impl Builder {
 
 /// The comparison that one or two operands and an operator make.
 pub(super) fn compare<T>(
-    operands: Vec<T>,
+    (first, second): (Option<T>, Option<T>),
     unary: Option<Spanned<UnaryOperator>>,
     binary: Option<Spanned<BinaryOperator>>,
     missing: impl Fn() -> T,
 ) -> Comparison<T> {
-    let mut operands = operands.into_iter();
     // INVARIANT: the grammar gives as many operands as the operator takes.
-    let mut next = || operands.next().unwrap_or_else(&missing);
+    let first = first.unwrap_or_else(&missing);
     match (unary, binary) {
-        (Some(operator), _) => Comparison::Unary(operator, next()),
-        (None, Some(operator)) => {
-            let first = next();
-            Comparison::Binary(first, operator, next())
-        }
-        (None, None) => Comparison::Plain(next()),
+        (Some(operator), _) => Comparison::Unary(operator, first),
+        (None, Some(operator)) => Comparison::Binary(first, operator, second.unwrap_or_else(missing)),
+        (None, None) => Comparison::Plain(first),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Pools of addresses: translation and routing.
 
 use super::{Builder, Built, Pair, once, refuse};
-use crate::source::At;
 use crate::syntax::ast::{
     AfToOption, FilterOptions, HashKey, Host, HostKind, Pool, PoolHost, PoolOptions, PoolType, RouteKind, RouteOption,
     Spanned, TranslationOption, Word,
@@ -115,29 +114,14 @@ impl Builder {
     }
 
     fn redirhost(&self, pair: Pair<'_>) -> Built<PoolHost> {
-        let at = self.at(&pair);
-        let mut host = None;
-        let mut weight = None;
-        for inner in pair.into_inner() {
-            match inner.as_rule() {
-                Rule::weight => weight = Some(self.weight(inner)?),
-                _ => {
-                    let at = self.at(&inner);
-                    if let Some(address) = inner.into_inner().next() {
-                        let kind = self.host_kind(address)?;
-                        host = Some(Host {
-                            at,
-                            negated: None,
-                            kind,
-                        });
-                    }
-                }
-            }
-        }
-        match host {
-            Some(host) => Ok(PoolHost { host, weight }),
-            None => refuse(at, "syntax error"),
-        }
+        let weight = pair
+            .clone()
+            .into_inner()
+            .find(|inner| inner.as_rule() == Rule::weight)
+            .map(|weight| self.weight(weight))
+            .transpose()?;
+        let host = self.host(pair)?;
+        Ok(PoolHost { host, weight })
     }
 
     /// `weight N`
@@ -210,9 +194,6 @@ fn only_address(host: &Host) -> Built<()> {
         | HostKind::Table(_)
         | HostKind::Route(_)
         | HostKind::NoRoute
-        | HostKind::UrpfFailed => {
-            let At { start, end } = host.at;
-            refuse(At { start, end }, "only addresses can be listed for redirection pools ")
-        }
+        | HostKind::UrpfFailed => refuse(host.at, "only addresses can be listed for redirection pools "),
     }
 }

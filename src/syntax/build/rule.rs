@@ -32,7 +32,7 @@ impl Builder {
         };
         for part in pair.into_inner() {
             match part.as_rule() {
-                Rule::action => rule.action = self.action(part)?,
+                Rule::pass | Rule::block | Rule::match_action => rule.action = self.action(part)?,
                 Rule::direction => rule.direction = Some(self.direction(&part)),
                 Rule::log => rule.log = Some(self.log(part)?),
                 Rule::quick => rule.quick = Some(self.at(&part)),
@@ -176,29 +176,26 @@ impl Builder {
 
     fn antispoof_if(&self, pair: Pair<'_>) -> Built<AntispoofInterface> {
         let at = self.at(&pair);
-        for part in pair.into_inner() {
-            if part.as_rule() != Rule::dynamic_if {
-                let item = self.interface(part)?;
-                return Ok(AntispoofInterface { item, dynamic: false });
-            }
-            if let Some(inner) = part.into_inner().next() {
-                let item = self.interface(inner)?;
-                return Ok(AntispoofInterface { item, dynamic: true });
-            }
-        }
-        refuse(at, "syntax error")
+        let Some(part) = pair.into_inner().next() else {
+            return refuse(at, "syntax error");
+        };
+        let dynamic = part.as_rule() == Rule::dynamic_if;
+        let named = if dynamic {
+            part.clone().into_inner().next().unwrap_or(part)
+        } else {
+            part
+        };
+        let item = self.interface(&named)?;
+        Ok(AntispoofInterface { item, dynamic })
     }
 
     fn action(&self, pair: Pair<'_>) -> Built<Spanned<ActionWord>> {
         let at = self.at(&pair);
-        let mut value = ActionWord::Pass;
-        for inner in pair.into_inner() {
-            value = match inner.as_rule() {
-                Rule::match_action => ActionWord::Match,
-                Rule::block => ActionWord::Block(self.block(inner)?),
-                _ => ActionWord::Pass,
-            };
-        }
+        let value = match pair.as_rule() {
+            Rule::match_action => ActionWord::Match,
+            Rule::block => ActionWord::Block(self.block(pair)?),
+            _ => ActionWord::Pass,
+        };
         Ok(Spanned { at, value })
     }
 
