@@ -3,15 +3,20 @@
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{Engine, Field, Goal, PacketSet, Question};
 use crate::policy::Zones;
-use crate::policy::ast::{Demand, Policy};
+use crate::policy::ast::{Demand, Expectation, Policy, Spanned};
 
 /// The errors of statements that contradict each other.
 pub(super) fn contradictions(policy: &Policy, zones: &Zones<'_>, never_taken: &PacketSet) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for required in &policy.statements {
-        let Demand::Require(packets, _) = &required.demand else {
+        let Demand::Require(packets, expectations) = &required.demand else {
             continue;
         };
+        // It asks for another destination, and `forbid` goes by where packets end.
+        let redirected = |one: &Spanned<Expectation>| matches!(one.value, Expectation::Rdr(Some(_)));
+        if expectations.iter().any(redirected) {
+            continue;
+        }
         let Ok(flows) = zones.flows(packets) else { continue };
         let flows = flows.packets.minus(never_taken);
         for forbidden in &policy.statements {
