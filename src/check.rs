@@ -15,7 +15,7 @@ use crate::ruleset::Ruleset;
 use crate::source::{FileId, Loader, MemoryLoader, Sources};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
-use crate::verify::{Case, verify};
+use crate::verify::{self, Case, verify};
 
 /// One machine and what is demanded of it.
 #[derive(Debug)]
@@ -87,6 +87,22 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     report.assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
     report.findings = findings;
     report
+}
+
+/// The text of a first policy for a pf.conf of that name, from what passes today; and what is wrong with pf.conf.
+#[must_use]
+pub fn draft(
+    sources: &mut Sources,
+    loader: &dyn Loader,
+    document: Document,
+    context: &Context,
+    defines: &[(String, String)],
+    name: &str,
+) -> (String, Vec<Diagnostic>) {
+    let macros = macros(&document, defines);
+    let (lowered, findings) = lower(document, sources, loader, context, &lower::Limits::default());
+    let engine = Engine::new(&lowered.ruleset, context);
+    (verify::draft(&engine, &macros, name), findings)
 }
 
 /// The number of lines of pf.conf itself.

@@ -48,7 +48,9 @@ fn every_case_is_answered_as_expected() {
         if bless {
             std::fs::write(&golden, &answer).expect("expected.txt is written");
         } else if std::fs::read_to_string(&golden).unwrap_or_default() != answer {
-            wrong.push(format!("{name}: not as in expected.txt (BLESS=1 rewrites it):\n{answer}"));
+            wrong.push(format!(
+                "{name}: not as in expected.txt (BLESS=1 rewrites it):\n{answer}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -65,7 +67,9 @@ fn json_says_what_people_read() {
         let bad = statements.iter().filter(|one| one["outcome"] != "holds");
         for statement in bad.clone() {
             let explained = !statement["reason"].is_null()
-                || statement["counterexamples"].as_array().is_some_and(|all| !all.is_empty());
+                || statement["counterexamples"]
+                    .as_array()
+                    .is_some_and(|all| !all.is_empty());
             assert!(explained, "{name}: {statement}");
         }
         let contradicted = report["routers"][0]["findings"]

@@ -8,6 +8,7 @@ mod context;
 mod discover;
 mod files;
 mod globs;
+mod init;
 mod options;
 mod print;
 mod project;
@@ -50,6 +51,7 @@ struct Cli {
 enum Command {
     Context(context::Arguments),
     Check(check::Arguments),
+    Init(init::Arguments),
     Print(print::Arguments),
 }
 
@@ -58,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Context(arguments) => context::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Print(arguments) => print::run(&arguments),
     };
     status.into()

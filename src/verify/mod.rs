@@ -6,6 +6,7 @@
 //! as a finding. What the engine leaves undecided is *unproven*, never held.
 
 mod agreement;
+mod draft;
 mod expectation;
 mod judge;
 mod outcome;
@@ -13,5 +14,6 @@ mod replay;
 mod search;
 mod witness;
 
+pub use draft::draft;
 pub use judge::{Case, Verified, verify};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

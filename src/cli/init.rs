@@ -1,0 +1,101 @@
+//! `pfproof init`: writes a first policy from what passes today. It overwrites nothing.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use pfproof::check::draft;
+use pfproof::diagnostic::Severity;
+use pfproof::report::{Format, Look, diagnostics};
+
+use super::Status;
+use super::console::Console;
+use super::discover::load_one;
+use super::options::{Input, Output};
+
+/// Write a first policy from what passes today; overwrites nothing
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// The file to write, or `-` for standard output [default: draft.policy beside pf.conf]
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Writes the draft; where pf.conf is refused or the file is there already, says so.
+pub(crate) fn run(arguments: &Arguments) -> Status {
+    let console = Console::new(&arguments.output);
+    let mut loaded = match load_one(&arguments.input) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            console.message(&failure.to_string());
+            return Status::CouldNotJudge;
+        }
+    };
+    let config = Path::new(&loaded.name);
+    let beside = config.with_file_name("draft.policy");
+    let path = arguments.file.clone().unwrap_or(beside);
+    let (text, findings) = draft(
+        &mut loaded.sources,
+        &loaded.loader,
+        loaded.document,
+        &loaded.context,
+        &arguments.input.define,
+        &config.file_name().unwrap_or_default().to_string_lossy(),
+    );
+    let mut errors = loaded.diagnostics;
+    errors.extend(findings);
+    errors.retain(|finding| finding.severity == Severity::Error);
+    if !errors.is_empty() {
+        let look = Look {
+            color: console.error_color,
+            width: console.width,
+            ..Look::default()
+        };
+        console.message(&diagnostics(&errors, &loaded.sources, Format::Human, look));
+        return Status::CouldNotJudge;
+    }
+    if path == Path::new("-") {
+        return console.answer(&text, Status::Success);
+    }
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    let shown = path.display();
+    match written {
+        Ok(()) => {
+            let statements = text.lines().filter(|line| is_statement(line)).count();
+            let next = format!(
+                "{shown}: {statements} statements; now `pfproof check {}`\n",
+                loaded.name
+            );
+            console.answer(&next, Status::Success)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            console.message(&format!(
+                "pfproof: {shown} is there already: it stays as it is\n  help: name another file by `-o FILE`, or `-o -` to see the draft\n"
+            ));
+            Status::CouldNotJudge
+        }
+        Err(error) => {
+            console.message(&format!("pfproof: {shown}: {error}\n"));
+            Status::CouldNotJudge
+        }
+    }
+}
+
+/// Whether a line of the draft demands something.
+fn is_statement(line: &str) -> bool {
+    ["require", "allow", "forbid", "closed"]
+        .iter()
+        .any(|verb| line.starts_with(verb))
+}
