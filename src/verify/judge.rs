@@ -221,7 +221,13 @@ impl Judge<'_> {
                 continue;
             };
             let packet = engine.space().packet(&header);
-            match replay(&self.machine, packet, &cause.why, conditions) {
+            match replay(
+                &self.machine,
+                self.searcher.zones.network(),
+                packet,
+                &cause.why,
+                conditions,
+            ) {
                 Replay::Confirmed(example) => {
                     cause.conditions.clone_from(conditions);
                     cause.example = Some(*example);

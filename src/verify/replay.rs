@@ -1,9 +1,10 @@
 //! Replays a counterexample in the evaluator, which shares no decision with the engine.
 
 use super::outcome::{Counterexample, Why};
-use crate::engine::{Condition, Unknown};
+use crate::engine::{Condition, Unknown, address_number};
 use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
-use crate::packet::Packet;
+use crate::packet::{Packet, Way};
+use crate::policy::Network;
 
 /// How a replay came out.
 pub(super) enum Replay {
@@ -16,9 +17,19 @@ pub(super) enum Replay {
 }
 
 /// What the evaluator makes of the packet.
-pub(super) fn replay(machine: &Machine<'_>, packet: Packet, why: &Why, conditions: &[Condition]) -> Replay {
+pub(super) fn replay(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    mut packet: Packet,
+    why: &Why,
+    conditions: &[Condition],
+) -> Replay {
     let mut choices = named(conditions);
     let mut memory = Memory::default();
+    // Broadcast and multicast end at the machine: only the hop in is evaluated, whatever routes there are.
+    if packet.way == Way::Forward && network.shared(packet.family).contains(address_number(packet.dst)) {
+        packet.way = Way::In;
+    }
     let journey = match machine.follow(&packet, &mut memory, &mut choices) {
         Ok(journey) => journey,
         Err(Unproven(reason)) => return Replay::Open(reason),

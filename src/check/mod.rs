@@ -3,7 +3,10 @@
 //! [`check`] joins the stages: policies are read with the macros of pf.conf, what they assume is settled, pf.conf is
 //! lowered on that machine, every statement is verified. Nothing is read but through the [`Loader`].
 
+mod repair;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::context::{Context, context_from_toml};
 use crate::diagnostic::{Code, Diagnostic, Severity};
@@ -61,7 +64,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         }
     }
     findings.extend(policy::settle_addresses(&policy, &mut context));
-    let lines = document_lines(sources, &name);
+    let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
     findings.extend(complaints);
     let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
@@ -74,8 +77,21 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         engine: &engine,
         assumed_anchors: &assumed_anchors,
     };
-    let (verified, complaints) = verify(case);
+    let (mut verified, complaints) = verify(case);
     findings.extend(complaints);
+    if let Some(text) = main_text(sources, &name) {
+        let patient = repair::Patient {
+            name: &name,
+            text: &text,
+            defines: &defines,
+            loader,
+            context: &context,
+            policy: &policy,
+            macros: &macros,
+            ruleset: &ruleset,
+        };
+        repair::find(&patient, &mut verified);
+    }
     let mut report = router(Subject {
         sources,
         policy: &policy,
@@ -105,12 +121,12 @@ pub fn draft(
     (verify::draft(&engine, &macros, name), findings)
 }
 
-/// The number of lines of pf.conf itself.
-fn document_lines(sources: &Sources, name: &str) -> usize {
-    sources
-        .iter()
+/// The text of pf.conf itself.
+fn main_text(sources: &Sources, name: &str) -> Option<Arc<str>> {
+    let mut files = sources.iter();
+    files
         .find(|(_, file)| file.name() == name)
-        .map_or(0, |(_, file)| file.text().lines().count())
+        .map(|(_, file)| Arc::clone(file.text()))
 }
 
 /// The macros of pf.conf at its end; one given by `-D` stays.
