@@ -114,12 +114,15 @@ impl Zones<'_> {
         })
     }
 
-    /// All packets that arrive on an interface or that the machine sends.
+    /// All packets that arrive on an interface or that the machine sends, from its own addresses to where they are
+    /// routed.
     #[must_use]
     pub fn everything(&self) -> PacketSet {
         let space = self.network.engine().space();
-        let all = || self.network.interfaces();
-        space.arriving(all()).union(space.sent(all()))
+        let sent = space.sent(self.network.interfaces());
+        space
+            .arriving(self.network.interfaces())
+            .union(sent.intersection(&self.sent(Purpose::Everything)))
     }
 
     fn ids(&self, names: &[Spanned<Name>]) -> Made<Vec<ZoneId>> {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use indexmap::IndexMap;
+
 use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
 use crate::policy::{Network, Zones};
@@ -32,11 +34,11 @@ impl<'a> Namer<'a> {
     /// The set of packets, one line for each pair of ends, the protocols and ports merged.
     pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
         let mut lines: Vec<(String, Vec<PacketBox>)> = Vec::new();
-        for part in packets.boxes() {
-            let ends = self.ends(part);
+        for part in merged(packets.boxes()) {
+            let ends = self.ends(&part);
             match lines.iter_mut().find(|(known, _)| *known == ends) {
-                Some((_, boxes)) => boxes.push(part.clone()),
-                None => lines.push((ends, vec![part.clone()])),
+                Some((_, boxes)) => boxes.push(part),
+                None => lines.push((ends, vec![part])),
             }
         }
         let words = lines.iter().map(|(ends, boxes)| {
@@ -166,6 +168,41 @@ impl<'a> Namer<'a> {
     }
 }
 
+/// The same packets in fewer boxes: those that differ in one field only become one.
+pub(crate) fn merged(boxes: &[PacketBox]) -> Vec<PacketBox> {
+    let mut boxes = boxes.to_vec();
+    loop {
+        let before = boxes.len();
+        for field in [
+            Field::DestinationPort,
+            Field::SourcePort,
+            Field::Transport,
+            Field::Destination,
+            Field::Source,
+            Field::Place,
+            Field::Options,
+            Field::Fragment,
+            Field::Tos,
+            Field::Ttl,
+            Field::Prio,
+            Field::Tag,
+        ] {
+            let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>> = IndexMap::new();
+            for part in boxes {
+                let ranges = part.numbers(field).ranges().to_vec();
+                groups.entry(part.without(field)).or_default().extend(ranges);
+            }
+            let joined = groups
+                .into_iter()
+                .filter_map(|(rest, ranges)| rest.with(field, &RangeSet::from_ranges(ranges)));
+            boxes = joined.collect();
+        }
+        if boxes.len() == before {
+            return boxes;
+        }
+    }
+}
+
 /// The numbers of a set, up to a bound that no machine reaches.
 fn places_of(places: &RangeSet) -> impl Iterator<Item = u128> + '_ {
     places
@@ -207,7 +244,6 @@ fn what(boxes: &[PacketBox]) -> String {
 /// The protocols of a set of transports in words, and whether they have ports. Everything is no word at all.
 fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
     let line = transport::line(family);
-    let ported = transport::ported();
     if line
         .minus(transports)
         .minus(&transport::protocol(Protocol::FRAGMENT, Family::Inet6))
@@ -224,11 +260,7 @@ fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
             continue;
         }
         let name = names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned);
-        let name = if protocol == Protocol::ICMP6 {
-            "icmp6".to_owned()
-        } else {
-            name
-        };
+        let name = if protocol == Protocol::ICMP6 { "icmp6".to_owned() } else { name };
         if protocol == Protocol::TCP || protocol == Protocol::UDP {
             words.push((name, true));
         } else if protocol == transport::icmp(family) {
@@ -237,10 +269,7 @@ fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
             others.push(name);
         }
     }
-    let rest = line
-        .minus(&ported)
-        .minus(&transport::protocol(transport::icmp(family), family));
-    if others.len() > 3 && !rest.is_disjoint(transports) {
+    if others.len() > MOST {
         words.push(("other protocols".to_owned(), false));
     } else {
         words.extend(others.into_iter().map(|name| (name, false)));
@@ -259,6 +288,17 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
                 types.push(kind);
             }
         }
+    }
+    // What keeps state matches no replies.
+    let replies: &[u8] = match family {
+        Family::Inet => &[0, 14, 16, 18],
+        Family::Inet6 => &[129, 132, 136, 140],
+    };
+    let missing = whole.minus(part);
+    if missing.ranges().iter().all(|&(first, last)| {
+        first >> 8 == last >> 8 && replies.contains(&((first >> 8) as u8))
+    }) {
+        return format!("{name} but replies");
     }
     if types.len() > MOST {
         return format!("{name} (some types)");

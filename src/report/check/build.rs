@@ -4,10 +4,11 @@ use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{Condition, Engine, PacketSet, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
-use crate::packet::Packet;
+use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
 use crate::report::boxes::Namer;
+use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::Sources;
 use crate::verify::{self, Doubt, Outcome, Verified, Why};
@@ -81,8 +82,8 @@ impl Builder<'_> {
             text: plain(text),
             outcome: judgement.outcome.word(),
             reasons,
-            causes: shown.into_iter().filter_map(|cause| self.cause(cause)).collect(),
-            also: self.namer.lines(&rest),
+            causes: all.iter().filter_map(|cause| self.cause(cause)).collect(),
+            packets: all_packets,
             more: violation.is_some_and(|violation| violation.more),
             repair: judgement.repair.clone(),
         })
@@ -152,13 +153,9 @@ impl Builder<'_> {
             }
         };
         let end = end(&example.journey, self.subject.engine);
-        let packets = if cause.own_reverse {
-            vec!["each from an address to itself".to_owned()]
-        } else {
-            self.namer.lines(&cause.packets)
-        };
         Some(Cause {
             key: format!("{:?}", (&cause.hops, &cause.end)),
+            kind: format!("{:?}", (cause.hops.iter().map(|hop| hop.0).collect::<Vec<_>>(), &cause.end, cause.own_reverse)),
             says,
             packet: ends(&example.packet),
             hops,
@@ -168,8 +165,7 @@ impl Builder<'_> {
                 .iter()
                 .map(|condition| self.choice(condition))
                 .collect(),
-            packets,
-            json: None,
+            json: Some((write_json(&example.packet), expect(&example.journey, self.subject.engine.ruleset()))),
         })
     }
 

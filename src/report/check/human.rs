@@ -5,10 +5,10 @@ use crate::report::human;
 use crate::report::look::{Look, Paint, printable};
 use crate::source::Sources;
 
-/// How many causes of one violation are shown in full where nothing else is asked.
-const SHOWN: usize = 1;
-/// How many lines of «also» are shown.
-const ALSO: usize = 6;
+/// How many packets are shown for one statement where nothing else is asked.
+const SHOWN: usize = 3;
+/// How many lines of «in all» are shown.
+const ALL: usize = 6;
 
 /// The whole report.
 pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> String {
@@ -177,59 +177,39 @@ impl Writer<'_> {
         }
     }
 
+    /// One packet for each kind of cause that was not shown before, then all packets in few words.
     fn causes(&mut self, statement: &Statement, place: &str, seen: &mut Vec<(String, String)>) {
-        let shown = if self.look.verbose {
-            statement.causes.len()
-        } else {
-            SHOWN
-        };
-        let mut also: Vec<String> = Vec::new();
-        let mut drawn = 0;
+        let mut kinds: Vec<&str> = Vec::new();
+        let mut before: Option<String> = None;
         for cause in &statement.causes {
-            let before = seen
-                .iter()
-                .find(|(key, _)| *key == cause.key)
-                .map(|(_, place)| place.clone());
-            if drawn < shown && (before.is_none() || self.look.verbose) {
-                self.cause(cause);
-                drawn += 1;
-                seen.push((cause.key.clone(), place.to_owned()));
-                if cause.packets.len() > 1 || statement.causes.len() > 1 {
-                    also.extend(cause.packets.iter().cloned());
+            if let Some((_, place)) = seen.iter().find(|(key, _)| *key == cause.key) {
+                before.get_or_insert_with(|| place.clone());
+                if !self.look.verbose {
+                    continue;
                 }
-            } else {
-                also.extend(cause.packets.iter().map(|packets| match &before {
-                    Some(before) => format!("{packets} (shown at {before})"),
-                    None => packets.clone(),
-                }));
             }
-        }
-        also.extend(statement.also.iter().cloned());
-        let mut all: Vec<String> = Vec::new();
-        for line in also {
-            if !all.contains(&line) {
-                all.push(line);
+            if !self.look.verbose && (kinds.contains(&cause.kind.as_str()) || kinds.len() >= SHOWN) {
+                continue;
             }
+            self.cause(cause);
+            kinds.push(&cause.kind);
+            seen.push((cause.key.clone(), place.to_owned()));
         }
-        self.also(&all, drawn > 0);
-        if statement.more {
-            self.line("  and more: the list was cut short");
+        if let (true, Some(before)) = (kinds.is_empty(), before) {
+            self.line(&format!("  by the rules that are shown at {before}"));
         }
-    }
-
-    fn also(&mut self, all: &[String], after_example: bool) {
-        let most = if self.look.verbose { all.len() } else { ALSO };
-        for (at, line) in all.iter().take(most).enumerate() {
-            let head = match (at, after_example) {
-                (0, true) => "  in all: ",
-                (0, false) => "  packets: ",
-                _ => "          ",
-            };
+        let most = if self.look.verbose { statement.packets.len() } else { ALL };
+        for (at, line) in statement.packets.iter().take(most).enumerate() {
+            let head = if at == 0 { "  in all: " } else { "          " };
             let line = self.look.wrap(&format!("{head}{}", printable(line)), head.len() + 2);
             self.line(&line);
         }
-        if let Some(rest) = all.len().checked_sub(most).filter(|&rest| rest > 0) {
+        let rest = statement.packets.len().saturating_sub(most);
+        if rest > 0 {
             self.line(&format!("          … {rest} more (`--verbose` shows all)"));
+        }
+        if statement.more {
+            self.line("  and more: the list was cut short");
         }
     }
 
@@ -348,6 +328,7 @@ fn shorten(rule: &str, interface: &str, room: usize) -> String {
     for (long, short) in [
         (format!(" on {interface}"), " …".to_owned()),
         (" flags S/SA".to_owned(), String::new()),
+        (" port = ".to_owned(), " port ".to_owned()),
         (" log".to_owned(), String::new()),
         (" inet6 ".to_owned(), " ".to_owned()),
         (" inet ".to_owned(), " ".to_owned()),

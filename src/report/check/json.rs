@@ -35,11 +35,6 @@ fn statement(statement: &Statement) -> Value {
         .iter()
         .filter_map(|cause| cause.json.as_ref())
         .map(|(packet, expect)| json!({"packet": packet, "expect": expect}));
-    let boxes = statement
-        .causes
-        .iter()
-        .flat_map(|cause| &cause.packets)
-        .chain(&statement.also);
     json!({
         "file": file,
         "line": line,
@@ -48,6 +43,6 @@ fn statement(statement: &Statement) -> Value {
         "outcome": statement.outcome,
         "reason": (!statement.reasons.is_empty()).then(|| statement.reasons.join("; ")),
         "counterexamples": counterexamples.collect::<Vec<_>>(),
-        "boxes": boxes.collect::<Vec<_>>(),
+        "boxes": statement.packets,
     })
 }

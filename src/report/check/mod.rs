@@ -61,8 +61,8 @@ pub struct Statement {
     pub reasons: Vec<String>,
     /// How it is violated, the most telling cause first.
     pub causes: Vec<Cause>,
-    /// The other classes of packets that violate it, in few words.
-    pub also: Vec<String>,
+    /// All packets that violate it, in few words.
+    pub packets: Vec<String>,
     /// Whether there may be more than these.
     pub more: bool,
     /// A change of pf.conf that was verified to mend it.
@@ -74,6 +74,8 @@ pub struct Statement {
 pub struct Cause {
     /// Hops and deciding rules: the same for equal causes.
     pub key: String,
+    /// Where the hops are: the same for causes that a reader would take for one.
+    pub kind: String,
     /// What happens, in words, where it is not «gets through».
     pub says: String,
     /// The packet: its ends and protocol.
@@ -84,8 +86,6 @@ pub struct Cause {
     pub end: Option<String>,
     /// The choices of pf that it rests on, in words.
     pub choices: Vec<String>,
-    /// The packets, in few words.
-    pub packets: Vec<String>,
     /// The packet and its fate in the keys of the test vectors.
     pub json: Option<(Value, Value)>,
 }
