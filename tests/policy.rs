@@ -38,8 +38,20 @@ const NAMES: [&str; 3] = ["internet", "lan", "iot"];
 const OWN: [&str; 3] = ["198.51.100.1", "10.0.1.1", "10.0.2.1"];
 /// Addresses that tell classes apart: hosts, own, network, broadcast, multicast, private, no address.
 const ADDRESSES: [&str; 14] = [
-    "198.51.100.1", "198.51.100.9", "198.51.100.255", "9.9.9.9", "172.16.3.3", "10.0.1.0", "10.0.1.1", "10.0.1.5",
-    "10.0.1.66", "10.0.2.1", "10.0.2.5", "255.255.255.255", "224.0.0.5", "0.0.0.0",
+    "198.51.100.1",
+    "198.51.100.9",
+    "198.51.100.255",
+    "9.9.9.9",
+    "172.16.3.3",
+    "10.0.1.0",
+    "10.0.1.1",
+    "10.0.1.5",
+    "10.0.1.66",
+    "10.0.2.1",
+    "10.0.2.5",
+    "255.255.255.255",
+    "224.0.0.5",
+    "0.0.0.0",
 ];
 
 fn ip(text: &str) -> Ipv4Addr {
@@ -101,9 +113,8 @@ impl Who {
 
     /// Whether it may send such a packet; with `spoofed` what only pretends to come from there counts too.
     fn sends(&self, arrives: Option<usize>, source: Ipv4Addr, spoofed: bool) -> bool {
-        let zone = |zone: usize| {
-            arrives == Some(zone) && (spoofed || behind(source) == zone || source.is_unspecified())
-        };
+        let zone =
+            |zone: usize| arrives == Some(zone) && (spoofed || behind(source) == zone || source.is_unspecified());
         match self {
             Self::Zone(at) => zone(*at),
             Self::ZoneBut(at, but) => zone(*at) && source != ip(but),
@@ -170,7 +181,13 @@ enum Statement {
 impl Statement {
     fn words(&self) -> String {
         let flow = |verb: &str, what: What, from: &Who, to: &Who| {
-            format!("{verb} {}from {} to {}{}", what.before(), from.words(), to.words(), what.after())
+            format!(
+                "{verb} {}from {} to {}{}",
+                what.before(),
+                from.words(),
+                to.words(),
+                what.after()
+            )
         };
         match self {
             Self::Require(what, from, to) => flow("require", *what, from, to),
@@ -201,7 +218,10 @@ fn v4(address: IpAddr) -> Ipv4Addr {
 }
 
 fn interface(name: &str) -> usize {
-    ["em0", "em1", "em2"].iter().position(|known| *known == name).expect("an interface")
+    ["em0", "em1", "em2"]
+        .iter()
+        .position(|known| *known == name)
+        .expect("an interface")
 }
 
 fn fate(machine: &Machine<'_>, packet: &Packet) -> Option<Fate> {
@@ -224,7 +244,8 @@ fn fate(machine: &Machine<'_>, packet: &Packet) -> Option<Fate> {
         through,
         end: (end, last.dport),
         leaves: (!here).then(|| interface(&hop.before.interface)),
-        untranslated: (last.src, last.dst, last.sport, last.dport) == (packet.src, packet.dst, packet.sport, packet.dport),
+        untranslated: (last.src, last.dst, last.sport, last.dport)
+            == (packet.src, packet.dst, packet.sport, packet.dport),
     })
 }
 
@@ -255,7 +276,9 @@ fn offends(packet: &Packet, fate: &Fate, statement: &Statement, policy: &[Statem
                 !is_shared(address) && !is_own(address) && address.octets()[3] != 0 && !address.is_unspecified()
             };
             let global = |address: Ipv4Addr, who: &Who| {
-                !matches!(who, Who::Zone(0) | Who::ZoneBut(0, _) | Who::Any) || behind(address) != 0 || address == ip("9.9.9.9")
+                !matches!(who, Who::Zone(0) | Who::ZoneBut(0, _) | Who::Any)
+                    || behind(address) != 0
+                    || address == ip("9.9.9.9")
             };
             let from_host = match (from, arrives) {
                 (Who::Itself, None) => is_own(source) && OWN[interface(&packet.interface)].parse() == Ok(source),
@@ -308,7 +331,11 @@ fn grid() -> Vec<Packet> {
             let mut packet = Packet::new(way, ["em0", "em1", "em2"][on], protocol, source.into(), target.into());
             packet.flags = flags;
             if protocol == Protocol::ICMP {
-                packet.icmp = Some(Icmp { kind: 8, code: 0, id: 7 });
+                packet.icmp = Some(Icmp {
+                    kind: 8,
+                    code: 0,
+                    id: 7,
+                });
             } else {
                 packet.sport = 50_000;
                 packet.dport = port;
@@ -331,21 +358,47 @@ fn grid() -> Vec<Packet> {
 
 fn host() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "any", "em1:network", "em2:network", "! em1:network", "! em2:network", "10.0.1.5", "10.0.1.66", "self", "(em0)",
-        "<t>", "! <t>", "9.9.9.9", "255.255.255.255",
+        "any",
+        "em1:network",
+        "em2:network",
+        "! em1:network",
+        "! em2:network",
+        "10.0.1.5",
+        "10.0.1.66",
+        "self",
+        "(em0)",
+        "<t>",
+        "! <t>",
+        "9.9.9.9",
+        "255.255.255.255",
     ])
 }
 
 fn rule() -> impl Strategy<Value = String> {
     let on = prop::sample::select(vec!["", "", " on em0", " on em1", " on em2", " on ! em1", " on egress"]);
     let what = prop::sample::select(vec![
-        ("", ""), ("", ""), ("proto tcp ", ""), ("proto tcp ", " port 80"), ("proto udp ", ""), ("proto icmp ", ""),
+        ("", ""),
+        ("", ""),
+        ("proto tcp ", ""),
+        ("proto tcp ", " port 80"),
+        ("proto udp ", ""),
+        ("proto icmp ", ""),
         ("proto tcp ", " port 22"),
     ]);
     let verb = prop::sample::select(vec!["block", "pass", "pass", "block"]);
     let direction = prop::sample::select(vec![" in", " out", ""]);
     let tail = prop::sample::select(vec![
-        "", "", "", "", " no state", " received-on em1", " ! received-on any", " tagged A", " tag A", " flags any", "nat",
+        "",
+        "",
+        "",
+        "",
+        " no state",
+        " received-on em1",
+        " ! received-on any",
+        " tagged A",
+        " tag A",
+        " flags any",
+        "nat",
         "rdr",
     ]);
     (verb, direction, any::<bool>(), on, what, host(), host(), tail).prop_map(
@@ -412,17 +465,34 @@ fn judged(rules: &str, policy: &str) -> (Ruleset, pfproof::report::check::Router
         assumptions: Vec::new(),
     };
     let router = check(&mut sources, &loader, machine);
-    let (lowered, _) = lower::load(&mut Sources::new(), &loader, "pf.conf", rules.as_bytes(), &[], &context());
+    let (lowered, _) = lower::load(
+        &mut Sources::new(),
+        &loader,
+        "pf.conf",
+        rules.as_bytes(),
+        &[],
+        &context(),
+    );
     (lowered.ruleset, router)
 }
 
 fn agree(rules: &[String], statements: &[Statement]) -> Result<(), TestCaseError> {
-    let rules = format!("table <t> const {{ 10.0.1.0/24 ! 10.0.1.66 9.9.9.9 }}\n{}", rules.concat());
+    let rules = format!(
+        "table <t> const {{ 10.0.1.0/24 ! 10.0.1.66 9.9.9.9 }}\n{}",
+        rules.concat()
+    );
     let lines: Vec<String> = statements.iter().map(Statement::words).collect();
     let policy = format!("{ZONES}{}\n", lines.join("\n"));
     let (ruleset, router) = judged(&rules, &policy);
     prop_assert!(router.faults.is_empty(), "{rules}\n{policy}\n{:?}", router.faults);
-    prop_assert_eq!(router.statements.len(), statements.len(), "{}\n{}\n{:?}", rules, policy, router.findings);
+    prop_assert_eq!(
+        router.statements.len(),
+        statements.len(),
+        "{}\n{}\n{:?}",
+        rules,
+        policy,
+        router.findings
+    );
     let context = context();
     let machine = Machine::new(&ruleset, &context);
     let packets: Vec<(Packet, Fate)> = grid()
@@ -430,11 +500,19 @@ fn agree(rules: &[String], statements: &[Statement]) -> Result<(), TestCaseError
         .filter_map(|packet| fate(&machine, &packet).map(|fate| (packet, fate)))
         .collect();
     for (statement, answer) in statements.iter().zip(&router.statements) {
-        let offender = packets.iter().find(|(packet, fate)| offends(packet, fate, statement, statements));
+        let offender = packets
+            .iter()
+            .find(|(packet, fate)| offends(packet, fate, statement, statements));
         if let Some((packet, _)) = offender {
             prop_assert_eq!(
-                answer.outcome, "violated",
-                "{}\n{}\n{} offends `{}`: {:?}", rules, policy, pfproof::packet::write_json(packet), answer.text, answer.reasons
+                answer.outcome,
+                "violated",
+                "{}\n{}\n{} offends `{}`: {:?}",
+                rules,
+                policy,
+                pfproof::packet::write_json(packet),
+                answer.text,
+                answer.reasons
             );
         }
         if answer.outcome == "violated" {

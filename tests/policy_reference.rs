@@ -8,8 +8,12 @@ fn blocks(page: &str) -> Vec<(&str, &str)> {
     let mut blocks = Vec::new();
     let mut rest = page;
     while let Some((_, after)) = rest.split_once("\n```") {
-        let Some((kind, body)) = after.split_once('\n') else { break };
-        let Some((body, after)) = body.split_once("\n```\n") else { break };
+        let Some((kind, body)) = after.split_once('\n') else {
+            break;
+        };
+        let Some((body, after)) = body.split_once("\n```\n") else {
+            break;
+        };
         blocks.push((kind, body));
         rest = after;
     }
@@ -35,8 +39,13 @@ fn every_example_comes_out_as_the_page_says() {
                 assert!(!expected.is_empty(), "nothing is expected of\n{body}");
                 for (line, outcome) in expected {
                     let statement = router.statements.iter().find(|statement| statement.place.1 == line);
-                    let statement = statement.unwrap_or_else(|| panic!("line {line} of\n{body}\n{:?}", router.findings));
-                    assert_eq!(statement.outcome, outcome, "{}: {:?}", statement.text, statement.reasons);
+                    let statement =
+                        statement.unwrap_or_else(|| panic!("line {line} of\n{body}\n{:?}", router.findings));
+                    assert_eq!(
+                        statement.outcome, outcome,
+                        "{}: {:?}",
+                        statement.text, statement.reasons
+                    );
                     checked += 1;
                 }
             }

@@ -8,9 +8,11 @@ use super::ast::{Assumption, Fact, Packets, Policy};
 use super::{Network, Zones};
 use crate::context::Context;
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::engine::{Engine, Field, PacketBox, address, transport};
-use crate::net::{Family, FlagsMatch, Operator, Protocol, RangeSet};
-use crate::ruleset::{Action, Anchor, Host, KeepState, Name, Origin, Peer, Rule, Ruleset, Table, TableEntry};
+use crate::engine::{Engine, Field, PacketBox, Place, address, transport};
+use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet};
+use crate::ruleset::{
+    Action, Anchor, Host, InterfaceMatch, KeepState, Name, Origin, Peer, ReceivedOn, Rule, Ruleset, Table, TableEntry,
+};
 
 /// The child of an anchor `x/*` that stands for all that others may load there.
 const CHILD: &str = "assumed";
@@ -165,7 +167,9 @@ fn contents(
             anchor.tables.insert(name.clone(), table);
             name
         });
-        for protocol in protocols(part) {
+        for (hop, protocol) in
+            hops(part, &engine).flat_map(|hop| protocols(part).map(move |protocol| (hop.clone(), protocol)))
+        {
             for (source, destination) in ports(part, protocol) {
                 if anchor.rules.len() >= MOST_RULES {
                     let message = "this assumption stands for too many rules".to_owned();
@@ -177,6 +181,7 @@ fn contents(
                     ..Peer::default()
                 };
                 let mut rule = Rule::new(origin, Action::Pass);
+                (rule.direction, rule.interface, rule.received_on) = hop.clone();
                 rule.quick = true;
                 rule.family = Some(part.family);
                 rule.protocol = Some(protocol);
@@ -190,6 +195,39 @@ fn contents(
         }
     }
     Ok(anchor)
+}
+
+/// A rule's direction, its `on` and its `received-on`.
+type HopOfRule = (Option<Direction>, InterfaceMatch, Option<ReceivedOn>);
+
+/// The hops of packets that first meet the machine at the box's places: in there, and out what was received there.
+fn hops(part: &PacketBox, engine: &Engine<'_>) -> impl Iterator<Item = HopOfRule> {
+    let space = engine.space();
+    let places = part.numbers(Field::Place);
+    let count = space.interfaces().len();
+    let mut hops = Vec::new();
+    for on in (0..count).filter(|&on| places.contains(space.number(Place::In(on)))) {
+        let name: Name = space.interface_name(on).into();
+        let here = InterfaceMatch::Name {
+            negated: false,
+            name: name.clone(),
+        };
+        hops.push((Some(Direction::In), here, None));
+        let received = ReceivedOn {
+            negated: false,
+            interface: name,
+        };
+        hops.push((Some(Direction::Out), InterfaceMatch::All, Some(received)));
+    }
+    let sent = |on| space.number(Place::Out { on, received: None });
+    if (0..count).any(|on| places.contains(sent(on))) {
+        let nowhere = ReceivedOn {
+            negated: true,
+            interface: "any".into(),
+        };
+        hops.push((Some(Direction::Out), InterfaceMatch::All, Some(nowhere)));
+    }
+    hops.into_iter()
 }
 
 fn protocols(part: &PacketBox) -> impl Iterator<Item = Protocol> {

@@ -209,7 +209,8 @@ impl Addresses {
                 .flat_map(|interface| interface.addresses_of(family))
                 .filter_map(InterfaceAddress::known)
                 .map(|net| net.addr())
-                .filter(|&address| here(address))
+                // Its networks are whole, whoever has an address in them.
+                .filter(|&address| here(address) || interface.addresses_of(family).any(|own| in_net(own, address)))
                 .map(single);
             let routed = own.fold(engine.routed_to(id, family), |all, own| all.union(&own));
             let default = table.routes().iter().any(|route| {
@@ -222,6 +223,11 @@ impl Addresses {
         }
         facts
     }
+}
+
+/// Whether an address is in the network of an interface's address.
+fn in_net(own: InterfaceAddress, address: IpAddr) -> bool {
+    own.known().is_some_and(|net| net.contains(&address))
 }
 
 /// The sources and destinations of packets that are refused as soon as they come from a wire.

@@ -102,7 +102,7 @@ impl<'a> Namer<'a> {
                 return if own {
                     zone.name.to_string()
                 } else {
-                    format!("{}'s addresses{on}", zone.name)
+                    format!("the addresses of {}{on}", zone.name)
                 };
             }
             if !sources.is_empty() && own && sources.is_subset(&all) {
@@ -260,7 +260,11 @@ fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
             continue;
         }
         let name = names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned);
-        let name = if protocol == Protocol::ICMP6 { "icmp6".to_owned() } else { name };
+        let name = if protocol == Protocol::ICMP6 {
+            "icmp6".to_owned()
+        } else {
+            name
+        };
         if protocol == Protocol::TCP || protocol == Protocol::UDP {
             words.push((name, true));
         } else if protocol == transport::icmp(family) {
@@ -291,13 +295,15 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
     }
     // What keeps state matches no replies.
     let replies: &[u8] = match family {
-        Family::Inet => &[0, 14, 16, 18],
-        Family::Inet6 => &[129, 132, 136, 140],
+        Family::Inet => &[0, 9, 14, 16, 18, 34, 36],
+        Family::Inet6 => &[129, 131, 132, 134, 136, 140],
     };
     let missing = whole.minus(part);
-    if missing.ranges().iter().all(|&(first, last)| {
-        first >> 8 == last >> 8 && replies.contains(&((first >> 8) as u8))
-    }) {
+    if missing
+        .ranges()
+        .iter()
+        .all(|&(first, last)| first >> 8 == last >> 8 && replies.contains(&((first >> 8) as u8)))
+    {
         return format!("{name} but replies");
     }
     if types.len() > MOST {

@@ -1,5 +1,7 @@
 //! Replays a counterexample in the evaluator, which shares no decision with the engine.
 
+use std::net::IpAddr;
+
 use super::outcome::{Counterexample, Why};
 use crate::engine::{Condition, Unknown, address_number};
 use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
@@ -34,7 +36,7 @@ pub(super) fn replay(
         Ok(journey) => journey,
         Err(Unproven(reason)) => return Replay::Open(reason),
     };
-    let through = gets_through(&journey);
+    let through = gets_through(&journey) && forwardable(&journey);
     let mut answer = None;
     let confirmed = match why {
         Why::GetsThrough | Why::Unexpected(..) => through,
@@ -72,6 +74,24 @@ fn gets_through(journey: &Journey) -> bool {
         End::Sent | End::Local => passes,
         End::NoRoute | End::Stopped | End::NotForwarded => false,
     }
+}
+
+/// Whether the network stack forwards what the first hop has let in (`in_canforward`, `ip6_forward`): the evaluator
+/// goes by the routing table alone.
+fn forwardable(journey: &Journey) -> bool {
+    let (Some(first), End::Sent, true) = (journey.hops.first(), journey.end, journey.hops.len() > 1) else {
+        return true;
+    };
+    let (before, after) = (&first.before, &first.after);
+    let source = match before.src {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(source) => !source.is_unspecified() && !source.is_multicast() && !source.is_unicast_link_local(),
+    };
+    let destination = match after.dst {
+        IpAddr::V4(destination) => !matches!(destination.octets()[0], 0 | 127) && !destination.is_multicast(),
+        IpAddr::V6(destination) => !destination.is_multicast() && !destination.is_loopback(),
+    };
+    source && destination
 }
 
 /// The choices that the conditions name.

@@ -113,6 +113,12 @@ pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
 
 /// Esp, gre, or what has a name, before numbers that nobody uses.
 fn known_protocol(transports: &RangeSet, family: Family) -> Option<u128> {
+    let icmp = transport::icmp(family);
+    let named = (0..=u8::MAX).filter(|&kind| crate::net::names::icmp_type_name(family, kind).is_some());
+    let mut types = named.map(|kind| u128::from(icmp.0) << 16 | u128::from(kind) << 8);
+    if let Some(number) = types.find(|&number| transports.contains(number)) {
+        return Some(number);
+    }
     (0..=u8::MAX)
         .map(Protocol)
         .filter(|&protocol| crate::net::names::protocol_name(protocol).is_some())
@@ -142,9 +148,16 @@ fn address(set: &RangeSet, preferred: &[RangeSet]) -> Option<u128> {
 
 /// The address that ends in 50, as examples do, if it is near; else the first.
 fn friendly(set: &RangeSet) -> Option<u128> {
+    // Public resolvers, for somebody on the internet.
+    let known = [u128::from(0x0909_0909_u32), 0x2620_00fe_0000_0000_0000_0000_0000_00fe];
+    if let Some(known) = known.into_iter().find(|&known| set.contains(known)) {
+        return Some(known);
+    }
     let first = set.first()?;
     let near = (first & !0xff) | 50;
-    Some(if set.contains(near) { near } else { first })
+    // Addresses that end in 0 are rarely hosts.
+    let next = if first & 0xff == 0 { first + 1 } else { first };
+    Some([near, next].into_iter().find(|&one| set.contains(one)).unwrap_or(first))
 }
 
 /// A port of the set that people know, else the first but 0.

@@ -1,5 +1,7 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
+use serde_json::json;
+
 use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{Condition, Engine, PacketSet, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
@@ -8,7 +10,6 @@ use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
 use crate::report::boxes::Namer;
-use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::Sources;
 use crate::verify::{self, Doubt, Outcome, Verified, Why};
@@ -70,11 +71,12 @@ impl Builder<'_> {
         };
         reasons.dedup();
         let all = violation.map_or(&[][..], |violation| &violation.causes);
-        let (shown, rest): (Vec<_>, Vec<_>) = all.iter().partition(|cause| cause.example.is_some());
-        let rest: PacketSet = rest
-            .iter()
-            .flat_map(|cause| cause.packets.boxes().iter().cloned())
-            .collect();
+        let boxes = all.iter().filter(|cause| !cause.own_reverse);
+        let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
+        let mut packets = self.namer.lines(&boxes);
+        if all.iter().any(|cause| cause.own_reverse) {
+            packets.push("packets from an address to itself".to_owned());
+        }
         Some(Statement {
             place: (at.name.to_owned(), at.line, at.column),
             verb: statement.demand.verb(),
@@ -83,7 +85,7 @@ impl Builder<'_> {
             outcome: judgement.outcome.word(),
             reasons,
             causes: all.iter().filter_map(|cause| self.cause(cause)).collect(),
-            packets: all_packets,
+            packets,
             more: violation.is_some_and(|violation| violation.more),
             repair: judgement.repair.clone(),
         })
@@ -155,7 +157,14 @@ impl Builder<'_> {
         let end = end(&example.journey, self.subject.engine);
         Some(Cause {
             key: format!("{:?}", (&cause.hops, &cause.end)),
-            kind: format!("{:?}", (cause.hops.iter().map(|hop| hop.0).collect::<Vec<_>>(), &cause.end, cause.own_reverse)),
+            kind: format!(
+                "{:?}",
+                (
+                    cause.hops.iter().map(|hop| hop.0).collect::<Vec<_>>(),
+                    &cause.end,
+                    cause.own_reverse
+                )
+            ),
             says,
             packet: ends(&example.packet),
             hops,
@@ -165,7 +174,10 @@ impl Builder<'_> {
                 .iter()
                 .map(|condition| self.choice(condition))
                 .collect(),
-            json: Some((write_json(&example.packet), expect(&example.journey, self.subject.engine.ruleset()))),
+            json: Some((
+                write_json(&example.packet),
+                json!({"verdict": example.journey.verdict().word()}),
+            )),
         })
     }
 

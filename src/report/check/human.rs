@@ -198,7 +198,11 @@ impl Writer<'_> {
         if let (true, Some(before)) = (kinds.is_empty(), before) {
             self.line(&format!("  by the rules that are shown at {before}"));
         }
-        let most = if self.look.verbose { statement.packets.len() } else { ALL };
+        let most = if self.look.verbose {
+            statement.packets.len()
+        } else {
+            ALL
+        };
         for (at, line) in statement.packets.iter().take(most).enumerate() {
             let head = if at == 0 { "  in all: " } else { "          " };
             let line = self.look.wrap(&format!("{head}{}", printable(line)), head.len() + 2);
