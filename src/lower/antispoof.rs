@@ -109,24 +109,21 @@ impl Lowerer<'_> {
         }
         let heads = Heads {
             interfaces: vec![on],
-            protocols: vec![None],
             sources: Some(sources),
-            destinations: None,
-            source_ports: vec![None],
-            destination_ports: vec![None],
-            systems: vec![None],
-        };
-        let criteria = Criteria {
-            icmp: vec![None],
-            users: vec![None],
-            groups: vec![None],
+            ..Heads::default()
         };
         let template = Template {
             rule: rule.clone(),
             translated: None,
             routed: None,
         };
-        self.expand_with(template, &heads, &criteria, Redirections::default(), &Places::all(at));
+        self.expand_with(
+            template,
+            &heads,
+            &Criteria::default(),
+            Redirections::default(),
+            &Places::all(at),
+        );
     }
 }
 

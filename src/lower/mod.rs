@@ -178,6 +178,8 @@ impl<'a> Lowerer<'a> {
 
     /// Lowers statement after statement; whether each of them went through pfctl's parser (`YYERROR` is no).
     fn statements(&mut self, statements: &[Statement]) -> Vec<bool> {
+        // Most statements make a rule.
+        self.anchor.rules.reserve(statements.len());
         statements.iter().map(|statement| self.statement(statement)).collect()
     }
 
@@ -274,7 +276,11 @@ impl<'a> Lowerer<'a> {
         let mut anchor = std::mem::take(&mut self.anchor);
         let path = self.path.clone();
         let stored = self.shared.ruleset.anchors.entry(path).or_default();
-        stored.rules.append(&mut anchor.rules);
+        if stored.rules.is_empty() {
+            stored.rules = anchor.rules;
+        } else {
+            stored.rules.append(&mut anchor.rules);
+        }
         stored.tables.append(&mut anchor.tables);
     }
 }

@@ -160,11 +160,8 @@ impl Lowerer<'_> {
         })
     }
 
-    /// `on …`; without it, one item that stands for every interface.
+    /// `on …`.
     pub(super) fn interfaces(&mut self, items: &[InterfaceItem]) -> Vec<InterfaceNode> {
-        if items.is_empty() {
-            return vec![InterfaceNode::All];
-        }
         items.iter().map(|item| self.interface(item)).collect()
     }
 

@@ -19,7 +19,8 @@ const PORT_UNREACHABLE: u8 = 3;
 /// The same of icmp6.
 const PORT_UNREACHABLE6: u8 = 4;
 
-/// What stands before the options of a rule, its names looked up.
+/// What stands before the options of a rule, its names looked up. A list that was not given is empty.
+#[derive(Default)]
 pub(super) struct Heads {
     pub(super) interfaces: Vec<InterfaceNode>,
     pub(super) protocols: Vec<Option<Protocol>>,
@@ -30,7 +31,8 @@ pub(super) struct Heads {
     pub(super) systems: Vec<Option<Name>>,
 }
 
-/// The lists among the options of a rule, their names looked up.
+/// The lists among the options of a rule, their names looked up. A list that was not given is empty.
+#[derive(Default)]
 pub(super) struct Criteria {
     pub(super) icmp: Vec<Option<IcmpNode>>,
     pub(super) users: Vec<Option<Operator<u32>>>,
@@ -50,13 +52,9 @@ pub(super) fn all<T>(items: impl IntoIterator<Item = Result<T, Refused>>) -> Res
     if refused { Err(Refused) } else { Ok(found) }
 }
 
-/// The items of a list, or one that stands for none.
-fn or_any<T>(items: Vec<T>) -> Vec<Option<T>> {
-    if items.is_empty() {
-        vec![None]
-    } else {
-        items.into_iter().map(Some).collect()
-    }
+/// The items of a list, or what stands for none.
+fn or<'a, T>(items: &'a [T], none: &'a [T]) -> &'a [T] {
+    if items.is_empty() { none } else { items }
 }
 
 /// The family that all hosts have, unless one is known already (`decide_address_family`).
@@ -130,17 +128,19 @@ impl Lowerer<'_> {
         places: &Places,
     ) {
         let any = [Node::any(places.whole)];
+        let (no_interface, no_protocol, no_icmp) = ([InterfaceNode::All], [None], [None]);
+        let (no_port, no_system, no_owner) = ([None], [None], [None]);
         let lists = Lists {
-            interfaces: &heads.interfaces,
-            protocols: &heads.protocols,
-            icmp: &criteria.icmp,
+            interfaces: or(&heads.interfaces, &no_interface),
+            protocols: or(&heads.protocols, &no_protocol),
+            icmp: or(&criteria.icmp, &no_icmp),
             sources: heads.sources.as_deref().unwrap_or(&any),
             destinations: heads.destinations.as_deref().unwrap_or(&any),
-            source_ports: &heads.source_ports,
-            destination_ports: &heads.destination_ports,
-            systems: &heads.systems,
-            users: &criteria.users,
-            groups: &criteria.groups,
+            source_ports: or(&heads.source_ports, &no_port),
+            destination_ports: or(&heads.destination_ports, &no_port),
+            systems: or(&heads.systems, &no_system),
+            users: or(&criteria.users, &no_owner),
+            groups: or(&criteria.groups, &no_owner),
         };
         self.expand(template, lists, redirections, places);
     }
@@ -196,18 +196,18 @@ impl Lowerer<'_> {
         at: At,
     ) -> Result<Heads, Refused> {
         let interfaces = self.interfaces(interfaces);
-        let protocols = all(protocols.iter().map(|item| self.protocol(item)));
+        let protocols = all(protocols.iter().map(|item| self.protocol(item).map(Some)));
         let source = self.peer(hosts.from.as_ref(), at);
         let systems = hosts.os.iter().map(|word| {
             let name = crate::net::names::os_fingerprint(&word.text);
-            self.name(name.as_deref().unwrap_or("nomatch"))
+            Some(self.name(name.as_deref().unwrap_or("nomatch")))
         });
-        let systems = or_any(systems.collect());
+        let systems = systems.collect();
         let destination = self.peer(hosts.to.as_ref(), at);
         let ((sources, source_ports), (destinations, destination_ports)) = (source?, destination?);
         Ok(Heads {
             interfaces,
-            protocols: or_any(protocols?),
+            protocols: protocols?,
             sources,
             destinations,
             source_ports,
@@ -223,25 +223,31 @@ impl Lowerer<'_> {
         at: At,
     ) -> Result<(Option<Vec<Node>>, Vec<Option<Operator<u16>>>), Refused> {
         let Some(peer) = peer else {
-            return Ok((None, vec![None]));
+            return Ok((None, Vec::new()));
         };
         let hosts = peer.hosts.as_ref().map(|hosts| self.hosts(hosts));
-        let ports = all(peer.ports.iter().map(|port| self.port(port)));
+        let ports = all(peer.ports.iter().map(|port| self.port(port).map(Some)));
         let hosts = hosts.transpose()?.flatten();
         if hosts.as_ref().is_some_and(Vec::is_empty) {
             return Err(self.refuse(at, "could not parse host specification"));
         }
-        Ok((hosts, or_any(ports?)))
+        Ok((hosts, ports?))
     }
 
     pub(super) fn criteria(&mut self, options: &FilterOptions) -> Result<Criteria, Refused> {
-        let users = all(options.user.iter().map(|item| self.owner(item, Self::user_id)));
-        let groups = all(options.group.iter().map(|item| self.owner(item, Self::group_id)));
+        let users = all(options
+            .user
+            .iter()
+            .map(|item| self.owner(item, Self::user_id).map(Some)));
+        let groups = all(options
+            .group
+            .iter()
+            .map(|item| self.owner(item, Self::group_id).map(Some)));
         let icmp = options.icmp.as_ref().map(|spec| self.icmp(spec)).transpose();
         Ok(Criteria {
-            users: or_any(users?),
-            groups: or_any(groups?),
-            icmp: or_any(icmp?.unwrap_or_default()),
+            users: users?,
+            groups: groups?,
+            icmp: icmp?.unwrap_or_default().into_iter().map(Some).collect(),
         })
     }
 
@@ -306,11 +312,7 @@ impl Lowerer<'_> {
         apply: &str,
         at: At,
     ) -> Result<(), Refused> {
-        let tcp = heads
-            .protocols
-            .iter()
-            .any(|protocol| protocol.is_none_or(|protocol| protocol == Protocol::TCP));
-        if tcp {
+        if heads.protocols.is_empty() || heads.protocols.contains(&Some(Protocol::TCP)) {
             return Ok(());
         }
         let mut outcome = Ok(());
