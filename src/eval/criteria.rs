@@ -8,7 +8,7 @@ use super::address::has_scope;
 use super::descriptor::{Descriptor, Mbuf, VirtualProtocol};
 use super::machine::{Addresses, CompiledRule, Machine};
 use super::record::{Criterion, Unproven};
-use crate::net::{Family, Operator, Protocol, TcpFlags};
+use crate::net::{Direction, Family, Operator, Protocol, TcpFlags};
 use crate::ruleset::{InterfaceMatch, Name, Peer, Rule};
 
 /// How a rule and a packet come together.
@@ -102,12 +102,10 @@ impl Machine<'_> {
                         require!(wanted.code.is_none_or(|code| code == mapping.code), IcmpCode);
                     }
                     // A reply must find the state of its query, not make one.
-                    let is_reply = mapping.direction == crate::net::Direction::Out && !mapping.other_state;
+                    let is_reply = mapping.direction == Direction::Out && !mapping.other_state;
                     let advertises = pd.family == Family::Inet6 && mapping.kind == super::icmp::NEIGHBOR_ADVERT;
-                    require!(
-                        !(is_reply && !advertises && keeps_state(rule) && !is_sloppy(rule)),
-                        IcmpReply
-                    );
+                    let makes_state = keeps_state(rule) && !is_sloppy(rule);
+                    require!(!is_reply || advertises || !makes_state, IcmpReply);
                 }
                 None
             }

@@ -162,7 +162,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
         if self.machine.is_local(mbuf.packet.dst, mbuf.rtable)? {
             return Ok(End::Local);
         }
-        if !self.machine.context.forwarding {
+        if !self.machine.context.forwards(mbuf.packet.family) {
             return Ok(End::NotForwarded);
         }
         if let IpAddr::V6(dst) = mbuf.packet.dst
