@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use pfproof::context::context_from_toml;
 use pfproof::diagnostic::Diagnostic;
+use pfproof::lower;
 use pfproof::source::{LoadError, Loader, Sources};
 use pfproof::syntax::{Document, Limits, read};
 
@@ -295,4 +297,68 @@ fn limits_are_said() {
         said[0].ends_with("the rules are larger than 67108864 bytes once macros are replaced"),
         "{said:?}"
     );
+}
+
+/// All that is said of a text, as the expected files of `corpus/syntax` have it.
+fn told(sources: &Sources, findings: &[Diagnostic]) -> String {
+    let place = |span| {
+        let location = sources.location(span);
+        let name = if location.name.ends_with(".conf") {
+            ""
+        } else {
+            location.name
+        };
+        format!(
+            "{name}{}{}:{}",
+            if name.is_empty() { "" } else { ":" },
+            location.line,
+            location.column
+        )
+    };
+    let mut text = String::new();
+    for finding in findings {
+        let label = finding.primary.as_ref().unwrap();
+        text += &format!("{}: {}\n", place(label.span), finding.message);
+        if !label.text.is_empty() {
+            text += &format!("    here: {}\n", label.text);
+        }
+        for label in &finding.related {
+            text += &format!("    {}: {}\n", place(label.span), label.text);
+        }
+        if let Some(help) = &finding.help {
+            text += &format!("    help: {help}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn the_corpus_is_judged_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/syntax");
+    let mut wrong = Vec::new();
+    let mut cases = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "conf") {
+            continue;
+        }
+        cases += 1;
+        let mut sources = Sources::new();
+        let machine = std::fs::read_to_string(folder.join("machine.toml")).unwrap();
+        let machine = sources.add("machine.toml", machine);
+        let (context, _) = context_from_toml(&sources, machine);
+        let name = path.file_name().unwrap().to_string_lossy();
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, findings) = lower::load(&mut sources, &Folder(folder.clone()), &name, &bytes, &[], &context);
+        let found = told(&sources, &findings);
+        let expected = path.with_extension("expected");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&expected, &found).unwrap();
+        }
+        if std::fs::read_to_string(&expected).unwrap_or_default() != found {
+            wrong.push(format!("{name}:\n{found}"));
+        }
+    }
+    assert!(cases > 0);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -254,6 +254,10 @@ impl Found<'_> {
                 Some("pfctl takes no lines that end in CR LF: convert the file, as by `tr -d '\\r'`"),
             ),
             ("\"" | "'", _) => ("a quote within a word", None),
+            ("$", _) => (
+                "a `$` that comes from a macro's value is not expanded",
+                Some("nothing is expanded between quotes: build a macro from others without them, `a = $b $c`"),
+            ),
             ("}", _) if !self.before.contains("{ ") => ("no `{` is open here", None),
             (word, _) if !word.is_ascii() => (
                 "only ASCII may stand outside of quotes and comments",
@@ -301,12 +305,19 @@ impl Found<'_> {
 
     /// What a name after the word before would be.
     fn noun(&self) -> &'static str {
-        let keyword = self
-            .before
-            .trim_end_matches([' ', '{', '!', '=', '<', '>', '(', '\n', ','])
-            .rsplit(' ')
-            .next()
-            .unwrap_or("");
+        let mut lists = Vec::new();
+        let mut last = "";
+        for word in self.before.split(' ') {
+            match word {
+                "{" => lists.push(last),
+                "}" => {
+                    lists.pop();
+                }
+                "" | "!" | "=" | "<" | ">" | "(" | "\n" | "," => {}
+                word => last = word,
+            }
+        }
+        let keyword = lists.first().copied().unwrap_or(last);
         match keyword {
             "on" | "received-on" | "for" => "an interface or group",
             "proto" => "a protocol",
@@ -337,6 +348,12 @@ impl Found<'_> {
     fn help(&self) -> Option<&'static str> {
         let statement = self.before.split(' ').next().unwrap_or("");
         let is_rule = matches!(statement, "pass" | "block" | "match" | "anchor");
+        if self.quoted && statement == "table" && self.before.trim() == "table" {
+            return Some("the name of a table stands in angle brackets: `table <name>`");
+        }
+        if statement.starts_with('"') && self.before.split(' ').nth(1) == Some("=") {
+            return Some("put the value in quotes");
+        }
         if self.quoted || !is_rule {
             return None;
         }

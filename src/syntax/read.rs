@@ -248,9 +248,12 @@ impl Reader<'_> {
             RawKind::Close => self.close(raw),
             RawKind::Open => self.open(raw),
             RawKind::Macro => self.definition(raw),
-            RawKind::Include | RawKind::Plain if raw.refused => {}
+            RawKind::Include | RawKind::Plain if raw.refused => self.words.lose_definition(),
             RawKind::Include => self.include(raw),
-            RawKind::Plain if raw.single && self.open.is_empty() => self.slots.push(Slot::Later(raw)),
+            RawKind::Plain if raw.single && self.open.is_empty() => {
+                self.words.lose_definition();
+                self.slots.push(Slot::Later(raw));
+            }
             RawKind::Plain => {
                 if let Some(kind) = self.parse(raw) {
                     self.push(raw, kind);
@@ -453,7 +456,8 @@ fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<Option<Stat
         start: raw.at.start + found.start,
         end: raw.at.start + found.end,
     };
-    let label = match raw.unclosed {
+    let unclosed = raw.unclosed.filter(|brace| brace.end < at.start);
+    let label = match unclosed {
         Some(_) => "expected `}`: a list is still open",
         None => &found.label,
     };
@@ -462,7 +466,7 @@ fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<Option<Stat
     if found.old {
         diagnostic.code = Code::OldSyntax;
     }
-    if let Some(span) = raw.unclosed.and_then(|brace| map.span(brace)) {
+    if let Some(span) = unclosed.and_then(|brace| map.span(brace)) {
         diagnostic = diagnostic.related(span, "this list is not closed");
     }
     Err(Box::new(Fault {

@@ -48,6 +48,8 @@ pub(super) struct Fault {
     pub(super) ends: bool,
     /// Whether the part that was skipped ends in `{`.
     pub(super) brace: bool,
+    /// How many more `}` than `{` it has.
+    pub(super) closed: i64,
 }
 
 /// A macro as it stands.
@@ -57,8 +59,8 @@ pub(super) struct Definition {
     pub(super) number: DefinitionId,
     /// Given on the command line: it stays.
     pub(super) given: bool,
-    /// pfctl skips its definition, after an undefined macro on the line before.
-    pub(super) skipped: Option<Span>,
+    /// Where it would be defined, and why it is not.
+    pub(super) lost: Option<(Span, &'static str)>,
     /// Its index in the list of all macros.
     pub(super) index: usize,
 }
@@ -488,7 +490,7 @@ impl Lexer {
         }
         self.input.back_to(checkpoint);
         let span = start.to(end);
-        let Some(definition) = self.macros.get(name.as_str()).filter(|found| found.skipped.is_none()) else {
+        let Some(definition) = self.macros.get(name.as_str()).filter(|found| found.lost.is_none()) else {
             return Err(self.undefined(&name, span));
         };
         if let Some(used) = self.used.get_mut(definition.index) {
@@ -501,11 +503,8 @@ impl Lexer {
 
     fn undefined(&mut self, name: &str, span: Span) -> Box<Fault> {
         let mut diagnostic = Diagnostic::new(Code::Syntax, format!("macro '{name}' not defined")).at(span);
-        if let Some(place) = self.macros.get(name).and_then(|found| found.skipped) {
-            diagnostic = diagnostic.related(
-                place,
-                "pfctl skips this definition, because of the undefined macro on the line before",
-            );
+        if let Some((place, why)) = self.macros.get(name).and_then(|found| found.lost) {
+            diagnostic = diagnostic.related(place, why);
         } else if let Some(near) = nearest(name, self.macros.keys().map(AsRef::as_ref)) {
             diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
         } else {
@@ -525,12 +524,16 @@ impl Lexer {
     fn skip_line(&mut self, diagnostic: Diagnostic) -> Box<Fault> {
         let mut last = 0;
         let mut comment = false;
+        let mut closed = 0;
         while let Some(byte) = self.input.next() {
             match byte.value {
                 b'\n' => break,
                 b' ' | b'\t' => {}
                 b'#' => comment = true,
-                value if !comment => last = value,
+                value if !comment => {
+                    closed += i64::from(value == b'}') - i64::from(value == b'{');
+                    last = value;
+                }
                 _ => {}
             }
         }
@@ -539,6 +542,7 @@ impl Lexer {
             skipped: true,
             ends: false,
             brace: last == b'{',
+            closed,
         })
     }
 
@@ -558,6 +562,7 @@ impl Lexer {
             skipped: false,
             ends: true,
             brace: false,
+            closed: 0,
         })
     }
 

@@ -284,6 +284,8 @@ impl<'a> Preprocessor<'a> {
                 Err(fault) => {
                     raw.refused = true;
                     let opens = anchor && fault.brace && braces.is_empty();
+                    let open = braces.len().saturating_sub(usize::try_from(fault.closed).unwrap_or(0));
+                    braces.truncate(open);
                     let goes_on = long && !braces.is_empty() && !fault.ends;
                     self.refuse(fault);
                     if opens {
@@ -323,7 +325,9 @@ impl<'a> Preprocessor<'a> {
                     let end = self.lexer.out.end();
                     self.lexer.write_end();
                     raw.unclosed = braces.last().copied();
-                    self.lexer.input.back_to(checkpoint);
+                    if !self.lexer.input.back_to(checkpoint) {
+                        self.skip_line();
+                    }
                     break end;
                 }
                 Kind::Sign(b'{') => {
@@ -460,9 +464,32 @@ impl<'a> Preprocessor<'a> {
             value.push_str(&crate::syntax::unquote(self.text(word.at)));
         }
         let span = self.map().span(name_token).unwrap_or(self.start);
-        let skipped = skipped.then_some(span);
-        self.define(&name, &value, pieces, span, false, skipped);
+        let lost = skipped.then_some((
+            span,
+            "pfctl skips this definition, because of the undefined macro on the line before",
+        ));
+        self.define(&name, &value, pieces, span, false, lost);
         Some((name_token, name, value))
+    }
+
+    /// Notes that the last statement would define a macro, had it not been refused.
+    pub(in crate::syntax) fn lose_definition(&mut self) {
+        if let [name, equals, ..] = self.words.as_slice()
+            && equals.kind == Kind::Sign(b'=')
+            && name.kind == Kind::Word
+        {
+            let at = name.at;
+            let span = self.map().span(at).unwrap_or(self.start);
+            let name = crate::syntax::unquote(self.text(at)).into_owned();
+            self.define(
+                &name,
+                "",
+                Vec::new(),
+                span,
+                false,
+                Some((span, "this definition is refused")),
+            );
+        }
     }
 
     fn define(
@@ -472,31 +499,33 @@ impl<'a> Preprocessor<'a> {
         pieces: Vec<(u32, u32)>,
         span: Span,
         given: bool,
-        skipped: Option<Span>,
+        lost: Option<(Span, &'static str)>,
     ) {
         if let Some(known) = self.lexer.macros.get(name)
-            && (known.given || skipped.is_some())
+            && (known.given || lost.is_some())
         {
-            // One given on the command line stays, and so does one whose redefinition pfctl skips.
+            // One given on the command line stays, and so does one whose redefinition is lost.
             return;
         }
         let number = self.lexer.out.map.define(name, pieces);
         let index = self.macros.len();
-        self.macros.push(Macro {
-            name: name.into(),
-            value: value.into(),
-            span,
-            given,
-            used: false,
-        });
-        self.lexer.used.push(false);
+        if lost.is_none() {
+            self.macros.push(Macro {
+                name: name.into(),
+                value: value.into(),
+                span,
+                given,
+                used: false,
+            });
+            self.lexer.used.push(false);
+        }
         self.lexer.macros.insert(
             name.into(),
             Definition {
                 value: value.into(),
                 number,
                 given,
-                skipped,
+                lost,
                 index,
             },
         );

@@ -1,0 +1,35 @@
+//! What is printed of an accepted ruleset is accepted, and prints the same.
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use pfproof::context::context_from_toml;
+use pfproof::diagnostic::Severity;
+use pfproof::source::{MemoryLoader, Sources};
+use pfproof::{lower, print};
+
+/// A small router.
+const MACHINE: &str = include_str!("machine.toml");
+
+/// The print of a ruleset; `None` if it is refused.
+fn printed(bytes: &[u8]) -> Option<String> {
+    let mut sources = Sources::new();
+    let machine = sources.add("context.toml", MACHINE);
+    let (context, _) = context_from_toml(&sources, machine);
+    let loader = MemoryLoader::new();
+    let (lowered, findings) = lower::load(&mut sources, &loader, "pf.conf", bytes, &[], &context);
+    let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    (!refused).then(|| print::ruleset(&lowered.ruleset, &lowered.loaded, false))
+}
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    // pfctl prints names without the quotes that they need: only names that need none come back.
+    if bytes.iter().any(|byte| matches!(byte, b'"' | b'\'' | b'\\')) {
+        return Corpus::Reject;
+    }
+    let Some(first) = printed(bytes) else {
+        return Corpus::Keep;
+    };
+    let second = printed(first.as_bytes());
+    assert_eq!(second.as_deref(), Some(first.as_str()), "printed and read again:\n{first}");
+    Corpus::Keep
+});
