@@ -218,12 +218,13 @@ fn one_address_takes_the_longest_prefix() {
     is("10.62.1.200", "10.62.1.128/25 gif0 LAB");
     is("10.255.0.2", "10.255.0.2/32 gif0");
     is("10.255.0.3", "10.0.0.0/8 lo0 reject");
-    is("10.9.0.1", "10.9.0.1/32 em2");
+    is("10.9.0.1", "10.0.0.0/8 lo0 reject");
     is("10.9.0.2", "10.0.0.0/8 lo0 reject");
     assert_eq!(way("2001:db9::1"), None, "no default route of IPv6 in this table");
     assert!(context.route_table(2).lookup(address("2001:db9::1")).is_some());
     assert!(context.is_local(address("10.62.1.1"), 0) && !context.is_local(address("10.62.1.9"), 0));
     assert!(context.is_local(address("10.62.1.9"), 1));
+    assert!(!context.is_local(address("10.9.0.1"), 0), "the interface is down");
 }
 
 /// The context that texts describe together, each with the kind that its name gives it, and what was said of them.

@@ -246,11 +246,12 @@ impl Context {
             .collect()
     }
 
-    /// The first interface in that routing domain that has the address.
+    /// The first interface in that routing domain that is up and has the address.
     #[must_use]
     pub fn owner(&self, address: IpAddr, rdomain: u32) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| {
             interface.rdomain == rdomain
+                && !interface.down
                 && interface
                     .addresses
                     .iter()
