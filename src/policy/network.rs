@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::special::globally_reachable;
 use crate::context::{InterfaceAddress, RouteKind};
-use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, address_number, transport};
+use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Family, Protocol, RangeSet};
 
 /// The addresses around one machine.
@@ -154,6 +154,24 @@ impl<'a> Network<'a> {
             boxes.extend(tcp.and_then(|tcp| tcp.with(Field::Destination, self.shared(family))));
         }
         boxes.into_iter().collect()
+    }
+}
+
+impl Network<'_> {
+    /// Headers that no packet has at its end, although some address of the machine says so: a link-local address is one
+    /// of the link that the packet came by, not of another interface.
+    #[must_use]
+    pub fn never_ending(&self) -> PacketSet {
+        let family = Family::Inet6;
+        let space = self.engine.space();
+        let boxes = self.interfaces().filter_map(|id| {
+            let place = RangeSet::single(space.number(Place::In(id)));
+            let others = number("fe80::/10").minus(&self.own_of(id, family));
+            PacketBox::all(family)
+                .with(Field::Place, &place)?
+                .with(Field::Destination, &others)
+        });
+        boxes.collect()
     }
 }
 

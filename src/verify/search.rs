@@ -133,7 +133,9 @@ impl Searcher<'_> {
     /// The packets of the region that get through. Those that could have gone without the machine do not count.
     fn getting_through(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
-        let question = Question::new(region.clone(), Goal::GetsThrough).except(&self.never_taken);
+        let question = Question::new(region.clone(), Goal::GetsThrough)
+            .except(&self.never_taken)
+            .except_ending_in(&self.zones.network().never_ending());
         let elsewhere = narrow(question.except(&self.on_one_network));
         found.collect(self.engine.classes(elsewhere), &Why::GetsThrough, |_| true);
         let neighbours = region.intersection(&self.on_one_network);
