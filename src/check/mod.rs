@@ -13,7 +13,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::Engine;
 use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Policy};
-use crate::report::check::{Router, Subject, router};
+use crate::report::check::{Router, Subject, matrix, router};
 use crate::ruleset::Ruleset;
 use crate::source::{FileId, Loader, MemoryLoader, Sources};
 use crate::syntax::ast::StatementKind;
@@ -98,6 +98,9 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         engine: &engine,
         verified: &verified,
     });
+    if policies.is_empty() {
+        report.matrix = matrix(&verify::matrix(&engine, &macros), &engine);
+    }
     report.config = name;
     report.size = (lines, rule_count);
     report.assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();

@@ -90,6 +90,18 @@ impl Zones<'_> {
         })
     }
 
+    /// What really comes from the source of these packets, to whatever destination.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn from(&self, packets: &Packets) -> Made<PacketSet> {
+        let anywhere = Packets {
+            destination: End::default(),
+            ..packets.clone()
+        };
+        self.excused(&anywhere).map(|excuse| excuse.arriving)
+    }
+
     /// The packets of a `closed` as they arrive, and, where it says `to`, their headers at the end.
     ///
     /// # Errors

@@ -52,6 +52,11 @@ impl<'a> Namer<'a> {
         words.collect()
     }
 
+    /// The protocols and ports of the packets, whatever their ends.
+    pub(crate) fn protocols(&self, packets: &PacketSet) -> String {
+        what(packets.boxes())
+    }
+
     /// `from iot to clients`.
     fn ends(&self, part: &PacketBox) -> String {
         let family = part.family;
@@ -212,44 +217,45 @@ fn places_of(places: &RangeSet) -> impl Iterator<Item = u128> + '_ {
         .take(4096)
 }
 
-/// The protocols, flags, types and ports of boxes, merged: `tcp 80 443, udp 53, icmp`. Empty for everything.
+/// The protocols, types and ports of boxes, merged: `tcp 80 443, udp 53, icmp`.
 fn what(boxes: &[PacketBox]) -> String {
-    let mut groups: Vec<(String, Option<RangeSet>)> = Vec::new();
-    for part in boxes {
-        let transports = part.numbers(Field::Transport);
-        let dports = part.limit(Field::DestinationPort).cloned();
-        for (word, ported) in protocols(&transports, part.family) {
-            let ports = if ported { dports.clone() } else { None };
-            match groups.iter_mut().find(|(known, _)| *known == word) {
-                Some((_, Some(all))) => match &ports {
-                    Some(more) => *all = all.union(more),
-                    None => {
-                        if let Some(group) = groups.iter_mut().find(|(known, _)| *known == word) {
-                            group.1 = None;
-                        }
-                    }
-                },
-                Some((_, None)) => {}
-                None => groups.push((word, ports)),
+    let mut words: Vec<String> = Vec::new();
+    for family in Family::BOTH {
+        let of_family: Vec<&PacketBox> = boxes.iter().filter(|part| part.family == family).collect();
+        let transports = of_family.iter().fold(RangeSet::empty(), |all, part| {
+            all.union(&part.numbers(Field::Transport))
+        });
+        for (word, protocol) in protocols(&transports, family) {
+            let ports = protocol.map(|protocol| {
+                let whole = transport::protocol(protocol, family);
+                let here = of_family
+                    .iter()
+                    .filter(|part| !part.numbers(Field::Transport).is_disjoint(&whole));
+                here.fold(RangeSet::empty(), |all, part| {
+                    all.union(&part.numbers(Field::DestinationPort))
+                })
+            });
+            let word = match ports.as_ref().map(port_words) {
+                Some(ports) if !ports.is_empty() => format!("{word} {ports}"),
+                _ => word,
+            };
+            if !words.contains(&word) {
+                words.push(word);
             }
         }
     }
-    let words = groups.iter().map(|(word, ports)| match ports.as_ref().map(port_words) {
-        Some(ports) if !ports.is_empty() => format!("{word} {ports}"),
-        _ => word.clone(),
-    });
-    words.collect::<Vec<_>>().join(", ")
+    words.join(", ")
 }
 
-/// The protocols of a set of transports in words, and whether they have ports. Everything is no word at all.
-fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
+/// The protocols of a set of transports in words; with the protocol where it has ports.
+fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, Option<Protocol>)> {
     let line = transport::line(family);
     if line
         .minus(transports)
         .minus(&transport::protocol(Protocol::FRAGMENT, Family::Inet6))
         .is_empty()
     {
-        return vec![("any protocol".to_owned(), false)];
+        return vec![("any protocol".to_owned(), None)];
     }
     let mut words = Vec::new();
     let mut others = Vec::new();
@@ -266,17 +272,17 @@ fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, bool)> {
             name
         };
         if protocol == Protocol::TCP || protocol == Protocol::UDP {
-            words.push((name, true));
+            words.push((name, Some(protocol)));
         } else if protocol == transport::icmp(family) {
-            words.push((icmp_words(&name, &part, &whole, family), false));
+            words.push((icmp_words(&name, &part, &whole, family), None));
         } else {
             others.push(name);
         }
     }
     if others.len() > MOST {
-        words.push(("other protocols".to_owned(), false));
+        words.push(("other protocols".to_owned(), None));
     } else {
-        words.extend(others.into_iter().map(|name| (name, false)));
+        words.extend(others.into_iter().map(|name| (name, None)));
     }
     words
 }

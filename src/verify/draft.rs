@@ -7,7 +7,7 @@ use super::judge::{Case, verify};
 use super::outcome::Outcome;
 use crate::engine::{Engine, Field, Goal, PacketBox, Question, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
-use crate::policy::ast::{Demand, End, Packets};
+use crate::policy::ast::Demand;
 use crate::policy::{Macros, Network, Policy, Zones, read};
 use crate::source::{MemoryLoader, Sources};
 
@@ -23,10 +23,25 @@ enum Place {
     Itself,
 }
 
-struct DraftZone {
-    name: String,
+/// A zone of a draft.
+pub(super) struct DraftZone {
+    pub(super) name: String,
     /// What stands after `on`.
     on: String,
+}
+
+impl DraftZone {
+    /// Its statement.
+    pub(super) fn line(&self) -> String {
+        format!("zone {} on {}\n", self.name, self.on)
+    }
+}
+
+/// The policy of a text that was written here.
+pub(super) fn parsed(text: &str, macros: &Macros) -> Policy {
+    let mut sources = Sources::new();
+    let file = sources.add("draft", text);
+    read(&mut sources, file, macros, &MemoryLoader::new()).0
 }
 
 /// The text of a first policy for the ruleset, for the pf.conf of that name.
@@ -41,7 +56,7 @@ pub fn draft(engine: &Engine<'_>, macros: &Macros, config: &str) -> String {
 }
 
 /// A zone for each interface behind which there can be hosts.
-fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
+pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
     let network = Network::new(engine);
     let context = engine.context();
     let mut zones: Vec<DraftZone> = Vec::new();
@@ -168,9 +183,7 @@ impl Drafter<'_> {
     }
 
     fn policy(&self, text: &str) -> Policy {
-        let mut sources = Sources::new();
-        let file = sources.add("draft", text);
-        read(&mut sources, file, self.macros, &MemoryLoader::new()).0
+        parsed(text, self.macros)
     }
 
     /// `allow` lines for what gets through from one end to the other.
@@ -185,13 +198,10 @@ impl Drafter<'_> {
         let Ok(excuse) = zones.excused(packets) else {
             return Vec::new();
         };
-        let Ok(from_anywhere) = zones.excused(&Packets {
-            destination: End::default(),
-            ..packets.clone()
-        }) else {
+        let Ok(from_there) = zones.from(packets) else {
             return Vec::new();
         };
-        let question = Question::new(from_anywhere.arriving, Goal::GetsThrough)
+        let question = Question::new(from_there, Goal::GetsThrough)
             .except(&zones.never_taken())
             .except(&zones.on_one_network())
             .ending_in(excuse.ending);

@@ -9,6 +9,7 @@ mod agreement;
 mod draft;
 mod expectation;
 mod judge;
+mod matrix;
 mod outcome;
 mod replay;
 mod search;
@@ -16,4 +17,5 @@ mod witness;
 
 pub use draft::draft;
 pub use judge::{Case, Verified, verify};
+pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

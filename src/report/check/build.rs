@@ -9,10 +9,10 @@ use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
-use crate::report::boxes::Namer;
+use crate::report::boxes::{Namer, addresses};
 use crate::ruleset::RuleId;
 use crate::source::Sources;
-use crate::verify::{self, Doubt, Outcome, Verified, Why};
+use crate::verify::{self, Doubt, Extent, Outcome, Verified, Why};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -51,6 +51,41 @@ pub fn router(subject: Subject<'_>) -> Router {
         faults: subject.verified.faults.clone(),
         ..Router::default()
     }
+}
+
+/// The lines of who reaches whom.
+#[must_use]
+pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>) -> Vec<String> {
+    let network = Network::new(engine);
+    let (zones, _) = Zones::new(&matrix.policy, &network);
+    let namer = Namer::of_zones(&zones);
+    let pairs: Vec<(String, String)> = matrix
+        .edges()
+        .map(|(from, to, reach)| (format!("{from} > {to}"), reach_words(reach, &namer)))
+        .collect();
+    let width = pairs.iter().map(|(pair, _)| pair.len()).max().unwrap_or(0);
+    pairs
+        .into_iter()
+        .map(|(pair, words)| format!("  {pair:<width$}  {words}"))
+        .collect()
+}
+
+fn reach_words(reach: &verify::Reach, namer: &Namer<'_>) -> String {
+    let mut words = match reach.extent {
+        Extent::All => "all".to_owned(),
+        Extent::Part => match namer.protocols(&reach.packets) {
+            words if words.is_empty() => "part".to_owned(),
+            words => format!("part: {words}"),
+        },
+        Extent::Spoofed => "only spoofed sources".to_owned(),
+        Extent::Unknown => "not known".to_owned(),
+    };
+    for (family, set) in Family::BOTH.into_iter().zip(&reach.translated) {
+        if !set.is_empty() {
+            words.push_str(&format!(", nat to {}", addresses(set, family)));
+        }
+    }
+    words
 }
 
 struct Builder<'a> {

@@ -64,9 +64,12 @@ impl Writer<'_> {
         }
         if !router.matrix.is_empty() {
             self.out.push('\n');
+            self.line("who reaches whom, of what really comes from there:");
             for line in &router.matrix {
-                self.line(line);
+                let line = self.look.wrap(line, 6);
+                self.line(&line);
             }
+            self.line("nobody else reaches anybody. Draft a policy: pfproof init");
         }
         self.foot(router);
         for fault in &router.faults {

@@ -5,7 +5,7 @@ mod human;
 mod json;
 mod short;
 
-pub use build::{Subject, router};
+pub use build::{Subject, matrix, router};
 
 use serde_json::Value;
 
