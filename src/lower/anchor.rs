@@ -51,10 +51,11 @@ impl Lowerer<'_> {
         let Some(name) = &written.name else {
             return Err(self.refuse(at, "anchors without explicit rules must specify a name"));
         };
-        let Some((path, wildcard)) = resolve(&self.path, &name.text) else {
-            let help = "there are not so many rulesets above this one".to_owned();
-            return Err(self.refuse_with(name.at, format!("bad anchor name {name}"), Some(help)));
-        };
+        if name.text.ends_with('/') {
+            return Err(self.refuse(name.at, format!("anchorrule: bad anchor name {name}")));
+        }
+        // A name that leads above the main ruleset is pf's to refuse, not pfctl's: nobody fills it.
+        let (path, wildcard) = resolve(&self.path, &name.text).unwrap_or_else(|| (name.text.to_string(), false));
         Ok(AnchorCall {
             name: Some(self.name(&name.text)),
             path: self.name(&path),
@@ -72,6 +73,7 @@ impl Lowerer<'_> {
         at: At,
     ) -> Result<AnchorCall, Refused> {
         self.braces += 1;
+        let outer_brace = std::mem::replace(&mut self.brace, self.braces);
         let own = match &written.name {
             Some(name) => self.name(&name.text),
             None => self.name(&format!("_{}", self.braces)),
@@ -100,6 +102,7 @@ impl Lowerer<'_> {
         }
         self.close_anchor();
         (self.path, self.anchor) = outer;
+        self.brace = outer_brace;
         if let Some(first) = well.iter().position(|&well| !well) {
             self.orphan_brace(&body.statements, first, body.end);
         }
@@ -110,8 +113,12 @@ impl Lowerer<'_> {
         if head_refused {
             return Err(Refused);
         }
-        // pfctl prints the whole path of one without rules.
-        let printed = if empty { path.clone() } else { own };
+        // Of one without rules pfctl prints the whole path, in which the enclosing braces have their number for a name.
+        let printed = match (empty, outer_brace) {
+            (false, _) => own,
+            (true, 0) => path.clone(),
+            (true, outer) => self.name(&format!("_{outer}/{own}")),
+        };
         Ok(AnchorCall {
             name: written.name.is_some().then_some(printed),
             path,

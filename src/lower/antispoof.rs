@@ -24,10 +24,7 @@ impl Lowerer<'_> {
         for interface in &written.interfaces {
             let place = interface.item.at;
             let name = match &interface.item.kind {
-                InterfaceKind::Name(word) => {
-                    self.expect_interface(&word.text, place);
-                    self.name(&word.text)
-                }
+                InterfaceKind::Name(word) => self.name(&word.text),
                 InterfaceKind::Any => self.name("any"),
                 // pfctl forgets the number and has no name then.
                 InterfaceKind::Rdomain(_) => Name::default(),
@@ -45,6 +42,9 @@ impl Lowerer<'_> {
                     self.spoofable(&name, Modifiers::default(), place),
                 )
             };
+            if networks.is_empty() && own.is_empty() {
+                self.expect_interface(&name, place, "antispoof makes no rules for it");
+            }
             let on = match name.is_empty() {
                 true => InterfaceNode::All,
                 false => InterfaceNode::Name {

@@ -79,15 +79,11 @@ impl Lowerer<'_> {
     /// The addresses that a word stands for.
     pub(super) fn named(&mut self, word: &Word) -> Result<Vec<Node>, Refused> {
         self.look_up(&word.text, word.at).map_err(|why| {
-            let text = match why {
-                NoHost::Unknown => format!(
-                    "could not parse host specification: no IP address found for {}",
-                    word.text
-                ),
-                NoHost::Because(why) => format!("could not parse host specification: {why}"),
+            let (why, help) = match why {
+                NoHost::Unknown => (format!("no IP address found for {word}"), self.host_help(&word.text)),
+                NoHost::Because(why) => (why, None),
             };
-            let help = self.host_help(&word.text);
-            self.refuse_with(word.at, text, help)
+            self.refuse_with(word.at, format!("could not parse host specification: {why}"), help)
         })
     }
 

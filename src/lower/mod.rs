@@ -119,6 +119,8 @@ struct Lowerer<'a> {
     reassemble: Reassemble,
     /// How many braces of anchors have been opened.
     braces: u32,
+    /// The number of the innermost brace that is open; 0 for none.
+    brace: u32,
     syncookies: Option<(u8, u8)>,
     declarations: Vec<Declaration>,
     queues: queue::Queues,
@@ -153,6 +155,7 @@ impl<'a> Lowerer<'a> {
             block_policy: BlockPolicy::default(),
             reassemble: Reassemble::default(),
             braces: 0,
+            brace: 0,
             syncookies: None,
             declarations: Vec::new(),
             queues: queue::Queues::default(),

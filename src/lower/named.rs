@@ -177,7 +177,12 @@ impl Lowerer<'_> {
                 rdomain: *rdomain,
             },
             InterfaceKind::Name(word) => {
-                self.expect_interface(&word.text, word.at);
+                let consequence = if negated {
+                    "the rule matches on every interface"
+                } else {
+                    "the rule never matches"
+                };
+                self.expect_interface(&word.text, word.at, consequence);
                 InterfaceNode::Name {
                     negated,
                     name: self.name(&word.text),
@@ -186,12 +191,12 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Warns of an interface or group that a closed context does not have.
-    pub(super) fn expect_interface(&mut self, name: &str, at: At) {
+    /// Warns of an interface or group that a closed context does not have, and says what follows.
+    pub(super) fn expect_interface(&mut self, name: &str, at: At, consequence: &str) {
         if self.context.open || name == "any" || self.is_known_interface(name) {
             return;
         }
-        let text = format!("no interface or group `{name}`: the rule never matches");
+        let text = format!("no interface or group `{name}`: {consequence}");
         let mut finding = self.document.finding(Code::UnknownInterface, at, text);
         let interfaces = self.context.interfaces.iter();
         let names = interfaces.flat_map(|interface| {

@@ -284,7 +284,13 @@ impl Lowerer<'_> {
         if let Some(received_on) = &options.received_on
             && let InterfaceKind::Name(word) = &received_on.interface.kind
         {
-            self.expect_interface(&word.text, word.at);
+            let negated = received_on.interface.negated;
+            let consequence = if negated {
+                "it leaves out no packet"
+            } else {
+                "the rule never matches"
+            };
+            self.expect_interface(&word.text, word.at, consequence);
         }
         outcome
     }
