@@ -346,6 +346,12 @@ fn grid() -> Vec<Packet> {
                 packet.sport = 50_000;
                 packet.dport = port;
             }
+            // Its own reverse, where its addresses are equal.
+            if source == target && protocol != Protocol::ICMP {
+                let mut packet = packet.clone();
+                packet.sport = packet.dport;
+                packets.push(packet);
+            }
             packets.push(packet);
         }
     };

@@ -98,6 +98,9 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         engine: &engine,
         verified: &verified,
     });
+    if !policy.statements.is_empty() {
+        report.coverage = coverage_words(case, sources).into_iter().collect();
+    }
     if policies.is_empty() {
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine);
     }
@@ -122,6 +125,31 @@ pub fn draft(
     let (lowered, findings) = lower(document, sources, loader, context, &lower::Limits::default());
     let engine = Engine::new(&lowered.ruleset, context);
     (verify::draft(&engine, &macros, name), findings)
+}
+
+/// How many pass rules the policy speaks of, and where the others are.
+fn coverage_words(case: Case<'_>, sources: &Sources) -> Option<String> {
+    let coverage = verify::coverage(case)?;
+    let silent = coverage.silent.len();
+    if silent == 0 {
+        return Some(format!("the policy speaks of every pass rule ({})", coverage.all));
+    }
+    let lines = coverage.silent.iter().filter_map(|id| {
+        let rule = case.engine.ruleset().rule(id)?;
+        Some(sources.location(rule.origin.span).line)
+    });
+    let mut lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+    lines.dedup();
+    let more = lines.len().saturating_sub(8);
+    lines.truncate(8);
+    if more > 0 {
+        lines.push(format!("… ({more} more)"));
+    }
+    let words = format!(
+        "no statement speaks of a packet that {silent} of {} pass rules decide",
+        coverage.all
+    );
+    Some(format!("{words}: line {}", lines.join(", ")))
 }
 
 /// The text of pf.conf itself.

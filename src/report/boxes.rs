@@ -258,31 +258,30 @@ fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, Option<Proto
         return vec![("any protocol".to_owned(), None)];
     }
     let mut words = Vec::new();
-    let mut others = Vec::new();
+    let (mut icmp, mut others) = (None, Vec::new());
     for protocol in (0..=u8::MAX).map(Protocol) {
         let whole = transport::protocol(protocol, family).intersection(&line);
         let part = whole.intersection(transports);
         if part.is_empty() {
             continue;
         }
-        let name = names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned);
-        let name = if protocol == Protocol::ICMP6 {
-            "icmp6".to_owned()
-        } else {
-            name
+        let name = match protocol {
+            Protocol::ICMP6 => "icmp6".to_owned(),
+            _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),
         };
-        if protocol == Protocol::TCP || protocol == Protocol::UDP {
+        if protocol.has_ports() {
             words.push((name, Some(protocol)));
         } else if protocol == transport::icmp(family) {
-            words.push((icmp_words(&name, &part, &whole, family), None));
+            icmp = Some((icmp_words(&name, &part, &whole, family), None));
         } else {
-            others.push(name);
+            others.push((name, None));
         }
     }
+    words.extend(icmp);
     if others.len() > MOST {
         words.push(("other protocols".to_owned(), None));
     } else {
-        words.extend(others.into_iter().map(|name| (name, None)));
+        words.extend(others);
     }
     words
 }

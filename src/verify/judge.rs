@@ -1,14 +1,15 @@
 //! From the packets that offend a statement to its outcome.
 
 use super::agreement::{contradictions, unused_allows};
+use super::coverage::Coverage;
 use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation};
 use super::replay::{Replay, replay};
 use super::search::{Found, Offence, Searcher};
 use super::witness;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Condition, Engine, PacketSet};
 use crate::eval::Machine;
-use crate::policy::ast::{Demand, Policy, Statement};
+use crate::policy::ast::{Closed, Demand, Policy, Statement};
 use crate::policy::{Excuse, Network, Zones};
 use crate::ruleset::Name;
 
@@ -81,6 +82,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
             Ok(found) => {
                 let outcome = judge.outcome(statement, found, &mut verified.faults);
                 diagnostics.extend(vacuous(statement, &outcome));
+                diagnostics.extend(half_closed(statement, case.policy));
                 verified.judgements.push(Judgement {
                     statement: number,
                     outcome,
@@ -95,15 +97,43 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     (verified, diagnostics)
 }
 
+/// Which pass rules the policy speaks of; `None` where finding them would take too long.
+#[must_use]
+pub fn coverage(case: Case<'_>) -> Option<Coverage> {
+    let network = Network::new(case.engine);
+    let (zones, _) = Zones::new(case.policy, &network);
+    super::coverage::coverage(case, &zones)
+}
+
 /// The complaint about an `allow` of no packet; `require` and `forbid` say so by their outcome.
 fn vacuous(statement: &Statement, outcome: &Outcome) -> Option<Diagnostic> {
     let is_allow = matches!(statement.demand, Demand::Allow(_));
     (is_allow && matches!(outcome, Outcome::Vacuous)).then(|| {
         let mut finding =
             Diagnostic::new(Code::VacuousStatement, "this `allow` speaks of no packet").at(statement.span);
-        finding.severity = crate::diagnostic::Severity::Warning;
+        finding.severity = Severity::Warning;
         finding
     })
+}
+
+/// The warning that a `closed from` speaks of a part of what arrives only.
+fn half_closed(statement: &Statement, policy: &Policy) -> Option<Diagnostic> {
+    let Demand::Closed(Closed::From(names)) = &statement.demand else {
+        return None;
+    };
+    let zones = policy.zones.iter().filter(|zone| zone.from.is_some());
+    let zone = zones
+        .into_iter()
+        .find(|zone| names.iter().any(|name| name.value == zone.name.value))?;
+    let message = format!(
+        "zone `{}` has a `from`: other sources on its interfaces are not covered",
+        zone.name.value
+    );
+    let mut finding = Diagnostic::new(Code::Policy, message)
+        .at(statement.span)
+        .related(zone.name.span, "defined here");
+    finding.severity = Severity::Warning;
+    Some(finding)
 }
 
 struct Judge<'a> {

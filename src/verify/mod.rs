@@ -6,6 +6,7 @@
 //! as a finding. What the engine leaves undecided is *unproven*, never held.
 
 mod agreement;
+mod coverage;
 mod draft;
 mod expectation;
 mod judge;
@@ -15,7 +16,8 @@ mod replay;
 mod search;
 mod witness;
 
+pub use coverage::Coverage;
 pub use draft::draft;
-pub use judge::{Case, Verified, verify};
+pub use judge::{Case, Verified, coverage, verify};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

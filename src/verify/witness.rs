@@ -114,8 +114,16 @@ pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
 /// Esp, gre, or what has a name, before numbers that nobody uses.
 fn known_protocol(transports: &RangeSet, family: Family) -> Option<u128> {
     let icmp = transport::icmp(family);
+    let telling: &[u8] = match family {
+        Family::Inet => &[13, 17, 5, 3, 11],
+        Family::Inet6 => &[135, 133, 137, 1, 3],
+    };
     let named = (0..=u8::MAX).filter(|&kind| crate::net::names::icmp_type_name(family, kind).is_some());
-    let mut types = named.map(|kind| u128::from(icmp.0) << 16 | u128::from(kind) << 8);
+    let mut types = telling
+        .iter()
+        .copied()
+        .chain(named)
+        .map(|kind| u128::from(icmp.0) << 16 | u128::from(kind) << 8);
     if let Some(number) = types.find(|&number| transports.contains(number)) {
         return Some(number);
     }

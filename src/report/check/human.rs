@@ -263,7 +263,7 @@ impl Writer<'_> {
                 let mut head = format!("    {direction:<4} {interface:<width$}  ");
                 let blank = " ".repeat(head.chars().count());
                 for row in rows {
-                    self.row(&head, row, interface);
+                    self.row(&head, row);
                     head.clone_from(&blank);
                 }
                 if let Some(words) = outcome {
@@ -278,7 +278,7 @@ impl Writer<'_> {
         }
     }
 
-    fn row(&mut self, head: &str, row: &Row, interface: &str) {
+    fn row(&mut self, head: &str, row: &Row) {
         let (file, line) = &row.place;
         let place = self.place(file, *line);
         let decides = if row.decides { "  decides" } else { "" };
@@ -287,7 +287,7 @@ impl Writer<'_> {
             .look
             .width
             .saturating_sub(head.chars().count() + number.len() + 2 + decides.len() + place.chars().count() + 2);
-        let text = shorten(&printable(&row.text), interface, room);
+        let text = shorten(&printable(&row.text), room);
         let words = format!("{head}{number}  {text}{decides}");
         let paint = if row.decides { Paint::Strong } else { Paint::Faint };
         self.ended(&words, &place, head.chars().count() + 4, |look, words| {
@@ -329,31 +329,39 @@ impl Writer<'_> {
 }
 
 /// The rule in so many columns: what the line shows anyhow is left out first, then the middle.
-fn shorten(rule: &str, interface: &str, room: usize) -> String {
-    let mut text = rule.to_owned();
+fn shorten(rule: &str, room: usize) -> String {
     let fits = |text: &str| text.chars().count() <= room;
+    let mut text = rule.to_owned();
     for (long, short) in [
-        (format!(" on {interface}"), " …".to_owned()),
-        (" flags S/SA".to_owned(), String::new()),
-        (" port = ".to_owned(), " port ".to_owned()),
-        (" log".to_owned(), String::new()),
-        (" inet6 ".to_owned(), " ".to_owned()),
-        (" inet ".to_owned(), " ".to_owned()),
-        (" from any to any".to_owned(), " all".to_owned()),
-        (" round-robin".to_owned(), String::new()),
+        (" flags S/SA", ""),
+        (" round-robin", ""),
+        (" port = ", " port "),
+        (" log", ""),
+        (" inet6 ", " "),
+        (" inet ", " "),
+        (" from any to any", " all"),
     ] {
         if fits(&text) {
             return text;
         }
-        text = text.replacen(&long, &short, 1);
+        text = text.replacen(long, short, 1);
     }
     if fits(&text) {
         return text;
     }
-    let from = text.find(" from ").unwrap_or(0);
-    let to = text.rfind(" to ").unwrap_or(0);
-    if from > 0 && to > from {
-        text = format!("{} …{}", &text[..from], &text[to..]);
+    // The interface stands at the beginning of the hop.
+    if let Some((before, after)) = text.split_once(" on ") {
+        let (_, after) = after.trim_start_matches("! ").split_once(' ').unwrap_or(("", ""));
+        text = format!("{before} … {after}");
+    }
+    if fits(&text) {
+        return text;
+    }
+    if let (Some(from), Some(to)) = (text.find("from "), text.rfind(" to "))
+        && from < to
+    {
+        let before = text[..from].trim_end_matches(['…', ' ']);
+        text = format!("{before} …{}", &text[to..]);
     }
     if fits(&text) || room < 8 {
         return text;
