@@ -88,7 +88,7 @@ fn of_eval(journey: &eval::Journey) -> Vec<String> {
 
 /// What the engine found, in the same form.
 fn of_engine(class: &Class) -> Vec<String> {
-    let hops = class.journey.hops.iter().map(|hop| {
+    let hops = class.journey.hops.iter().enumerate().map(|(at, hop)| {
         let verdict = match hop.verdict {
             Verdict::Pass => "pass",
             Verdict::Block => "block",
@@ -104,13 +104,18 @@ fn of_engine(class: &Class) -> Vec<String> {
             Decider::Rule(rule) => rule.to_string(),
             Decider::Default => "default".to_owned(),
             Decider::Anchor(rule) => format!("anchor {rule}"),
-            Decider::OwnState | Decider::State | Decider::Nobody => "state".to_owned(),
+            // A state tells the rule that made it.
+            Decider::OwnState => match class.journey.hops.get(at.wrapping_sub(1)).map(|hop| &hop.decider) {
+                Some(Decider::Rule(rule)) => rule.to_string(),
+                _ => "state".to_owned(),
+            },
+            Decider::State | Decider::Nobody => "state".to_owned(),
         };
         format!("{direction} {verdict} {rule} {}", hop.state)
     });
     let end = match class.journey.end {
-        End::Leaves(_) | End::Passed | End::Diverted => "passes",
-        End::Local => "local",
+        End::Leaves(_) | End::Passed => "passes",
+        End::Local | End::Diverted => "local",
         End::Stopped => "stopped",
         End::NoRoute => "no route",
         End::NotForwarded => "not forwarded",
@@ -132,8 +137,18 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
         return None;
     }
     let header = engine.space().header(packet)?;
-    let journey = machine.follow(packet, &mut Memory::default(), &mut Usual).ok()?;
-    if journey.hops.iter().any(|hop| hop.verdict == eval::Verdict::Held) {
+    let memory = &mut Memory::default();
+    let journey = match packet.way {
+        Way::Forward => machine.follow(packet, memory, &mut Usual).ok()?,
+        Way::In | Way::Out => {
+            let hop = machine.decide(packet, memory, &mut Usual).ok()?;
+            let passes = hop.verdict == eval::Verdict::Pass;
+            let end = if passes { eval::End::Sent } else { eval::End::Stopped };
+            eval::Journey { hops: vec![hop], end }
+        }
+    };
+    let apart = |hop: &eval::Evaluation| matches!(hop.verdict, eval::Verdict::Held | eval::Verdict::Synproxy);
+    if journey.hops.iter().any(apart) {
         return None;
     }
     let expected = of_eval(&journey);
@@ -143,6 +158,16 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
     let Ok(classes) = classes else {
         return Some(Err(format!("undecided: {classes:?}")));
     };
+    // What the stack takes in or does not forward whatever the routes say, eval sends on by them.
+    let by_the_stack = |class: &Class| match class.journey.end {
+        End::NotForwarded => engine.context().forwards(packet.family),
+        End::Diverted => true,
+        End::Local => journey.end != eval::End::Local && class.conditions.is_empty(),
+        End::Leaves(_) | End::Passed | End::Stopped | End::NoRoute => false,
+    };
+    if classes.iter().any(by_the_stack) {
+        return None;
+    }
     let found: Vec<_> = classes.iter().map(of_engine).collect();
     let sure = classes.iter().all(|class| class.conditions.is_empty());
     let agreed = found.contains(&expected) && (!sure || found.iter().all(|one| *one == expected));

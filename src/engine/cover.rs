@@ -148,15 +148,43 @@ impl Cover {
             if ground.budget.is_spent() {
                 return None;
             }
-            let at = witness::readable(&piece);
+            let Some(at) = self.point(&piece) else { continue };
             let mut within = piece.clone();
             let found = self.taken(ground, &at, &mut within);
-            self.left.extend(piece.minus(&within));
+            match &self.path.own_reverse {
+                None => self.left.extend(piece.minus(&within)),
+                Some(equal) => {
+                    let (made_equal, rest) = minus_equal(&piece, within, equal);
+                    within = made_equal;
+                    self.left.extend(rest);
+                }
+            }
             if let Some(supposed) = found {
                 return Some(self.class(ground, &at, within, supposed, end));
             }
         }
         None
+    }
+
+    /// A packet of the box that is its own reverse, or is not, as the way wants it.
+    fn point(&self, piece: &PacketBox) -> Option<Header> {
+        let mut at = witness::readable(piece);
+        if let Some(equal) = &self.path.own_reverse {
+            for &(a, b) in equal {
+                let number = at.get(a);
+                at = at.with(b, number);
+            }
+        } else if let Some(equal) = &self.path.not_reverse
+            && equal.iter().all(|&(a, b)| at.get(a) == at.get(b))
+        {
+            let mut others = equal.iter().filter_map(|&(a, b)| {
+                let other = piece.numbers(b).minus(&RangeSet::single(at.get(a)));
+                Some((b, other.first()?))
+            });
+            let (field, number) = others.next()?;
+            at = at.with(field, number);
+        }
+        Some(at)
     }
 
     /// What is to be supposed so that the packet takes the way; `None` where it does not. `within` is made smaller so
@@ -277,7 +305,7 @@ impl Cover {
             region: within,
             journey: Journey { hops, end },
             conditions: unique,
-            own_reverse: self.path.own_reverse,
+            own_reverse: self.path.own_reverse.is_some(),
         }
     }
 }
@@ -322,6 +350,26 @@ impl Excuse {
         }
         true
     }
+}
+
+/// A part of a box of packets that have equal fields, and the rest of it, both with those fields' numbers equal.
+fn minus_equal(piece: &PacketBox, within: PacketBox, equal: &[(Field, Field)]) -> (PacketBox, Vec<PacketBox>) {
+    let mut part = within;
+    for &(a, b) in equal {
+        let both = part.numbers(a).intersection(&part.numbers(b));
+        narrow(&mut part, a, &both);
+        narrow(&mut part, b, &both);
+    }
+    // One of two equal fields says it all.
+    let apart = |whole: &PacketBox| equal.iter().fold(whole.clone(), |left, &(_, b)| left.without(b));
+    let rest = apart(piece).minus(&apart(&part)).into_iter().filter_map(|left| {
+        equal.iter().try_fold(left, |left, &(a, b)| {
+            let numbers = left.numbers(a);
+            left.with(b, &numbers)
+        })
+    });
+    let rest = rest.collect();
+    (part, rest)
 }
 
 /// Makes the box smaller to what is in the other too; both are around one point.

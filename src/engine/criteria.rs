@@ -140,7 +140,8 @@ impl<'a, 's> Reader<'a, 's> {
                 InterfaceMatch::All => true,
                 InterfaceMatch::Any => self.context.matches(interface, "any"),
                 InterfaceMatch::Name { negated, name } => self.context.matches(interface, name) != *negated,
-                InterfaceMatch::Rdomain { negated, rdomain } => (interface.rdomain == *rdomain) != *negated,
+                // pf tests the `!` against the interface as well, so that the negated form matches nothing.
+                InterfaceMatch::Rdomain { negated, rdomain } => interface.rdomain == *rdomain && !*negated,
             })
         };
         let came = |ReceivedOn { negated, interface }: &ReceivedOn, id: usize| {

@@ -2,6 +2,7 @@
 //!
 //! Where the contents are known only in part, a set has two halves: what is surely in it, and what may be.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -60,10 +61,12 @@ pub(super) fn of_table(table: Option<&Table>, name: &Name, family: Family) -> Ho
     let Some(table) = table else {
         return Hosts::default();
     };
+    // Of equal prefixes the first holds.
+    let mut seen = HashSet::new();
     let mut entries: Vec<_> = table
         .entries
         .iter()
-        .filter(|entry| Family::of(entry.prefix.addr()) == family)
+        .filter(|entry| Family::of(entry.prefix.addr()) == family && seen.insert(entry.prefix.trunc()))
         .map(|entry| (entry.prefix.prefix_len(), entry.negated, prefix(entry.prefix)))
         .collect();
     entries.sort_by_key(|&(length, negated, _)| (length, negated));

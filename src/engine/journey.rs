@@ -204,7 +204,8 @@ pub struct Class {
     /// What it depends on besides the header. Without any, it is what happens.
     pub conditions: Vec<Condition>,
     /// Whether it happens only to those packets of the region whose source is their destination and whose ports are
-    /// equal (after the first hop's translation).
+    /// equal (after the first hop's translation); otherwise it does not happen to them where the last hop of two is
+    /// decided by rules.
     pub own_reverse: bool,
 }
 

@@ -20,7 +20,7 @@ use super::space::Place;
 use super::translate::Translator;
 use super::witness;
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{KeepState, RouteToKind, Rule};
+use crate::ruleset::{Divert, KeepState, RouteToKind, Rule};
 
 /// A way so far.
 #[derive(Clone)]
@@ -30,8 +30,21 @@ pub(super) struct Path {
     pub(super) supposed: Suppositions,
     pub(super) duties: Vec<Duty>,
     pub(super) hops: Vec<Hop>,
-    pub(super) own_reverse: bool,
+    /// If only packets that are their own reverse are meant: the fields that are equal besides.
+    pub(super) own_reverse: Option<Equal>,
+    /// If packets that are their own reverse are not meant.
+    pub(super) not_reverse: Option<Equal>,
 }
+
+/// A state that a hop has made.
+#[derive(Clone, Copy)]
+struct Made {
+    /// Whether it is bound to its interface.
+    bound: bool,
+}
+
+/// Pairs of fields of the original header that are equal.
+pub(super) type Equal = Vec<(Field, Field)>;
 
 /// A hop that is still to come.
 #[derive(Clone)]
@@ -100,7 +113,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                     supposed: Suppositions::default(),
                     duties: Vec::new(),
                     hops: Vec::new(),
-                    own_reverse: false,
+                    own_reverse: None,
+                    not_reverse: None,
                 };
                 let tagging = Tagging::Original;
                 self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
@@ -490,12 +504,18 @@ impl<'e, 'a> Classes<'e, 'a> {
             state,
             ends: now.ends(&path.supposed.narrowed),
         });
+        let bound = rule.is_some_and(|rule| rule.state.as_ref().is_some_and(|options| options.if_bound));
+        let made = state.then_some(Made { bound });
+        let diverted = rule.and_then(|rule| rule.divert).filter(|_| rule.is_some());
+        if let Some(Divert::Packet { .. }) = diverted {
+            return self.ended_at(path, End::Diverted, &now);
+        }
         let on = match place {
             _ if self.question.scope == Scope::Hop => return self.ended_at(path, End::Passed, &now),
             Place::Out { on, .. } => return self.ended_at(path, End::Leaves(on), &now),
             Place::In(on) => on,
         };
-        if rule.is_some_and(|rule| rule.divert.is_some()) {
+        if diverted.is_some() {
             return self.ended_at(path, End::Diverted, &now);
         }
         let gateways = rule.and_then(|rule| rule.route_to.as_deref()).filter(|_| state);
@@ -511,15 +531,15 @@ impl<'e, 'a> Classes<'e, 'a> {
                 return self.ended_at(path, End::Stopped, &now);
             }
             for out in by {
-                self.leave(path.clone(), on, out, now.clone(), tagging.clone());
+                self.leave(path.clone(), on, out, now.clone(), tagging.clone(), made);
             }
             return;
         }
-        self.route(path, on, &now, &tagging);
+        self.route(path, on, &now, &tagging, made);
     }
 
     /// Sends the packet on by the route of its destination.
-    fn route(&mut self, path: Path, from: usize, now: &Now, tagging: &Tagging) {
+    fn route(&mut self, path: Path, from: usize, now: &Now, tagging: &Tagging, made: Option<Made>) {
         let compiled = self.compiled;
         let pieces = compiled.destinations(from, now);
         for Piece {
@@ -574,12 +594,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             match target {
                 Target::Local(_) => self.ended_at(path, End::Local, now),
                 Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
-                Target::Via(_) if !compiled.context.forwarding => self.ended_at(path, End::NotForwarded, now),
+                Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
                 Target::Via(out) => {
                     for (path, gone) in compiled.forwardable(path, out, now) {
                         match gone {
                             Some(end) => self.ended_at(path, end, now),
-                            None => self.leave(path, from, out, now.clone(), tagging.clone()),
+                            None => self.leave(path, from, out, now.clone(), tagging.clone(), made),
                         }
                     }
                 }
@@ -588,16 +608,36 @@ impl<'e, 'a> Classes<'e, 'a> {
     }
 
     /// The hop out.
-    fn leave(&mut self, path: Path, from: usize, out: usize, mut now: Now, tagging: Tagging) {
+    fn leave(&mut self, mut path: Path, from: usize, out: usize, mut now: Now, tagging: Tagging, made: Option<Made>) {
         // What af-to has translated is not filtered again.
         if now.family != path.region.family {
             return self.ended_at(path, End::Leaves(out), &now);
         }
-        now.shift(Field::Ttl, u128::MAX);
         let place = Place::Out {
             on: out,
             received: Some(from),
         };
+        let found = made.is_some_and(|made| !made.bound || from == out);
+        let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
+        if found
+            && !skipped
+            && let Some((region, equal)) = own_reverse(&path.region, &now)
+        {
+            let mut reverse = Path { region, ..path.clone() };
+            reverse.own_reverse = Some(equal.clone());
+            reverse.hops.push(Hop {
+                place,
+                decider: Decider::OwnState,
+                verdict: Verdict::Pass,
+                translated_by: Vec::new(),
+                logged: false,
+                state: true,
+                ends: now.ends(&reverse.supposed.narrowed),
+            });
+            self.ended_at(reverse, End::Leaves(out), &now);
+            path.not_reverse = Some(equal);
+        }
+        now.shift(Field::Ttl, u128::MAX);
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
     }
 
@@ -644,4 +684,34 @@ impl Iterator for Classes<'_, '_> {
         }
         None
     }
+}
+
+/// The packets of a region that are their own reverse by then, so that they find the state of their way in
+/// (`pf_find_state`): a box, and the pairs of fields that are equal besides.
+fn own_reverse(region: &PacketBox, now: &Now) -> Option<(PacketBox, Equal)> {
+    if now.family != region.family {
+        return None;
+    }
+    let icmp = transport::protocol(transport::icmp(region.family), region.family);
+    let mut region = region.clone();
+    region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
+    let mut equal = Vec::new();
+    for (a, b) in [
+        (Field::Source, Field::Destination),
+        (Field::SourcePort, Field::DestinationPort),
+    ] {
+        match (now.term(a), now.term(b)) {
+            (Term::Same, Term::Same) => {
+                let both = region.numbers(a).intersection(&region.numbers(b));
+                region = region.with(a, &both)?.with(b, &both)?;
+                equal.push((a, b));
+            }
+            (Term::Same, Term::OneOf(_, set)) => region = region.with(a, set)?,
+            (Term::OneOf(_, set), Term::Same) => region = region.with(b, set)?,
+            (Term::OneOf(_, one), Term::OneOf(_, other)) if !one.is_disjoint(other) => {}
+            // Not followed: a moved field that comes to be equal to the other.
+            (Term::OneOf(..) | Term::Same | Term::Shifted(_) | Term::AddressOf(_), _) => return None,
+        }
+    }
+    Some((region, equal))
 }

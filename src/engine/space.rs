@@ -194,19 +194,25 @@ impl Space {
             None => 0,
         };
         let icmp = transport::icmp(packet.family);
+        let later = matches!(packet.fragment, Some(Fragment::Later { .. }));
         let number = match packet.icmp {
-            _ if packet.protocol == Protocol::TCP => transport::tcp(packet.flags),
-            Some(Icmp { kind, code, .. }) if packet.protocol == icmp => {
+            _ if packet.protocol == Protocol::TCP && !(later && packet.family == Family::Inet6) => {
+                transport::tcp(packet.flags)
+            }
+            Some(Icmp { kind, code, .. }) if packet.protocol == icmp && !(later && packet.family == Family::Inet6) => {
                 u128::from(icmp.0) << 16 | u128::from(kind) << 8 | u128::from(code)
             }
+            // The first header of a later fragment is the fragment header.
+            _ if later && packet.family == Family::Inet6 => u128::from(Protocol::FRAGMENT.0) << 16,
             _ => u128::from(packet.protocol.0) << 16,
         };
-        let (fragment, whole_ports) = match packet.fragment {
-            None => (0, packet.protocol.has_ports()),
-            Some(Fragment::First { .. }) => (1, packet.protocol.has_ports()),
-            Some(Fragment::Later { .. }) => (2, packet.protocol.has_ports()),
+        let fragment = match packet.fragment {
+            None => 0,
+            Some(Fragment::First { .. }) => 1,
+            Some(Fragment::Later { .. }) => 2,
         };
-        let ports = |port: u16| if whole_ports { u128::from(port) } else { 0 };
+        let has_ports = transport::ported().contains(number);
+        let ports = |port: u16| if has_ports { u128::from(port) } else { 0 };
         let header = Header::zero(packet.family)
             .with(Field::Place, self.number(place))
             .with(Field::Transport, number)
