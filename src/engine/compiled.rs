@@ -9,7 +9,7 @@ use super::frame::Met;
 use super::header::{Field, PacketBox};
 use super::journey::{End, Unknown};
 use super::list::{Kind, List};
-use super::rewriting::{Now, Reading, Term};
+use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, prefix};
 use super::search::Path;
 use super::space::{InterfaceId, Space};
@@ -218,7 +218,7 @@ impl<'a> Compiled<'a> {
             ),
         };
         let original = Now::original(path.region.family);
-        let redirected = *now.term(Field::Destination) != Term::Same;
+        let redirected = !now.is_original(Field::Destination);
         let taken_in = if redirected {
             self.taken_in(path.region.family)
         } else {
@@ -235,7 +235,7 @@ impl<'a> Compiled<'a> {
             for path in std::mem::take(&mut going) {
                 let family = path.region.family;
                 match header.read(field, &left_out, family, &path.supposed.narrowed) {
-                    Reading::On(set) => {
+                    Reading::On(field, set) => {
                         let rest = field.line(family).minus(&set);
                         let part = |set: &RangeSet| {
                             let region = path.region.clone().with(field, set)?;

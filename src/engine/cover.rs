@@ -77,11 +77,13 @@ pub(super) struct Cover {
     guarded: Vec<Guarded>,
     excuses: Vec<Excuse>,
     left: Vec<PacketBox>,
+    /// The number of the last choice that was made.
+    choices: u32,
 }
 
 impl Cover {
     /// The search for the packets of a way; several where the header at the end must be in one of several boxes.
-    pub(super) fn new(compiled: &Compiled<'_>, path: Path, now: &Now, question: &Question) -> Vec<Self> {
+    pub(super) fn new(compiled: &Compiled<'_>, path: Path, now: &Now, question: &Question, choices: u32) -> Vec<Self> {
         let end = ending(compiled, &path, now);
         let mut paths = Vec::new();
         match &question.ends {
@@ -107,11 +109,11 @@ impl Cover {
         let end = Rc::new(end);
         paths
             .into_iter()
-            .map(|path| Self::of(compiled, path, &end, question))
+            .map(|path| Self::of(compiled, path, &end, question, choices))
             .collect()
     }
 
-    fn of(compiled: &Compiled<'_>, path: Path, end: &Rc<Now>, question: &Question) -> Self {
+    fn of(compiled: &Compiled<'_>, path: Path, end: &Rc<Now>, question: &Question, choices: u32) -> Self {
         let guarded = path.duties.iter().map(|duty| Guarded {
             rivals: rivals(compiled, duty, &path.region),
             duty: duty.clone(),
@@ -139,6 +141,7 @@ impl Cover {
             excuses,
             left: vec![path.region.clone()],
             path,
+            choices,
         }
     }
 
@@ -306,6 +309,9 @@ impl Cover {
             journey: Journey { hops, end },
             conditions: unique,
             own_reverse: self.path.own_reverse.is_some(),
+            trail: self.path.trail.clone(),
+            choices: self.choices,
+            supposed,
         }
     }
 }
@@ -328,8 +334,8 @@ impl Excuse {
         let mut cut: Option<(f64, Field, RangeSet)> = None;
         for (field, set) in self.region.limits() {
             match now.read(field, set, family, &Vec::new()) {
-                Reading::On(set) if set.contains(at.get(field)) => inside.push((field, set)),
-                Reading::On(set) => {
+                Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
+                Reading::On(field, set) => {
                     let own = within.numbers(field);
                     let left = own.minus(&set);
                     let kept = left.len() as f64 / own.len() as f64;
@@ -408,7 +414,7 @@ fn ends_in(end: &Now, path: &Path, wanted: &PacketBox) -> Option<(PacketBox, Sup
     let mut region = path.region.clone();
     for (field, set) in wanted.limits() {
         match end.read(field, set, path.region.family, &supposed.narrowed) {
-            Reading::On(set) => region = region.with(field, &set)?,
+            Reading::On(field, set) => region = region.with(field, &set)?,
             Reading::Always(true) => {}
             Reading::Always(false) => return None,
             Reading::Choice(id, inside, _) => supposed.narrowed.push((id, inside)),
@@ -427,7 +433,7 @@ fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox
     }
     for (field, set) in known.limits() {
         match end.read(field, set, part.family, &Vec::new()) {
-            Reading::On(set) => match pulled.clone().with(field, &set) {
+            Reading::On(field, set) => match pulled.clone().with(field, &set) {
                 Some(smaller) => pulled = smaller,
                 None => return vec![part.clone()],
             },

@@ -6,14 +6,14 @@ use super::criteria::{About, Fact};
 use super::header::{Field, Header, PacketBox};
 use super::journey::Unknown;
 use super::list::{Entry, List, Position};
-use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
+use super::rewriting::{ChoiceId, Narrowed, Now, Reading};
 use crate::net::{Family, RangeSet};
 
 /// A fact at a hop: what one hop alone settles is counted apart from what holds at all.
 pub(super) type Settled = (Fact, Option<u8>, bool);
 
 /// What has been supposed so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Suppositions {
     pub(super) facts: Vec<Settled>,
     pub(super) narrowed: Narrowed,
@@ -194,7 +194,7 @@ impl Frame {
             }
             for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
                 match now.read(field, set, self.original, &supposed.narrowed) {
-                    Reading::On(set) => pulled = pulled.with(field, &set)?,
+                    Reading::On(field, set) => pulled = pulled.with(field, &set)?,
                     Reading::Always(true) => {}
                     Reading::Always(false) => return None,
                     Reading::Choice(id, inside, outside) => needs.choices.push((id, inside, outside)),
@@ -216,7 +216,7 @@ impl Frame {
     ) -> Option<()> {
         for (fact, holds) in facts {
             let of_this_hop = match &fact.about {
-                About::Host(field, _) => *now.term(*field) != Term::Same,
+                About::Host(field, _) => !now.is_original(*field),
                 About::Rule(_) => fact.unknown.is_choice() || matches!(fact.unknown, Unknown::Anchor(_)),
             };
             let hop = of_this_hop.then_some(self.hop);
@@ -270,8 +270,8 @@ impl Frame {
             }
             for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
                 match now.read(field, set, self.original, &supposed.narrowed) {
-                    Reading::On(set) if set.contains(at.get(field)) => inside.push((field, set)),
-                    Reading::On(set) => {
+                    Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
+                    Reading::On(field, set) => {
                         let left = within.numbers(field).minus(&set);
                         let kept = left.len() as f64 / within.numbers(field).len() as f64;
                         if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
@@ -356,18 +356,6 @@ impl Frame {
             Tagging::After(frame, stop) => frame.tags(ground, *stop, at, supposed, within, depth + 1),
         };
         tags.union(&before)
-    }
-
-    /// The tags that the packet may have when the hop ends at that position.
-    pub(super) fn tags_after(
-        &self,
-        ground: &Ground<'_, '_>,
-        stop: Position,
-        at: &Header,
-        supposed: &Suppositions,
-        within: &mut PacketBox,
-    ) -> RangeSet {
-        self.tags(ground, stop.saturating_add(1), at, supposed, within, 0)
     }
 }
 

@@ -170,6 +170,26 @@ pub mod transport {
         }
     }
 
+    /// Queries of icmp and how far their replies lie from them on the line.
+    #[must_use]
+    pub fn answers(family: Family) -> Vec<(RangeSet, u128)> {
+        let pairs: &[(u8, u8)] = match family {
+            Family::Inet => &[(8, 0), (10, 9), (13, 14), (15, 16), (17, 18)],
+            Family::Inet6 => &[(128, 129), (139, 140)],
+        };
+        let by = |from: u8, to: u8| (u128::from(to) << 8).wrapping_sub(u128::from(from) << 8);
+        pairs
+            .iter()
+            .map(|&(query, answer)| (types(family, &[query]), by(query, answer)))
+            .collect()
+    }
+
+    /// The tcp packets that follow in a connection: ACK, and what goes with it.
+    #[must_use]
+    pub fn answering() -> RangeSet {
+        flags_where(|flags| flags.contains(TcpFlags::ACK)).minus(&senseless())
+    }
+
     /// Neighbour discovery, for which the hop limit must be 255 (`pf_setup_pdesc`).
     #[must_use]
     pub fn neighbour_discovery() -> RangeSet {

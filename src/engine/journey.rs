@@ -1,6 +1,8 @@
 //! What happens to the packets of a class: [`Journey`], hop by hop, and what it depends on.
 
+use super::frame::Suppositions;
 use super::header::PacketBox;
+use super::rewriting::Now;
 use super::space::{InterfaceId, Place};
 use crate::net::Family;
 use crate::net::RangeSet;
@@ -207,6 +209,11 @@ pub struct Class {
     /// equal (after the first hop's translation); otherwise it does not happen to them where the last hop of two is
     /// decided by rules.
     pub own_reverse: bool,
+    /// The header after each hop that passes, what was supposed, and the last choice of pf, for the packets that
+    /// follow in the flow.
+    pub(super) trail: Vec<Now>,
+    pub(super) supposed: Suppositions,
+    pub(super) choices: u32,
 }
 
 /// Why there is no answer.

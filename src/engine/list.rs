@@ -62,7 +62,6 @@ pub(super) struct Entry {
     pub(super) rule: usize,
     pub(super) kind: Kind,
     pub(super) quick: bool,
-    pub(super) family: Family,
     /// Its own conditions last, those of the calls around it before.
     pub(super) parts: Vec<Part>,
     pub(super) position: Position,
@@ -199,7 +198,6 @@ impl<'a> Builder<'_, 'a> {
             rule: List::NO_RULE,
             kind: Kind::Drop(why),
             quick: true,
-            family: region.family,
             parts: vec![Part {
                 position,
                 region,
@@ -305,14 +303,10 @@ impl<'a> Builder<'_, 'a> {
     }
 
     fn entry(&mut self, rule: usize, kind: Kind, quick: bool, position: Position, parts: Vec<Part>) {
-        let Some(family) = parts.last().map(|part| part.region.family) else {
-            return;
-        };
         self.list.entries.push(Entry {
             rule,
             kind,
             quick,
-            family,
             parts,
             position,
             stop: if quick { position } else { END },

@@ -78,11 +78,11 @@ impl<'a> Engine<'a> {
         Classes::new(&self.compiled, question)
     }
 
-    /// What happens to the replies of the packets of a class, on the states that its hops have made: the classes of
-    /// packets whose replies have a journey of the wanted kind.
+    /// What happens to the packets that follow those of a class in their flow, on the states that its hops have made:
+    /// the replies, and of tcp the originator's later packets. The classes of packets of the region of which a
+    /// following packet has a journey of the wanted kind; icmp that is no query has no reply.
     pub fn replies(&self, class: &Class, goal: Goal) -> impl Iterator<Item = Result<Class, Undecided>> + '_ {
-        let _ = (class, goal);
-        std::iter::once(Err(Undecided::Unmodelled("the engine is not there yet".to_owned())))
+        Classes::following(&self.compiled, class, Question::new(PacketSet::empty(), goal))
     }
 
     /// The addresses of a family that are routed out of an interface, by its own routing domain's table.

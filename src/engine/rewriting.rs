@@ -11,10 +11,8 @@ pub(super) type ChoiceId = u32;
 /// What a field has become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Term {
-    /// As it was.
-    Same,
-    /// The original number plus this, modulo 2^128.
-    Shifted(u128),
+    /// The number of that field of the original header plus this, modulo 2^128.
+    From(Field, u128),
     /// One of these numbers; more than one is pf's choice.
     OneOf(ChoiceId, RangeSet),
     /// An address of that interface that is not known.
@@ -22,7 +20,7 @@ pub(super) enum Term {
 }
 
 /// A header in terms of the original one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Now {
     /// Address family, now.
     pub(super) family: Family,
@@ -39,8 +37,8 @@ pub(super) type Narrowed = Vec<(ChoiceId, RangeSet)>;
 /// How a condition on a field reads in terms of the original header.
 #[derive(Clone, Debug)]
 pub(super) enum Reading {
-    /// As a condition on the same field of it.
-    On(RangeSet),
+    /// As a condition on that field of it.
+    On(Field, RangeSet),
     /// It holds, or not, for every original.
     Always(bool),
     /// As a choice of pf: it holds for the first numbers, not for the second.
@@ -56,7 +54,7 @@ impl Now {
             family,
             rtable: None,
             later: Vec::new(),
-            terms: std::array::from_fn(|_| Term::Same),
+            terms: Field::ALL.map(|field| Term::From(field, 0)),
         }
     }
 
@@ -78,18 +76,16 @@ impl Now {
     /// Moves a field by that much, where it is not a choice by now.
     pub(super) fn shift(&mut self, field: Field, by: u128) {
         let term = match self.term(field) {
-            Term::Same => Term::Shifted(by),
-            Term::Shifted(before) => Term::Shifted(before.wrapping_add(by)),
+            Term::From(from, before) => Term::From(*from, before.wrapping_add(by)),
             Term::OneOf(id, set) => Term::OneOf(*id, shifted(set, by)),
             Term::AddressOf(name) => Term::AddressOf(name.clone()),
         };
-        self.set(
-            field,
-            match term {
-                Term::Shifted(0) => Term::Same,
-                other => other,
-            },
-        );
+        self.set(field, term);
+    }
+
+    /// Whether the field has never been changed.
+    pub(super) fn is_original(&self, field: Field) -> bool {
+        *self.term(field) == Term::From(field, 0)
     }
 
     /// The same header with source and destination swapped.
@@ -113,8 +109,11 @@ impl Now {
     /// How «the field is in `set`» reads on an original header of that family.
     pub(super) fn read(&self, field: Field, set: &RangeSet, original: Family, narrowed: &Narrowed) -> Reading {
         match self.term(field) {
-            Term::Same => Reading::On(set.clone()),
-            Term::Shifted(by) => Reading::On(shifted(set, by.wrapping_neg()).intersection(&field.line(original))),
+            Term::From(from, 0) => Reading::On(*from, set.clone()),
+            Term::From(from, by) => {
+                let numbers = shifted(set, by.wrapping_neg()).intersection(&from.line(original));
+                Reading::On(*from, numbers)
+            }
             Term::OneOf(id, all) => {
                 let values = Self::values(*id, all, narrowed);
                 let inside = values.intersection(set);
@@ -140,10 +139,10 @@ impl Now {
             .limits()
             .filter(|(field, _)| *field != Field::Place)
             .all(|(field, set)| match self.term(field) {
-                Term::Same => region.limit(field).is_none_or(|own| !own.is_disjoint(set)),
-                Term::Shifted(by) => {
+                Term::From(from, 0) => region.limit(*from).is_none_or(|own| !own.is_disjoint(set)),
+                Term::From(from, by) => {
                     let preimage = shifted(set, by.wrapping_neg());
-                    region.limit(field).is_none_or(|own| !own.is_disjoint(&preimage))
+                    region.limit(*from).is_none_or(|own| !own.is_disjoint(&preimage))
                 }
                 Term::OneOf(_, all) => !all.is_disjoint(set),
                 Term::AddressOf(_) => true,
@@ -153,8 +152,7 @@ impl Now {
     /// The number of a field for that original; `None` where it is open.
     pub(super) fn number(&self, field: Field, original: &Header) -> Option<u128> {
         match self.term(field) {
-            Term::Same => Some(original.get(field)),
-            Term::Shifted(by) => Some(original.get(field).wrapping_add(*by)),
+            Term::From(from, by) => Some(original.get(*from).wrapping_add(*by)),
             Term::OneOf(_, set) => set.first().filter(|_| set.len() == 1),
             Term::AddressOf(_) => None,
         }
@@ -163,8 +161,8 @@ impl Now {
     /// The ends as a journey tells them.
     pub(super) fn ends(&self, narrowed: &Narrowed) -> Ends {
         let value = |field: Field| match self.term(field) {
-            Term::Same => Value::Same,
-            Term::Shifted(_) => Value::Moved,
+            Term::From(from, 0) if *from == field => Value::Same,
+            Term::From(..) => Value::Moved,
             Term::OneOf(id, all) => Value::OneOf(Self::values(*id, all, narrowed).clone()),
             Term::AddressOf(name) => Value::AddressOf(name.clone()),
         };

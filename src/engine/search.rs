@@ -16,10 +16,10 @@ use super::list::{END, Entry, Kind};
 use super::question::{Goal, Question, Scope};
 use super::rewriting::{Now, Reading, Term};
 use super::routing::{Piece, Target};
-use super::space::Place;
+use super::space::{InterfaceId, Place};
 use super::translate::Translator;
 use super::witness;
-use crate::net::{Family, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{Divert, KeepState, RouteToKind, Rule};
 
 /// A way so far.
@@ -34,6 +34,42 @@ pub(super) struct Path {
     pub(super) own_reverse: Option<Equal>,
     /// If packets that are their own reverse are not meant.
     pub(super) not_reverse: Option<Equal>,
+    /// The header after each hop.
+    pub(super) trail: Vec<Now>,
+    /// The states that the flow has already made, for packets that follow the first.
+    pub(super) states: Rc<[Known]>,
+}
+
+/// A state that a packet of the flow can find.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    direction: Direction,
+    /// The interface that it is bound to.
+    bound: Option<InterfaceId>,
+    /// The header that finds it, and what it makes of it.
+    before: Now,
+    after: Now,
+}
+
+impl Known {
+    fn matches(&self, place: Place, now: &Now) -> bool {
+        let (direction, on) = match place {
+            Place::In(on) => (Direction::In, on),
+            Place::Out { on, .. } => (Direction::Out, on),
+        };
+        let fields = [
+            Field::Source,
+            Field::Destination,
+            Field::SourcePort,
+            Field::DestinationPort,
+        ];
+        self.direction == direction
+            && self.bound.is_none_or(|bound| bound == on)
+            && self.before.family == now.family
+            && fields
+                .into_iter()
+                .all(|field| self.before.term(field) == now.term(field))
+    }
 }
 
 /// A state that a hop has made.
@@ -115,11 +151,134 @@ impl<'e, 'a> Classes<'e, 'a> {
                     hops: Vec::new(),
                     own_reverse: None,
                     not_reverse: None,
+                    trail: Vec::new(),
+                    states: Rc::default(),
                 };
                 let tagging = Tagging::Original;
                 self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
             }
         }
+    }
+
+    /// The search for what becomes of the packets that follow those of a class in their flow: the replies, and of tcp
+    /// the originator's later packets.
+    pub(super) fn following(compiled: &'e Compiled<'a>, class: &Class, question: Question) -> Self {
+        let mut search = Self::new(compiled, question);
+        search.choices = class.choices;
+        let original = Now::original(class.region.family);
+        let mut steps = vec![original];
+        steps.extend(class.trail.iter().cloned());
+        let mut states = Vec::new();
+        for (hop, ends) in class.journey.hops.iter().zip(steps.windows(2)) {
+            let [before, after] = ends else { continue };
+            let (there, back, on) = match hop.place {
+                Place::In(on) => (Direction::In, Direction::Out, on),
+                Place::Out { on, .. } => (Direction::Out, Direction::In, on),
+            };
+            if hop.state {
+                let rule = match &hop.decider {
+                    Decider::Rule(id) => compiled.ruleset.rule(id),
+                    _ => None,
+                };
+                let bound = rule
+                    .and_then(|rule| rule.state.as_ref())
+                    .is_some_and(|options| options.if_bound);
+                let bound = bound.then_some(on);
+                let (before, after) = (before.clone(), after.clone());
+                states.push(Known {
+                    direction: back,
+                    bound,
+                    before: after.reversed(),
+                    after: before.reversed(),
+                });
+                states.push(Known {
+                    direction: there,
+                    bound,
+                    before,
+                    after,
+                });
+            }
+        }
+        let states: Rc<[Known]> = states.into();
+        if let (Some(first), Some(last), Some(header)) =
+            (class.journey.hops.first(), class.journey.hops.last(), steps.last())
+        {
+            for (region, now) in search.replies(&class.region, &header.reversed()) {
+                search.follow(class, region, now, last.place, true, &states);
+            }
+            if let Some((region, now)) = search.later(&class.region, &steps[0]) {
+                search.follow(class, region, now, first.place, false, &states);
+            }
+        }
+        search
+    }
+
+    /// A packet of the flow meets the machine where the first one left it, or where it came in.
+    fn follow(&mut self, class: &Class, region: PacketBox, now: Now, at: Place, reply: bool, states: &Rc<[Known]>) {
+        let path = Path {
+            region,
+            supposed: class.supposed.clone(),
+            duties: Vec::new(),
+            hops: Vec::new(),
+            own_reverse: None,
+            not_reverse: None,
+            trail: Vec::new(),
+            states: Rc::clone(states),
+        };
+        let tagging = Tagging::Is(0);
+        let place = match (at, reply) {
+            (place, false) => place,
+            (Place::Out { on, .. }, true) => Place::In(on),
+            // The machine itself answers.
+            (Place::In(on), true) => return self.route_from(path, on, None, &now, &tagging, None),
+        };
+        self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+    }
+
+    /// The replies of packets of a region, by protocol: a part of the region, and the header of its replies.
+    fn replies(&mut self, region: &PacketBox, reversed: &Now) -> Vec<(PacketBox, Now)> {
+        let family = region.family;
+        let mut fresh = reversed.clone();
+        for (field, number) in [(Field::Options, 0), (Field::Tos, 0), (Field::Ttl, 64), (Field::Prio, 3)] {
+            let id = self.fresh();
+            fresh.set(field, Term::OneOf(id, RangeSet::single(number)));
+        }
+        let mut found = Vec::new();
+        let mut rest = Some(region.clone());
+        for (queries, answer) in transport::answers(family) {
+            let part = region.clone().with(Field::Transport, &queries);
+            let mut now = fresh.clone();
+            if now.family == family {
+                now.shift(Field::Transport, answer);
+            }
+            found.extend(part.map(|part| (part, now)));
+        }
+        let tcp = transport::protocol(crate::net::Protocol::TCP, family);
+        if let Some(part) = region.clone().with(Field::Transport, &tcp) {
+            let mut now = fresh.clone();
+            let id = self.fresh();
+            now.set(Field::Transport, Term::OneOf(id, transport::answering()));
+            found.push((part, now));
+        }
+        let icmp = transport::protocol(transport::icmp(family), family);
+        rest = rest.and_then(|rest| {
+            rest.with(
+                Field::Transport,
+                &Field::Transport.line(family).minus(&tcp).minus(&icmp),
+            )
+        });
+        found.extend(rest.map(|rest| (rest, fresh)));
+        found
+    }
+
+    /// The later packets of the originators of tcp connections.
+    fn later(&mut self, region: &PacketBox, original: &Now) -> Option<(PacketBox, Now)> {
+        let tcp = transport::protocol(crate::net::Protocol::TCP, region.family);
+        let part = region.clone().with(Field::Transport, &tcp)?;
+        let mut now = original.clone();
+        let id = self.fresh();
+        now.set(Field::Transport, Term::OneOf(id, transport::answering()));
+        Some((part, now))
     }
 
     fn fresh(&mut self) -> u32 {
@@ -136,6 +295,23 @@ impl<'e, 'a> Classes<'e, 'a> {
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);
             return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+        }
+        if let Some(known) = path
+            .states
+            .iter()
+            .find(|known| known.matches(arrival.place, &arrival.now))
+        {
+            let mut now = arrival.now.clone();
+            now.family = known.after.family;
+            for field in [
+                Field::Source,
+                Field::Destination,
+                Field::SourcePort,
+                Field::DestinationPort,
+            ] {
+                now.set(field, known.after.term(field).clone());
+            }
+            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, None);
         }
         let number = compiled.space.number(arrival.place);
         let met = compiled.met(number, arrival.now.family);
@@ -504,8 +680,9 @@ impl<'e, 'a> Classes<'e, 'a> {
             state,
             ends: now.ends(&path.supposed.narrowed),
         });
+        path.trail.push(now.clone());
         let bound = rule.is_some_and(|rule| rule.state.as_ref().is_some_and(|options| options.if_bound));
-        let made = state.then_some(Made { bound });
+        let made = (state && path.states.is_empty()).then_some(Made { bound });
         let diverted = rule.and_then(|rule| rule.divert).filter(|_| rule.is_some());
         if let Some(Divert::Packet { .. }) = diverted {
             return self.ended_at(path, End::Diverted, &now);
@@ -540,6 +717,19 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     /// Sends the packet on by the route of its destination.
     fn route(&mut self, path: Path, from: usize, now: &Now, tagging: &Tagging, made: Option<Made>) {
+        self.route_from(path, from, Some(from), now, tagging, made);
+    }
+
+    /// The same for packets that came in on an interface, or that the machine sends itself, in that one's domain.
+    fn route_from(
+        &mut self,
+        path: Path,
+        from: usize,
+        received: Option<InterfaceId>,
+        now: &Now,
+        tagging: &Tagging,
+        made: Option<Made>,
+    ) {
         let compiled = self.compiled;
         let pieces = compiled.destinations(from, now);
         for Piece {
@@ -556,8 +746,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 path.region.family,
                 &path.supposed.narrowed,
             ) {
-                Reading::On(set) => {
-                    let Some(region) = path.region.clone().with(Field::Destination, &set) else {
+                Reading::On(field, set) => {
+                    let Some(region) = path.region.clone().with(field, &set) else {
                         continue;
                     };
                     path.region = region;
@@ -574,7 +764,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             if given {
                 // It may be an address of the machine that is not known.
                 for fact in compiled.unknown_own(from, now.family) {
-                    let fixed = *now.term(Field::Destination) != Term::Same;
+                    let fixed = !now.is_original(Field::Destination);
                     let hop = fixed.then_some(u8::MAX);
                     match path.supposed.known(&fact, hop) {
                         Some(false) => {}
@@ -594,6 +784,11 @@ impl<'e, 'a> Classes<'e, 'a> {
             match target {
                 Target::Local(_) => self.ended_at(path, End::Local, now),
                 Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
+                Target::Via(out) if received.is_none() => {
+                    let place = Place::Out { on: out, received };
+                    let (now, tagging) = (now.clone(), tagging.clone());
+                    self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+                }
                 Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
                 Target::Via(out) => {
                     for (path, gone) in compiled.forwardable(path, out, now) {
@@ -652,7 +847,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         if !wanted {
             return;
         }
-        let cover = Cover::new(self.compiled, path, now, &self.question);
+        let cover = Cover::new(self.compiled, path, now, &self.question, self.choices);
         self.stack
             .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
     }
@@ -701,16 +896,17 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<(PacketBox, Equal)> {
         (Field::SourcePort, Field::DestinationPort),
     ] {
         match (now.term(a), now.term(b)) {
-            (Term::Same, Term::Same) => {
-                let both = region.numbers(a).intersection(&region.numbers(b));
-                region = region.with(a, &both)?.with(b, &both)?;
-                equal.push((a, b));
+            (Term::From(a, 0), Term::From(b, 0)) => {
+                let both = region.numbers(*a).intersection(&region.numbers(*b));
+                region = region.with(*a, &both)?.with(*b, &both)?;
+                equal.push((*a, *b));
             }
-            (Term::Same, Term::OneOf(_, set)) => region = region.with(a, set)?,
-            (Term::OneOf(_, set), Term::Same) => region = region.with(b, set)?,
+            (Term::From(from, 0), Term::OneOf(_, set)) | (Term::OneOf(_, set), Term::From(from, 0)) => {
+                region = region.with(*from, set)?;
+            }
             (Term::OneOf(_, one), Term::OneOf(_, other)) if !one.is_disjoint(other) => {}
             // Not followed: a moved field that comes to be equal to the other.
-            (Term::OneOf(..) | Term::Same | Term::Shifted(_) | Term::AddressOf(_), _) => return None,
+            (Term::OneOf(..) | Term::From(..) | Term::AddressOf(_), _) => return None,
         }
     }
     Some((region, equal))

@@ -133,7 +133,7 @@ impl Translator<'_, '_> {
 
     /// Makes the box smaller so that a field that now stands for the original's number stays in a range around it.
     fn keep(&mut self, now: &Now, field: Field, set: &RangeSet) {
-        if let Reading::On(set) = now.read(field, set, self.original, &Narrowed::new()) {
+        if let Reading::On(field, set) = now.read(field, set, self.original, &Narrowed::new()) {
             frame::narrow(self.within, field, &set);
         }
     }
