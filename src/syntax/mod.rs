@@ -14,14 +14,13 @@ mod document;
 mod explain;
 mod grammar;
 mod old_syntax;
+mod parse;
 mod preprocess;
 mod read;
 mod suggest;
 
 pub use document::{Document, Macro};
 pub use read::read;
-
-use build::unquote;
 
 /// What reading may cost.
 #[derive(Clone, Copy, Debug)]

@@ -204,7 +204,7 @@ pub struct SetOptions {
     pub delay: Option<Spanned<u16>>,
 }
 
-/// `scrub ( … )`; of several, the last, but `reassemble tcp`, `min-ttl` and `max-mss` stay said.
+/// `scrub ( … )`; of several, the last, but `reassemble tcp` of any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScrubOptions {
     /// Where.

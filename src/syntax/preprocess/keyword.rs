@@ -152,15 +152,8 @@ pub(super) fn keyword(word: &str) -> Option<&'static str> {
         .copied()
 }
 
-/// Whether a keyword may stand in a `{ }` list. One that may not ends a list that was never closed.
-pub(super) fn stands_in_list(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "any" | "no-route" | "urpf-failed" | "route" | "weight" | "rdomain" | "code"
-    )
-}
-
-/// Whether a keyword begins a statement that may have a list, and so go on over several lines.
+/// Whether a keyword begins a statement that may have a list, and so go on over several lines. None of these stands in
+/// a list: at the beginning of a line it ends one that was never closed.
 pub(super) fn begins_statement(keyword: &str) -> bool {
     matches!(
         keyword,

@@ -1,14 +1,11 @@
 //! [`Lexer`]: the words of the text, as `yylex` of parse.y reads them, written anew into the expanded text.
 
-use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
-
+use super::expanded::Expanded;
 use super::input::{Byte, Checkpoint, Input, Mark};
 use super::keyword::keyword;
+use super::macros::Macros;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{At, DefinitionId, FileId, Span, SpanMap};
-use crate::syntax::suggest::nearest;
+use crate::source::{At, Span};
 
 /// The longest word that pfctl's buffer takes.
 const WORD_BYTES: usize = 8095;
@@ -50,93 +47,6 @@ pub(super) struct Fault {
     pub(super) brace: bool,
     /// How many more `}` than `{` it has.
     pub(super) closed: i64,
-}
-
-/// A macro as it stands.
-#[derive(Debug)]
-pub(super) struct Definition {
-    pub(super) value: Arc<str>,
-    pub(super) number: DefinitionId,
-    /// Given on the command line: it stays.
-    pub(super) given: bool,
-    /// Where it would be defined, and why it is not.
-    pub(super) lost: Option<(Span, &'static str)>,
-    /// Its index in the list of all macros.
-    pub(super) index: usize,
-}
-
-/// The text with macros replaced, and the way back.
-#[derive(Debug, Default)]
-pub(super) struct Expanded {
-    pub(super) text: Vec<u8>,
-    pub(super) map: SpanMap,
-}
-
-impl Expanded {
-    pub(super) fn end(&self) -> u32 {
-        self.text.len() as u32
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        match mark {
-            Mark::File(file, offset) => self.map.written(self.text.len() as u32, file, offset),
-            Mark::Value(used, offset) => self.map.expanded(self.text.len() as u32, used, offset),
-        }
-    }
-
-    /// Writes a word as it stands, and a blank.
-    fn plain(&mut self, bytes: &[Byte]) -> At {
-        let start = self.end();
-        for byte in bytes {
-            self.mark(byte.mark);
-            self.text.push(byte.value);
-        }
-        let at = At { start, end: self.end() };
-        self.text.push(b' ');
-        at
-    }
-
-    /// Writes a word in quotes, and a blank.
-    fn quoted(&mut self, bytes: &[Byte]) -> At {
-        if let Some(first) = bytes.first() {
-            self.mark(first.mark);
-        }
-        self.text.push(b'"');
-        let start = self.end();
-        for byte in bytes {
-            self.mark(byte.mark);
-            if byte.value == b'"' || byte.value == b'\\' {
-                self.text.push(b'\\');
-            }
-            self.text.push(byte.value);
-        }
-        let at = At { start, end: self.end() };
-        self.text.extend_from_slice(b"\" ");
-        at
-    }
-
-    /// Writes a word that stands so in a file, in quotes if it is no keyword.
-    fn slice(&mut self, word: &str, file: FileId, offset: u32, quoted: bool) -> At {
-        if quoted {
-            self.text.push(b'"');
-        }
-        let start = self.end();
-        self.map.written(start, file, offset);
-        if quoted && word.contains('"') {
-            for (at, byte) in word.bytes().enumerate() {
-                self.map.written(self.end(), file, offset + at as u32);
-                if byte == b'"' {
-                    self.text.push(b'\\');
-                }
-                self.text.push(byte);
-            }
-        } else {
-            self.text.extend_from_slice(word.as_bytes());
-        }
-        let at = At { start, end: self.end() };
-        self.text.extend_from_slice(if quoted { b"\" " } else { b" " });
-        at
-    }
 }
 
 /// After so many quotes that are never closed the rest of the text is given up: looking for the end of each costs as
@@ -194,21 +104,18 @@ fn is(byte: u8, class: u8) -> bool {
 pub(super) struct Lexer {
     pub(super) input: Input,
     pub(super) out: Expanded,
-    pub(super) macros: FxHashMap<Box<str>, Definition>,
-    /// Which macros were used, by [`Definition::index`].
-    pub(super) used: Vec<bool>,
+    pub(super) macros: Macros,
     /// How many quotes were never closed.
     unclosed: u32,
     word: Vec<Byte>,
 }
 
 impl Lexer {
-    pub(super) fn new(input: Input, out: Expanded, macros: FxHashMap<Box<str>, Definition>, used: Vec<bool>) -> Self {
+    pub(super) fn new(input: Input) -> Self {
         Self {
             input,
-            out,
-            macros,
-            used,
+            out: Expanded::default(),
+            macros: Macros::default(),
             unclosed: 0,
             word: Vec::new(),
         }
@@ -490,29 +397,14 @@ impl Lexer {
         }
         self.input.back_to(checkpoint);
         let span = start.to(end);
-        let Some(definition) = self.macros.get(name.as_str()).filter(|found| found.lost.is_none()) else {
-            return Err(self.undefined(&name, span));
-        };
-        if let Some(used) = self.used.get_mut(definition.index) {
-            *used = true;
+        match self.macros.used(&name) {
+            Some((definition, value)) => {
+                let number = self.out.map.use_of(definition, span);
+                self.input.expand(number, value);
+                Ok(())
+            }
+            None => Err(self.skip_line(self.macros.undefined(&name, span))),
         }
-        let number = self.out.map.use_of(definition.number, span);
-        self.input.expand(number, definition.value.clone());
-        Ok(())
-    }
-
-    fn undefined(&mut self, name: &str, span: Span) -> Box<Fault> {
-        let mut diagnostic = Diagnostic::new(Code::Syntax, format!("macro '{name}' not defined")).at(span);
-        if let Some((place, why)) = self.macros.get(name).and_then(|found| found.lost) {
-            diagnostic = diagnostic.related(place, why);
-        } else if let Some(near) = nearest(name, self.macros.keys().map(AsRef::as_ref)) {
-            diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
-        } else {
-            diagnostic = diagnostic.help(format!(
-                "define it before its use: `{name} = \"…\"`, or give it with `-D {name}=…`"
-            ));
-        }
-        self.skip_line(diagnostic)
     }
 
     /// The fault, after the rest of the line has been skipped (`findeol`).

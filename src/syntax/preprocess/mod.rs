@@ -3,9 +3,11 @@
 //! [`Lexer`] reads words as pfctl does; [`Preprocessor`] gathers them into statements. What a statement means is the
 //! business of the grammar; only macro definitions are understood, and applied, here.
 
+mod expanded;
 mod input;
 mod keyword;
 mod lexer;
+mod macros;
 mod statements;
 
 pub(super) use statements::{Preprocessor, Raw, RawKind};

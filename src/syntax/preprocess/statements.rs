@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use super::input::{Checkpoint, Input};
-use super::keyword::{begins_statement, stands_in_list, takes_list};
-use super::lexer::{Definition, Expanded, Fault, Kind, Lexer, Token};
+use super::keyword::{begins_statement, takes_list};
+use super::lexer::{Fault, Kind, Lexer, Token};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{At, FileId, Span, SpanMap};
 use crate::syntax::Limits;
+use crate::syntax::build::unquote;
 use crate::syntax::document::{Macro, finding};
 
 /// What a statement is, as far as its shape goes.
@@ -64,7 +63,6 @@ pub(in crate::syntax) struct Preprocessor<'a> {
     faults: Vec<(u32, Diagnostic)>,
     /// Words since the last refusal, the newline that ended it included.
     words_since: u32,
-    macros: Vec<Macro>,
     skip_next: bool,
     /// The lines of the last statement after its first.
     lines: Vec<Line>,
@@ -82,15 +80,12 @@ impl<'a> Preprocessor<'a> {
         limits: &'a Limits,
     ) -> Self {
         let start = Span { file, start: 0, end: 0 };
-        let expanded = Expanded::default();
-        let lexer = Lexer::new(Input::new(file, text), expanded, FxHashMap::default(), Vec::new());
         let mut preprocessor = Self {
-            lexer,
+            lexer: Lexer::new(Input::new(file, text)),
             limits,
             start,
             faults: Vec::new(),
             words_since: QUIET_WORDS,
-            macros: Vec::new(),
             skip_next: false,
             lines: Vec::new(),
             words: Vec::new(),
@@ -107,7 +102,7 @@ impl<'a> Preprocessor<'a> {
                 start: 0,
                 end: name.len() as u32,
             };
-            preprocessor.define(name, value, vec![(0, at)], span, true, None);
+            preprocessor.define(name, value, vec![(0, at)], span, true);
         }
         preprocessor
     }
@@ -224,12 +219,11 @@ impl<'a> Preprocessor<'a> {
     }
 
     /// The expanded text, the way back, all macros, and what was refused with its order.
-    pub(in crate::syntax) fn finish(mut self) -> (String, SpanMap, Vec<Macro>, Vec<(u32, Diagnostic)>) {
-        for (found, &used) in self.macros.iter_mut().zip(&self.lexer.used) {
-            found.used = used;
-        }
-        let text = String::from_utf8(self.lexer.out.text).unwrap_or_default();
-        (text, self.lexer.out.map, self.macros, self.faults)
+    pub(in crate::syntax) fn finish(self) -> (String, SpanMap, Vec<Macro>, Vec<(u32, Diagnostic)>) {
+        let Lexer { out, macros, .. } = self.lexer;
+        // INVARIANT: the text is made of whole characters, so this never falls back.
+        let text = String::from_utf8(out.text).unwrap_or_default();
+        (text, out.map, macros.into_all(), self.faults)
     }
 
     fn refuse(&mut self, fault: Box<Fault>) {
@@ -321,7 +315,7 @@ impl<'a> Preprocessor<'a> {
                         faults: self.faults.len(),
                     });
                 }
-                Kind::Keyword(word) if last == Kind::Newline && begins_statement(word) && !stands_in_list(word) => {
+                Kind::Keyword(word) if last == Kind::Newline && begins_statement(word) => {
                     let end = self.lexer.out.end();
                     self.lexer.write_end();
                     raw.unclosed = braces.last().copied();
@@ -446,30 +440,31 @@ impl<'a> Preprocessor<'a> {
         }
     }
 
-    /// Applies the definition that the last statement is, and returns its name and value.
+    /// Applies the definition that the last statement is, and returns its name and value. One that pfctl skips is lost.
     pub(in crate::syntax) fn apply_definition(&mut self, skipped: bool) -> Option<(At, String, String)> {
         let words = std::mem::take(&mut self.words);
-        let (name_token, values) = match words.as_slice() {
+        let (at, values) = match words.as_slice() {
             [name, _, values @ ..] => (name.at, values),
             _ => return None,
         };
-        let name = crate::syntax::unquote(self.text(name_token)).into_owned();
+        let name = unquote(self.text(at)).into_owned();
         let mut value = String::new();
         let mut pieces = Vec::with_capacity(values.len());
         for word in values {
-            if !value.is_empty() || !pieces.is_empty() {
+            if !pieces.is_empty() {
                 value.push(' ');
             }
             pieces.push((value.len() as u32, word.at.start));
-            value.push_str(&crate::syntax::unquote(self.text(word.at)));
+            value.push_str(&unquote(self.text(word.at)));
         }
-        let span = self.map().span(name_token).unwrap_or(self.start);
-        let lost = skipped.then_some((
-            span,
-            "pfctl skips this definition, because of the undefined macro on the line before",
-        ));
-        self.define(&name, &value, pieces, span, false, lost);
-        Some((name_token, name, value))
+        let span = self.map().span(at).unwrap_or(self.start);
+        if skipped {
+            let why = "pfctl skips this definition, because of the undefined macro on the line before";
+            self.lexer.macros.lose(&name, span, why);
+        } else {
+            self.define(&name, &value, pieces, span, false);
+        }
+        Some((at, name, value))
     }
 
     /// Notes that the last statement would define a macro, had it not been refused.
@@ -480,54 +475,20 @@ impl<'a> Preprocessor<'a> {
         {
             let at = name.at;
             let span = self.map().span(at).unwrap_or(self.start);
-            let name = crate::syntax::unquote(self.text(at)).into_owned();
-            self.define(
-                &name,
-                "",
-                Vec::new(),
-                span,
-                false,
-                Some((span, "this definition is refused")),
-            );
+            let name = unquote(self.text(at)).into_owned();
+            self.lexer.macros.lose(&name, span, "this definition is refused");
         }
     }
 
-    fn define(
-        &mut self,
-        name: &str,
-        value: &str,
-        pieces: Vec<(u32, u32)>,
-        span: Span,
-        given: bool,
-        lost: Option<(Span, &'static str)>,
-    ) {
-        if let Some(known) = self.lexer.macros.get(name)
-            && (known.given || lost.is_some())
-        {
-            // One given on the command line stays, and so does one whose redefinition is lost.
-            return;
-        }
+    fn define(&mut self, name: &str, value: &str, pieces: Vec<(u32, u32)>, span: Span, given: bool) {
         let number = self.lexer.out.map.define(name, pieces);
-        let index = self.macros.len();
-        if lost.is_none() {
-            self.macros.push(Macro {
-                name: name.into(),
-                value: value.into(),
-                span,
-                given,
-                used: false,
-            });
-            self.lexer.used.push(false);
-        }
-        self.lexer.macros.insert(
-            name.into(),
-            Definition {
-                value: value.into(),
-                number,
-                given,
-                lost,
-                index,
-            },
-        );
+        let definition = Macro {
+            name: name.into(),
+            value: value.into(),
+            span,
+            given,
+            used: false,
+        };
+        self.lexer.macros.define(definition, number);
     }
 }
