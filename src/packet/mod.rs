@@ -1,6 +1,7 @@
 //! One packet: [`Packet`], and how it is read and written, as JSON ([`read_json`], [`write_json`]) and in pf's words
 //! ([`parse_words`], `Display`). Knows no rules.
 
+mod display;
 mod error;
 mod json;
 mod model;
