@@ -13,6 +13,7 @@ mod options;
 mod print;
 mod project;
 mod template;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ enum Command {
     Check(check::Arguments),
     Init(init::Arguments),
     Print(print::Arguments),
+    Trace(trace::Arguments),
 }
 
 /// The exit code of the whole program, from the arguments of the process.
@@ -62,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Print(arguments) => print::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
     };
     status.into()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 /// What is judged, and where what is known of the machine comes from.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Input {
     /// pf.conf, a folder that has one, or `-` for standard input [default: pf.conf, else etc/pf.conf]
     #[arg(value_name = "PF.CONF")]

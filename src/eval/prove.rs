@@ -50,11 +50,27 @@ impl Machine<'_> {
     /// # Errors
     /// [`Unproven`], where it is not the same, or depends on what else is not known.
     pub fn prove(&self, packet: &Packet, memory: &Memory) -> Result<(Journey, Memory), Unproven> {
+        self.prove_by(memory, |after, choices| self.follow(packet, after, choices))
+    }
+
+    /// The same as [`Self::prove`], with the rules that did not match, as [`Self::explain`] has them.
+    ///
+    /// # Errors
+    /// As [`Self::prove`].
+    pub fn prove_and_explain(&self, packet: &Packet, memory: &Memory) -> Result<(Journey, Memory), Unproven> {
+        self.prove_by(memory, |after, choices| self.explain(packet, after, choices))
+    }
+
+    fn prove_by(
+        &self,
+        memory: &Memory,
+        follow: impl Fn(&mut Memory, &mut dyn Choices) -> Result<Journey, Unproven>,
+    ) -> Result<(Journey, Memory), Unproven> {
         let mut script = Scripted::default();
         let run = |script: &mut Scripted| {
             script.next = 0;
             let mut after = memory.clone();
-            self.follow(packet, &mut after, script).map(|journey| (journey, after))
+            follow(&mut after, script).map(|journey| (journey, after))
         };
         let first = run(&mut script)?;
         for _ in 0..MAX_WAYS {

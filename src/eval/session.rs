@@ -43,8 +43,15 @@ impl<'m, 'a> Session<'m, 'a> {
     /// # Errors
     /// [`PacketError`], where the value is no packet.
     pub fn next(&mut self, packet: &Value) -> Result<Result<Journey, Unproven>, PacketError> {
-        let packet = read_value(&resolve(packet, &self.packets)?)?;
-        Ok(self.follow(packet))
+        Ok(self.follow(self.read(packet)?))
+    }
+
+    /// The packet that a value is after those before it.
+    ///
+    /// # Errors
+    /// [`PacketError`], where the value is no packet.
+    pub fn read(&self, packet: &Value) -> Result<Packet, PacketError> {
+        read_value(&resolve(packet, &self.packets)?)
     }
 
     /// The way of the next packet.

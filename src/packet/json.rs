@@ -95,6 +95,24 @@ struct WrittenEmbedded<'a> {
     icmp_id: Option<u16>,
 }
 
+/// A line of a file of packets.
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(default)]
+    id: Value,
+    #[serde(borrow)]
+    packet: Written<'a>,
+}
+
+/// The `id` and the `packet` of a line of a file of packets; other keys are left alone.
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_item(line: &str) -> Result<(Value, Packet), PacketError> {
+    let item: Item<'_> = serde_json::from_str(line).map_err(|error| PacketError::new(error.to_string()))?;
+    Ok((item.id, packet(item.packet)?))
+}
+
 /// The packet that a JSON text describes.
 ///
 /// # Errors

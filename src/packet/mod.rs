@@ -10,7 +10,7 @@ mod words;
 mod write;
 
 pub use error::PacketError;
-pub use json::{read_json, read_value};
+pub use json::{read_item, read_json, read_value};
 pub use model::{Embedded, ExtensionHeader, Fragment, Icmp, IpOptions, Packet, Way};
 pub use sequence::{Header, resolve};
 pub use words::parse_words;

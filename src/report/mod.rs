@@ -8,7 +8,9 @@ pub mod human;
 pub mod json;
 mod look;
 pub mod short;
+pub mod trace;
 pub mod trace_json;
+mod trace_miss;
 
 pub use look::{Format, Look, Paint};
 

@@ -1,0 +1,326 @@
+//! `pfproof trace`: what becomes of one packet, or of many from a file.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pfproof::context::Context;
+use pfproof::diagnostic::{self, Code, Severity};
+use pfproof::eval::{Machine, Memory, Session, reply};
+use pfproof::lower;
+use pfproof::packet::{Packet, Way, parse_words, read_item};
+use pfproof::report::{trace, trace_json};
+use pfproof::ruleset::Ruleset;
+use pfproof::source::Sources;
+use serde_json::{Map, Value};
+
+use super::Status;
+use super::console::Console;
+use super::discover::{self, Loaded};
+use super::options::{Format, Input, Output};
+
+/// The longest line of a file of packets.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// Follow a packet: the rules it meets, who decides, translation, route, the next hop, the answer
+///
+/// The packet is said in pf's words:
+/// 'in on vlan92 proto tcp from 10.62.1.50 to 10.41.8.20 port 443', 'out on em0 from 203.0.113.7 to 9.9.9.9'
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The packet in pf's words; `in` follows it to its end, `out` is one that this machine sends
+    #[arg(value_name = "PACKET")]
+    packet: Option<String>,
+
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Packets from a file, one JSON object a line: `{"id":…,"packet":{…}}`; each meets an empty state table
+    #[arg(long, value_name = "FILE", conflicts_with = "sequences")]
+    packets: Option<PathBuf>,
+
+    /// Sequences of packets from a file, one JSON object a line: `{"id":…,"packets":[{…},…]}`; states last for a line
+    #[arg(long, value_name = "FILE")]
+    sequences: Option<PathBuf>,
+
+    /// Stop after one evaluation
+    #[arg(long)]
+    hop: bool,
+
+    /// Show every rule, not only those that match or nearly do
+    #[arg(long)]
+    all: bool,
+}
+
+/// Prints the ways of packets to standard output, findings to standard error.
+pub(crate) fn run(arguments: &Arguments) -> Status {
+    let console = Console::new(&arguments.output);
+    let could_not = |message: &str| {
+        console.message(&format!("pfproof: {message}\n"));
+        Status::CouldNotJudge
+    };
+    let (words, input) = match sort_out(arguments) {
+        Ok(sorted) => sorted,
+        Err(message) => return could_not(&message),
+    };
+    // The packet first: a slip in it is told before files are read.
+    let packet = match words.map(parse_words).transpose() {
+        Ok(packet) => packet,
+        Err(error) => return could_not(&format!("{error}\n  in the packet `{}`", words.unwrap_or_default())),
+    };
+    let loaded = match discover::load_one(&input) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            console.message(&failure.to_string());
+            return Status::CouldNotJudge;
+        }
+    };
+    let Loaded {
+        mut sources,
+        document,
+        loader,
+        context,
+        mut diagnostics,
+        ..
+    } = loaded;
+    let (lowered, more) = lower::lower(document, &mut sources, &loader, &context, &lower::Limits::default());
+    diagnostics.extend(more);
+    diagnostics.retain(|finding| finding.code != Code::Context || finding.severity == Severity::Error);
+    diagnostic::sort(&mut diagnostics);
+    console.findings(&diagnostics, &sources);
+    if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+        return Status::CouldNotJudge;
+    }
+    let tracer = Tracer {
+        arguments,
+        console,
+        ruleset: &lowered.ruleset,
+        context: &context,
+        sources: &sources,
+        machine: Machine::new(&lowered.ruleset, &context),
+    };
+    match (packet, &arguments.packets, &arguments.sequences) {
+        (Some(packet), _, _) => tracer.one(packet),
+        (None, Some(path), _) | (None, None, Some(path)) => match tracer.file(path) {
+            Ok(status) => status,
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Status::Success,
+            Err(error) => could_not(&format!("{}: {error}", path.display())),
+        },
+        (None, None, None) => could_not("nothing to trace"),
+    }
+}
+
+/// The packet's words, and what is judged: where both are said, in either order; with a file of packets the only
+/// argument is the configuration.
+fn sort_out(arguments: &Arguments) -> Result<(Option<&str>, Input), String> {
+    let is_packet = |text: &str| text.starts_with("in ") || text.starts_with("out ");
+    let mut input = arguments.input.clone();
+    let first = arguments.packet.as_deref();
+    if arguments.packets.is_some() || arguments.sequences.is_some() {
+        return match (first, &input.config) {
+            (Some(_), Some(_)) => Err("a packet is said, or a file of packets is read, not both".to_owned()),
+            (Some(config), None) => {
+                input.config = Some(config.into());
+                Ok((None, input))
+            }
+            (None, _) => Ok((None, input)),
+        };
+    }
+    let Some(first) = first else {
+        return Err(
+            "say a packet, such as 'in on em0 proto tcp from 192.0.2.1 to 192.0.2.2 port 22', or --packets FILE"
+                .to_owned(),
+        );
+    };
+    let second = arguments.input.config.as_deref().and_then(Path::to_str);
+    match second.filter(|second| is_packet(second) && !is_packet(first)) {
+        Some(second) => {
+            input.config = Some(first.into());
+            Ok((Some(second), input))
+        }
+        None => Ok((Some(first), input)),
+    }
+}
+
+struct Tracer<'t> {
+    arguments: &'t Arguments,
+    console: Console,
+    ruleset: &'t Ruleset,
+    context: &'t Context,
+    sources: &'t Sources,
+    machine: Machine<'t>,
+}
+
+impl Tracer<'_> {
+    /// The packet as it is followed: with `--hop` only over one.
+    fn followed(&self, mut packet: Packet) -> Packet {
+        if self.arguments.hop && packet.way == Way::Forward {
+            packet.way = Way::In;
+        }
+        packet
+    }
+
+    /// Traces the packet that was said.
+    fn one(&self, packet: Packet) -> Status {
+        let packet = self.followed(packet);
+        let proved = self.machine.prove_and_explain(&packet, &Memory::default());
+        let (journey, memory) = match proved {
+            Ok((journey, memory)) => (Ok(journey), memory),
+            Err(unproven) => (Err(unproven), Memory::default()),
+        };
+        let text = match self.arguments.output.format {
+            Format::Json => format!("{}\n", trace_json::answer(&journey, self.ruleset)),
+            Format::Short => format!("{}\n", trace::short(&packet, &journey)),
+            Format::Human => {
+                let back = journey.as_ref().ok().and_then(reply);
+                let back = back.map(|back| {
+                    let way = self.machine.prove(&back, &memory).map(|(journey, _)| journey);
+                    (back, way)
+                });
+                let trace = trace::Trace {
+                    packet: &packet,
+                    journey: &journey,
+                    reply: back.as_ref().map(|(packet, way)| (packet, way)),
+                    ruleset: self.ruleset,
+                    context: self.context,
+                    sources: self.sources,
+                    all: self.arguments.all,
+                };
+                trace::human(&trace, self.console.look())
+            }
+        };
+        self.console.answer(&text, Status::Success)
+    }
+
+    /// Traces the packets or sequences of a file, a line an item.
+    fn file(&self, path: &Path) -> std::io::Result<Status> {
+        let mut reader: Box<dyn BufRead> = if path == Path::new("-") {
+            Box::new(std::io::stdin().lock())
+        } else {
+            Box::new(BufReader::with_capacity(1 << 16, std::fs::File::open(path)?))
+        };
+        let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        let mut session = Session::new(&self.machine);
+        let mut status = Status::Success;
+        let mut line = Vec::new();
+        for number in 1u64.. {
+            line.clear();
+            let read = std::io::Read::take(&mut reader, LONGEST_LINE).read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            session.flush();
+            let answered = match std::str::from_utf8(&line) {
+                _ if read as u64 == LONGEST_LINE => Err((Value::Null, "the line is too long".to_owned())),
+                Ok(text) if self.arguments.sequences.is_some() => self.sequence(text, &mut session),
+                Ok(text) => self.item(text, &mut session),
+                Err(_) => Err((Value::Null, "the line is no UTF-8".to_owned())),
+            };
+            match answered {
+                Ok(answer) => writeln!(out, "{answer}")?,
+                Err((id, error)) => {
+                    status = Status::CouldNotJudge;
+                    writeln!(out, "{}", self.bad(number, id, error))?;
+                }
+            }
+        }
+        out.flush()?;
+        Ok(status)
+    }
+
+    /// What is said of a line that is no item.
+    fn bad(&self, number: u64, id: Value, error: String) -> String {
+        match self.arguments.output.format {
+            Format::Json => {
+                let mut object = Map::new();
+                object.insert("id".to_owned(), id);
+                object.insert("line".to_owned(), number.into());
+                object.insert("error".to_owned(), error.into());
+                Value::Object(object).to_string()
+            }
+            Format::Human | Format::Short => format!("line {number}: error: {error}"),
+        }
+    }
+
+    /// The answer to a line of a file of packets.
+    fn item(&self, line: &str, session: &mut Session<'_, '_>) -> Result<String, (Value, String)> {
+        let (id, packet) = read_item(line).map_err(|error| (id_of(line), error.to_string()))?;
+        let packet = self.known(packet).map_err(|error| (id.clone(), error))?;
+        let journey = session.follow(packet.clone());
+        Ok(match self.arguments.output.format {
+            Format::Json => {
+                let mut object = Map::new();
+                object.insert("id".to_owned(), id);
+                if let Value::Object(answer) = trace_json::answer(&journey, self.ruleset) {
+                    object.extend(answer);
+                }
+                Value::Object(object).to_string()
+            }
+            Format::Human | Format::Short => labelled(&id, &trace::short(&packet, &journey)),
+        })
+    }
+
+    /// The answer to a line of a file of sequences.
+    fn sequence(&self, line: &str, session: &mut Session<'_, '_>) -> Result<String, (Value, String)> {
+        let value: Value = serde_json::from_str(line).map_err(|error| (Value::Null, error.to_string()))?;
+        let id = value.get("id").cloned().unwrap_or_default();
+        let Some(packets) = value.get("packets").and_then(Value::as_array) else {
+            return Err((id, "`packets` is missing, or is no list".to_owned()));
+        };
+        let mut results = Vec::new();
+        let mut lines = Vec::new();
+        for (at, packet) in packets.iter().enumerate() {
+            let wrong = |error: String| (id.clone(), format!("packet {at}: {error}"));
+            let packet = session.read(packet).map_err(|error| wrong(error.to_string()))?;
+            let packet = self.known(packet).map_err(wrong)?;
+            let journey = session.follow(packet.clone());
+            match self.arguments.output.format {
+                Format::Json => results.push(trace_json::answer(&journey, self.ruleset)),
+                Format::Human | Format::Short => lines.push(labelled(&id, &trace::short(&packet, &journey))),
+            }
+        }
+        Ok(match self.arguments.output.format {
+            Format::Json => {
+                let mut object = Map::new();
+                object.insert("id".to_owned(), id);
+                object.insert("results".to_owned(), results.into());
+                Value::Object(object).to_string()
+            }
+            Format::Human | Format::Short => lines.join("\n"),
+        })
+    }
+
+    /// The packet, if the context knows its interfaces.
+    fn known(&self, packet: Packet) -> Result<Packet, String> {
+        let unknown = std::iter::once(&packet.interface)
+            .chain(&packet.received_on)
+            .find(|name| self.context.interface(name).is_none());
+        match unknown {
+            Some(name) => Err(format!("there is no interface `{name}` in the context")),
+            None => Ok(self.followed(packet)),
+        }
+    }
+}
+
+/// The `id` of a line whose packet is wrong.
+fn id_of(line: &str) -> Value {
+    serde_json::from_str::<Value>(line)
+        .ok()
+        .and_then(|value| value.get("id").cloned())
+        .unwrap_or_default()
+}
+
+/// An answer with the `id` of its item.
+fn labelled(id: &Value, answer: &str) -> String {
+    match id {
+        Value::Null => answer.to_owned(),
+        Value::String(id) => format!("{id}: {answer}"),
+        other => format!("{other}: {answer}"),
+    }
+}
