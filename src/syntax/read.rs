@@ -7,7 +7,7 @@ use super::parse::{Slot, parse, parse_later};
 use super::preprocess::{Preprocessor, Raw, RawKind};
 use super::{Limits, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{At, FileId, Loader, Sources, Span};
+use crate::source::{At, FileId, Loader, Sources};
 
 /// How deep pfctl lets anchors nest (`PFCTL_ANCHOR_STACK_DEPTH`).
 const ANCHOR_DEPTH: usize = 63;

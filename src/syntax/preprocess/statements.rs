@@ -121,7 +121,7 @@ impl<'a> Preprocessor<'a> {
             let token = match self.lex() {
                 Ok(token) => token,
                 Err(fault) => {
-                    self.refuse(fault);
+                    self.refuse(*fault);
                     continue;
                 }
             };
@@ -226,7 +226,7 @@ impl<'a> Preprocessor<'a> {
         (text, out.map, macros.into_all(), self.faults)
     }
 
-    fn refuse(&mut self, fault: Box<Fault>) {
+    fn refuse(&mut self, fault: Fault) {
         self.skip_next = fault.skipped;
         self.note(self.lexer.out.end(), fault.diagnostic);
     }
@@ -281,7 +281,7 @@ impl<'a> Preprocessor<'a> {
                     let open = braces.len().saturating_sub(usize::try_from(fault.closed).unwrap_or(0));
                     braces.truncate(open);
                     let goes_on = long && !braces.is_empty() && !fault.ends;
-                    self.refuse(fault);
+                    self.refuse(*fault);
                     if opens {
                         raw.kind = RawKind::Open;
                     }
@@ -386,7 +386,7 @@ impl<'a> Preprocessor<'a> {
             }
             Err(fault) => {
                 raw.refused = true;
-                self.refuse(fault);
+                self.refuse(*fault);
                 self.skip_next = false;
             }
         }
