@@ -43,6 +43,14 @@ pub fn settle_addresses(policy: &Policy, context: &mut Context) -> Vec<Diagnosti
 #[must_use]
 pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> (Ruleset, Vec<Name>, Vec<Diagnostic>) {
     let mut settled = ruleset.clone();
+    // What fills a table that pf.conf leaves empty, only the running machine knows.
+    for table in settled
+        .anchors
+        .values_mut()
+        .flat_map(|anchor| anchor.tables.values_mut())
+    {
+        table.unknown |= table.origin.is_some() && table.entries.is_empty() && !table.constant;
+    }
     let mut anchors = Vec::new();
     let mut findings = Vec::new();
     for assumption in &policy.assumptions {

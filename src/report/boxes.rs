@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
-use crate::policy::{Network, Zones};
+use crate::policy::{Network, ZoneOnMachine, Zones};
 
 /// How many ranges of addresses or ports are listed before «…».
 const MOST: usize = 6;
@@ -103,7 +103,9 @@ impl<'a> Namer<'a> {
                 .fold(RangeSet::empty(), |all, &id| all.union(&hosts(id)));
             let own = arrived.iter().all(|id| zone.interfaces.contains(id));
             let core = self.without_oddities(&all, family);
-            if !core.is_empty() && self.without_oddities(sources, family) == core {
+            let global = self.hosts(zone, family, false);
+            let said = self.without_oddities(sources, family);
+            if !core.is_empty() && (said == core || (own && said == global)) {
                 return if own {
                     zone.name.to_string()
                 } else {
@@ -115,6 +117,14 @@ impl<'a> Namer<'a> {
             }
         }
         format!("{}{on}", addresses(sources, family))
+    }
+
+    /// The hosts of a zone; without those that are not globally reachable behind a default route unless `special`.
+    fn hosts(&self, zone: &ZoneOnMachine, family: Family, special: bool) -> RangeSet {
+        let interfaces = zone.interfaces.iter();
+        interfaces.fold(RangeSet::empty(), |all, &id| {
+            all.union(&self.network.hosts(id, family, special))
+        })
     }
 
     /// Without the addresses that make two sets differ though a reader would call them the same.
@@ -139,19 +149,16 @@ impl<'a> Namer<'a> {
         let mut named = Vec::new();
         let mut left = self.without_oddities(destinations, family);
         for zone in self.zones.into_iter().flat_map(Zones::all) {
-            let hosts = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
-                all.union(&self.network.hosts(id, family, true))
-            });
-            if !hosts.is_empty() && hosts.is_subset(&left) {
+            let hosts = self.hosts(zone, family, true);
+            let global = self.hosts(zone, family, false);
+            let there = left.intersection(&hosts);
+            if !there.is_empty() && (there == hosts || there == global) {
                 named.push(zone.name.to_string());
                 left = left.minus(&hosts);
             }
         }
         for zone in self.zones.into_iter().flat_map(Zones::all) {
-            let hosts = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
-                all.union(&self.network.hosts(id, family, true))
-            });
-            let part = left.intersection(&hosts);
+            let part = left.intersection(&self.hosts(zone, family, true));
             if !part.is_empty() {
                 named.push(format!("{} ({})", zone.name, addresses(&part, family)));
                 left = left.minus(&part);

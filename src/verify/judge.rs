@@ -210,6 +210,7 @@ impl Judge<'_> {
                     own_reverse: class.own_reverse,
                     conditions: class.conditions.clone(),
                     example: None,
+                    possible: None,
                 });
                 regions.push(Vec::new());
                 causes.len() - 1
@@ -251,6 +252,7 @@ impl Judge<'_> {
                 continue;
             };
             let packet = engine.space().packet(&header);
+            let possible = packet.clone();
             match replay(
                 &self.machine,
                 self.searcher.zones.network(),
@@ -263,7 +265,9 @@ impl Judge<'_> {
                     cause.example = Some(*example);
                     return;
                 }
-                Replay::Open(_) => {}
+                Replay::Open => {
+                    cause.possible.get_or_insert(possible);
+                }
                 Replay::Refuted(example) => {
                     faults.push(format!(
                         "the engine says that the packet from {} to {} on {} {}, the evaluator does not",

@@ -83,6 +83,8 @@ pub struct Cause {
     pub conditions: Vec<Condition>,
     /// One of them, replayed.
     pub example: Option<Counterexample>,
+    /// One of them that the evaluator cannot replay, because it hangs on what is not known.
+    pub possible: Option<Packet>,
 }
 
 /// How packets offend a statement.
@@ -161,6 +163,7 @@ impl Doubt {
             | Unknown::Once
             | Unknown::Rate
             | Unknown::Limit
+            | Unknown::Tag
             | Unknown::Pool => None,
         }
     }

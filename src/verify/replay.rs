@@ -12,8 +12,8 @@ use crate::policy::Network;
 pub(super) enum Replay {
     /// The evaluator sees the packet offend too.
     Confirmed(Box<Counterexample>),
-    /// The evaluator cannot say: it hangs on what is not known.
-    Open(#[expect(dead_code, reason = "kept for the message of a failed replay")] String),
+    /// The evaluator cannot say: it hangs on what is not known, or on a choice that it does not take.
+    Open,
     /// The evaluator sees it otherwise: a fault of ours.
     Refuted(Box<Counterexample>),
 }
@@ -34,7 +34,7 @@ pub(super) fn replay(
     }
     let journey = match machine.follow(&packet, &mut memory, &mut choices) {
         Ok(journey) => journey,
-        Err(Unproven(reason)) => return Replay::Open(reason),
+        Err(Unproven(_)) => return Replay::Open,
     };
     let through = gets_through(&journey) && forwardable(&journey);
     let mut answer = None;
@@ -43,7 +43,7 @@ pub(super) fn replay(
         Why::Stopped => !through,
         Why::ReplyStopped => {
             let Some(packet) = reply(&journey) else {
-                return Replay::Open("nothing is answered to this packet".to_owned());
+                return Replay::Open;
             };
             match machine.follow(&packet, &mut memory, &mut choices) {
                 Ok(back) => {
@@ -51,7 +51,7 @@ pub(super) fn replay(
                     answer = Some((packet, back));
                     through && lost
                 }
-                Err(Unproven(reason)) => return Replay::Open(reason),
+                Err(Unproven(_)) => return Replay::Open,
             }
         }
     };
@@ -62,8 +62,10 @@ pub(super) fn replay(
     });
     if confirmed {
         Replay::Confirmed(example)
-    } else {
+    } else if conditions.iter().all(can_be_named) {
         Replay::Refuted(example)
+    } else {
+        Replay::Open
     }
 }
 
@@ -94,25 +96,35 @@ fn forwardable(journey: &Journey) -> bool {
     source && destination
 }
 
+/// Whether the evaluator can be told how a condition comes out.
+fn can_be_named(condition: &Condition) -> bool {
+    condition.rule.is_some() && criterion(&condition.unknown).is_some()
+}
+
+/// The criterion whose outcome the evaluator asks for.
+fn criterion(unknown: &Unknown) -> Option<Criterion> {
+    match unknown {
+        Unknown::Probability => Some(Criterion::Probability),
+        Unknown::Os => Some(Criterion::Os),
+        Unknown::Rate => Some(Criterion::Rate),
+        Unknown::User
+        | Unknown::Table(_)
+        | Unknown::Address(_)
+        | Unknown::Anchor(_)
+        | Unknown::Once
+        | Unknown::Limit
+        | Unknown::Tag
+        | Unknown::Pool => None,
+    }
+}
+
 /// The choices that the conditions name.
 fn named(conditions: &[Condition]) -> Named {
     let mut named = Named::default();
     for condition in conditions {
-        let Some(rule) = &condition.rule else { continue };
-        let criterion = match &condition.unknown {
-            Unknown::Probability => Criterion::Probability,
-            Unknown::Os => Criterion::Os,
-            Unknown::Rate => Criterion::Rate,
-            Unknown::User
-            | Unknown::Tag
-            | Unknown::Table(_)
-            | Unknown::Address(_)
-            | Unknown::Anchor(_)
-            | Unknown::Once
-            | Unknown::Limit
-            | Unknown::Pool => continue,
-        };
-        named.holds.insert((rule.clone(), criterion), condition.holds);
+        if let (Some(rule), Some(criterion)) = (&condition.rule, criterion(&condition.unknown)) {
+            named.holds.insert((rule.clone(), criterion), condition.holds);
+        }
     }
     named
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Cause, Hop, Router, Row, Statement};
-use crate::engine::{Condition, Engine, PacketSet, Unknown};
+use crate::engine::{self, Condition, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
@@ -157,6 +157,9 @@ impl Builder<'_> {
                 let place = self.place(rule);
                 let place = place.map_or_else(String::new, |(file, line)| format!(" ({file}:{line})"));
                 match &condition.unknown {
+                    _ if rule.anchor.ends_with("/assumed") => {
+                        format!("it hangs on what others load into anchor \"{}\"{place}", rule.anchor)
+                    }
                     Unknown::Anchor(_) => format!("rule @{rule}{place} calls {what}, which others fill"),
                     _ => format!("rule @{rule}{place} asks for {what}"),
                 }
@@ -172,7 +175,9 @@ impl Builder<'_> {
     }
 
     fn cause(&self, cause: &verify::Cause) -> Option<Cause> {
-        let example = cause.example.as_ref()?;
+        let Some(example) = &cause.example else {
+            return self.possible(cause);
+        };
         let mut hops = self.hops(&example.journey, false);
         if let Some((packet, back)) = &example.reply {
             hops.push(Hop::Reply(ends(packet)));
@@ -216,13 +221,86 @@ impl Builder<'_> {
         })
     }
 
+    /// A cause that the evaluator cannot replay: the rules that would decide, if what is not known is so.
+    fn possible(&self, cause: &verify::Cause) -> Option<Cause> {
+        let packet = cause.possible.as_ref()?;
+        let space = self.subject.engine.space();
+        let hops = cause.hops.iter().map(|(place, decider, verdict)| {
+            let (direction, on) = match place {
+                Place::In(on) => (Direction::In, *on),
+                Place::Out { on, .. } => (Direction::Out, *on),
+            };
+            let (rule, outcome) = match decider {
+                Decider::Rule(rule) => (Some(rule), None),
+                Decider::Anchor(rule) => (Some(rule), Some("by a rule that others may load here")),
+                Decider::Default => (None, Some("no rule matches: passes, without a state")),
+                Decider::Skipped => (None, Some("skipped (`set skip`): passes unseen")),
+                Decider::OwnState | Decider::State => (None, Some("a state lets it pass")),
+                Decider::Nobody => (None, Some("pf drops it")),
+            };
+            let rows = rule.and_then(|id| {
+                Some(Row {
+                    number: format!("@{id}"),
+                    text: print::rule(self.subject.engine.ruleset().rule(id)?),
+                    decides: matches!(decider, Decider::Rule(_)),
+                    place: self.place(id)?,
+                    note: None,
+                })
+            });
+            let outcome = match verdict {
+                engine::Verdict::Pass | engine::Verdict::Block => outcome.map(str::to_owned),
+                engine::Verdict::Drop(_) => Some("pf drops it".to_owned()),
+            };
+            Hop::Rules {
+                direction: direction.to_string(),
+                interface: space.interface_name(on).to_owned(),
+                rows: rows.into_iter().collect(),
+                outcome,
+                translated: None,
+            }
+        });
+        let says = match cause.why {
+            Why::GetsThrough => "might get through",
+            Why::Stopped => "might not get through",
+            Why::ReplyStopped => "might get no reply",
+            Why::Unexpected(..) => "might get through otherwise than expected",
+        };
+        Some(Cause {
+            key: format!("{:?}", (&cause.hops, &cause.end)),
+            kind: format!("{:?}", (&cause.why, &cause.end)),
+            says: says.to_owned(),
+            packet: ends(packet),
+            hops: hops.collect(),
+            end: None,
+            choices: cause
+                .conditions
+                .iter()
+                .map(|condition| self.choice(condition))
+                .collect(),
+            json: None,
+        })
+    }
+
+    /// What must be so for a cause to come about.
     fn choice(&self, condition: &Condition) -> String {
-        let holds = if condition.holds { "so" } else { "not so" };
         let rule = condition
             .rule
             .as_ref()
             .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
-        format!("if {}{rule} is {holds}", unknown_words(&condition.unknown))
+        let not = if condition.holds { "" } else { "not " };
+        match &condition.unknown {
+            Unknown::Os => format!("if the sender's os is {not}that{rule}"),
+            Unknown::User => format!("if the socket's owner is {not}that{rule}"),
+            Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
+            Unknown::Address(name) => format!("if the address is {not}that of {name}"),
+            Unknown::Anchor(name) => format!("if a rule in anchor \"{name}\" does {not}decide"),
+            Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
+            Unknown::Once => format!("if the `once`{rule} is {not}used up"),
+            Unknown::Rate => format!("if the rate{rule} is {not}kept"),
+            Unknown::Limit => format!("if the limit{rule} is {not}reached"),
+            Unknown::Tag => format!("if the tag is {not}that{rule}"),
+            Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
+        }
     }
 
     fn hops(&self, journey: &Journey, back: bool) -> Vec<Hop> {
@@ -311,6 +389,7 @@ fn unknown_words(unknown: &Unknown) -> String {
         Unknown::Once => "whether `once` is used up".to_owned(),
         Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
         Unknown::Limit => "a limit of states".to_owned(),
+        Unknown::Tag => "a tag that others may set".to_owned(),
         Unknown::Pool => "pf's choice from a pool".to_owned(),
     }
 }
