@@ -94,6 +94,13 @@ pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
     let source = address(&sources, &[behind, anybody.clone()])?;
     let taken = network.own(family).clone();
     let destination = address(&destinations, &[others, anybody, taken])?;
+    // Of what a router offers, people think of ssh first.
+    let ssh = u128::from(22_u16);
+    let dport = if network.own(family).contains(destination) && dports.contains(ssh) {
+        ssh
+    } else {
+        u128::from(port(&dports))
+    };
     let ephemeral = sports.intersection(&RangeSet::range(u128::from(EPHEMERAL), u128::from(u16::MAX)));
     let registered = sports.intersection(&RangeSet::range(1024, u128::from(u16::MAX)));
     let sport = ephemeral.first().or_else(|| registered.first()).or_else(|| {
@@ -107,7 +114,7 @@ pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
         .with(Field::Source, source)
         .with(Field::Destination, destination)
         .with(Field::SourcePort, sport)
-        .with(Field::DestinationPort, u128::from(port(&dports)));
+        .with(Field::DestinationPort, dport);
     region.contains(&header).then_some(header)
 }
 
