@@ -1,0 +1,9 @@
+//! The reader of sysctl.conf(5).
+#![no_main]
+
+mod context;
+
+use libfuzzer_sys::fuzz_target;
+use pfproof::context::Kind;
+
+fuzz_target!(|bytes: &[u8]| context::hold(&Kind::Sysctl, bytes));
