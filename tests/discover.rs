@@ -276,3 +276,29 @@ fn no_link_beside_pf_conf_leads_out_of_the_root() {
     let (_, err, status) = tree.run(&["context", "machine", "--root", "machine/etc/missing"]);
     assert_eq!(status, 2, "{err}");
 }
+
+#[test]
+fn names_that_no_file_lists_are_taken_as_there_but_by_print() {
+    let tree = Tree::new(&[(
+        "pf.conf",
+        "pass out proto tcp to www.example.org port 80 user { _rspamd root }\npass from { 10.0.0.1 } to any group dsync\n",
+    )]);
+    let (out, err, status) = tree.run(&["context"]);
+    assert_eq!((err.as_str(), status), ("", 0));
+    let header: Vec<&str> = out.lines().take_while(|line| line.starts_with('#')).skip(1).collect();
+    assert_eq!(
+        header,
+        [
+            "# assumed: _rspamd: a user whose number is not known",
+            "# assumed: dsync: a group whose number is not known",
+            "# assumed: www.example.org: the addresses of the name are not known",
+        ]
+    );
+    let (_, err, status) = tree.run(&["print"]);
+    assert_eq!(status, 2, "pfctl refuses them");
+    assert!(err.contains("unknown user _rspamd"), "{err}");
+    // Who lists names in a context.toml has listed all.
+    tree.write("context.toml", "");
+    let (out, _, _) = tree.run(&["context"]);
+    assert!(!out.contains("assumed"), "{out}");
+}

@@ -103,14 +103,26 @@ impl Loaded {
     }
 }
 
+/// The one machine that the command line means, with names taken as pfctl takes them: what no file lists is not there.
+///
+/// # Errors
+/// As [`load_one`].
+pub(crate) fn load_strictly(input: &Input) -> Result<Loaded, Failure> {
+    one_target(input)?.load(input, Names::AsListed)
+}
+
 /// The one machine that the command line means.
 ///
 /// # Errors
 /// [`Failure`], where there is none, there are several, or a file that was asked for cannot be read.
 pub(crate) fn load_one(input: &Input) -> Result<Loaded, Failure> {
+    one_target(input)?.load(input, Names::Assumed)
+}
+
+fn one_target(input: &Input) -> Result<Target, Failure> {
     let mut targets = targets(input)?;
     match (targets.pop(), targets.is_empty()) {
-        (Some(target), true) => target.load(input),
+        (Some(target), true) => Ok(target),
         (Some(target), false) => {
             targets.push(target);
             let names: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
@@ -126,7 +138,19 @@ pub(crate) fn load_one(input: &Input) -> Result<Loaded, Failure> {
 /// # Errors
 /// [`Failure`], where there is none, or a file that was asked for cannot be read.
 pub(crate) fn load(input: &Input) -> Result<Vec<Loaded>, Failure> {
-    targets(input)?.iter().map(|target| target.load(input)).collect()
+    targets(input)?
+        .iter()
+        .map(|target| target.load(input, Names::Assumed))
+        .collect()
+}
+
+/// What is made of users, groups and host names that no file lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// They are not there.
+    AsListed,
+    /// They are there, as far as nobody says otherwise.
+    Assumed,
 }
 
 /// One pf.conf that is to be read.
@@ -226,7 +250,7 @@ fn default_root(folder: &Path) -> PathBuf {
 }
 
 impl Target {
-    fn load(&self, input: &Input) -> Result<Loaded, Failure> {
+    fn load(&self, input: &Input, names: Names) -> Result<Loaded, Failure> {
         let folder = self.path.as_deref().map_or(Path::new("."), folder_of);
         let root = input
             .root
@@ -296,6 +320,9 @@ impl Target {
         );
         diagnostics.extend(faults);
         facts.assumed.extend(context::assume_mentioned(&mut context, &document));
+        if names == Names::Assumed && !facts.complete {
+            facts.assumed.extend(context::assume_names(&mut context, &document));
+        }
         for fact in &input.assume {
             settle(&mut context, fact)?;
         }

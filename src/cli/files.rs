@@ -38,11 +38,6 @@ impl DiskLoader {
         }
     }
 
-    /// The folder that relative paths are from.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Where a path of the machine, or one from the folder, lies on this disk.
     ///
     /// Whether it is there, and is not led out by a link, is found when it is opened.

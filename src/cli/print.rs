@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 /// Prints the ruleset to standard output, findings to standard error; of a pf.conf that pfctl would refuse only those.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
-    let loaded = match discover::load_one(&arguments.input) {
+    let loaded = match discover::load_strictly(&arguments.input) {
         Ok(loaded) => loaded,
         Err(failure) => {
             console.message(&failure.to_string());

@@ -9,6 +9,9 @@ use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::{FileId, Sources};
 
+/// The addresses of one name that are taken at most.
+const MOST_ADDRESSES: usize = 1000;
+
 /// What a mygate(5) says: the first gateway of each family.
 #[must_use]
 pub fn read_mygate(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) {
@@ -72,7 +75,7 @@ pub fn read_hosts(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) {
                 .hosts
                 .entry(name.value.clone())
                 .or_insert_with(|| Said::new(Vec::new(), name.span));
-            if !known.value.contains(&found) {
+            if known.value.len() < MOST_ADDRESSES && !known.value.contains(&found) {
                 known.value.push(found);
             }
         }

@@ -7,10 +7,11 @@ use std::net::IpAddr;
 
 use indexmap::IndexMap;
 use ipnet::IpNet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::hostname_if::is_link_address;
 use super::lookup::{driver, is_cloned, is_link_local};
-use super::{Assumption, Context, Interface, InterfaceAddress, Route};
+use super::{Assumption, Context, Interface, InterfaceAddress, Route, RouteTable};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;
 use crate::source::Span;
@@ -300,53 +301,64 @@ fn contradict(earlier: &[Said<InterfaceAddress>], later: &[Said<InterfaceAddress
     lacks(earlier, later) || lacks(later, earlier)
 }
 
+/// The table and destination of a route: of several sources, the later says all routes there.
+fn place(route: &RouteFacts) -> (IpNet, u32) {
+    (route.to.trunc(), route.rtable)
+}
+
 /// Routes of a later source: one to the same destination in the same table replaces all earlier ones.
-fn add_routes(routes: &mut Vec<RouteFacts>, later: Vec<RouteFacts>, diagnostics: &mut Vec<Diagnostic>) {
-    let same = |a: &RouteFacts, b: &RouteFacts| a.to.trunc() == b.to.trunc() && a.rtable == b.rtable;
-    let autoconf = |route: &RouteFacts| route.origin == RouteOrigin::Autoconf;
-    let mut later = later;
+fn add_routes(routes: &mut Vec<RouteFacts>, mut later: Vec<RouteFacts>, diagnostics: &mut Vec<Diagnostic>) {
+    let is_learned = |route: &RouteFacts| route.origin == RouteOrigin::Autoconf;
     // Several interfaces may learn a default route: one does not replace the other. mygate(5) gives way to them.
-    if later.iter().all(autoconf) {
-        routes.retain(|old| old.origin != RouteOrigin::Mygate || !later.iter().any(|new| same(old, new)));
+    if later.iter().all(is_learned) {
+        routes.retain(|old| old.origin != RouteOrigin::Mygate || !later.iter().any(|new| place(old) == place(new)));
         routes.extend(later);
         return;
     }
     later.retain(|new| {
-        let learned = routes.iter().find(|old| autoconf(old) && same(old, new));
-        match learned.filter(|_| new.origin == RouteOrigin::Mygate) {
-            Some(learned) => {
-                let mut unused = Diagnostic::new(Code::Context, "this gateway is not used: an interface has autoconf")
-                    .at(new.span)
-                    .related(learned.span, "here");
-                unused.severity = Severity::Info;
-                diagnostics.push(unused);
-                false
-            }
-            None => true,
-        }
+        let learned = || routes.iter().find(|old| is_learned(old) && place(old) == place(new));
+        let Some(learned) = (new.origin == RouteOrigin::Mygate).then(learned).flatten() else {
+            return true;
+        };
+        let mut unused = Diagnostic::new(Code::Context, "this gateway is not used: an interface has autoconf")
+            .at(new.span)
+            .related(learned.span, "here");
+        unused.severity = Severity::Info;
+        diagnostics.push(unused);
+        false
     });
-    let differs = |a: &RouteFacts, b: &RouteFacts| {
-        (a.interface.is_some() && b.interface.is_some() && a.interface != b.interface)
-            || (a.via.is_some() && b.via.is_some() && a.via != b.via)
-            || a.reject != b.reject
-    };
+    let mut old_at: FxHashMap<(IpNet, u32), Vec<&RouteFacts>> = FxHashMap::default();
     for old in routes.iter() {
-        let rivals = later.iter().filter(|new| same(old, new));
-        if let Some(new) = rivals.clone().next()
-            && rivals.clone().all(|new| differs(old, new))
-        {
-            diagnostics.push(contradiction(&format!("the route to `{}`", old.to), old.span, new.span));
-        }
+        old_at.entry(place(old)).or_default().push(old);
     }
-    // The way of an earlier source to a gateway is kept where the later one does not say it.
     for new in &mut later {
-        if let Some(old) = routes.iter().find(|old| same(old, new) && old.via == new.via) {
+        let Some(old) = old_at.get(&place(new)) else { continue };
+        if let Some(other) = old.iter().find(|old| differ(old, new))
+            && !old.iter().any(|old| !differ(old, new))
+        {
+            diagnostics.push(contradiction(
+                &format!("the route to `{}`", new.to),
+                other.span,
+                new.span,
+            ));
+        }
+        // The way of an earlier source to a gateway is kept where the later one does not say it.
+        if let Some(old) = old.iter().find(|old| old.via == new.via) {
             new.interface = new.interface.take().or_else(|| old.interface.clone());
             new.label = new.label.take().or_else(|| old.label.clone());
         }
     }
-    routes.retain(|old| !later.iter().any(|new| same(old, new)));
+    let places: FxHashSet<_> = later.iter().map(place).collect();
+    routes.retain(|old| !places.contains(&place(old)));
     routes.extend(later);
+}
+
+/// Whether two routes to one destination cannot be the same.
+fn differ(a: &RouteFacts, b: &RouteFacts) -> bool {
+    let interfaces = (&a.interface, &b.interface);
+    matches!(interfaces, (Some(one), Some(other)) if one != other)
+        || matches!((a.via, b.via), (Some(one), Some(other)) if one != other)
+        || a.reject != b.reject
 }
 
 fn add_names<K: std::hash::Hash + Eq, V: PartialEq>(
@@ -442,6 +454,7 @@ fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
         groups: values(&facts.groups),
         services: values(&facts.services),
         open: !facts.complete,
+        hosts_open: false,
     };
     match context.interfaces.iter_mut().find(|interface| interface.name == "lo0") {
         // A lo0 of which nothing is said but, for instance, a group has the addresses that it always has.
@@ -463,19 +476,7 @@ fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
             },
         ),
     }
-    for route in &facts.routes {
-        match interface_of(&context, route) {
-            Ok(interface) => context.routes.push(Route {
-                to: route.to,
-                interface,
-                via: route.via,
-                label: route.label.clone(),
-                rtable: route.rtable,
-                reject: route.reject,
-            }),
-            Err(diagnostic) => diagnostics.push(diagnostic),
-        }
-    }
+    context.routes = routes(&context, &facts.routes, diagnostics);
     // Membership in egress that follows from the routes is not said twice.
     let implied: Vec<bool> = context
         .interfaces
@@ -526,9 +527,33 @@ fn loopback_addresses() -> Vec<InterfaceAddress> {
     .collect()
 }
 
+/// The routes, each with its interface; one whose interface cannot be found is reported and left out.
+fn routes(context: &Context, said: &[RouteFacts], diagnostics: &mut Vec<Diagnostic>) -> Vec<Route> {
+    // Gateways are looked up among the networks of interfaces alone.
+    let mut tables: FxHashMap<u32, RouteTable<'_>> = FxHashMap::default();
+    let mut routes = Vec::new();
+    for route in said {
+        let table = tables
+            .entry(route.rtable)
+            .or_insert_with(|| context.route_table(route.rtable));
+        match interface_of(context, table, route) {
+            Ok(interface) => routes.push(Route {
+                to: route.to,
+                interface,
+                via: route.via,
+                label: route.label.clone(),
+                rtable: route.rtable,
+                reject: route.reject,
+            }),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    routes
+}
+
 /// The interface of a route: the one that is said, else the one in whose network its gateway lies, else the only one
 /// whose network is not known.
-fn interface_of(context: &Context, route: &RouteFacts) -> Result<String, Diagnostic> {
+fn interface_of(context: &Context, table: &RouteTable<'_>, route: &RouteFacts) -> Result<String, Diagnostic> {
     if let Some(interface) = &route.interface {
         return Ok(interface.clone());
     }
@@ -540,7 +565,7 @@ fn interface_of(context: &Context, route: &RouteFacts) -> Result<String, Diagnos
         );
     };
     let family = Family::of(via);
-    if let Some(found) = context.route_table(route.rtable).lookup(via) {
+    if let Some(found) = table.lookup(via) {
         return Ok(found.interface.to_owned());
     }
     let mut unknown = context.interfaces.iter().filter(|interface| {

@@ -4,8 +4,8 @@ use super::{
     Facts, read_hostname, read_hosts, read_ifconfig, read_mygate, read_rc_conf, read_routes, read_services,
     read_sysctl, read_toml,
 };
-use crate::diagnostic::Diagnostic;
-use crate::source::{FileId, Sources};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::source::{FileId, Sources, Span};
 
 /// A kind of text that describes a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +46,31 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Bytes that a text of this kind may have: what a machine could have, and what is combined in bearable time.
+    fn largest(&self) -> usize {
+        match self {
+            // Lists of names to be blocked are long.
+            Self::Hosts | Self::Services => 16 << 20,
+            Self::Routes => 2 << 20,
+            Self::ContextToml | Self::HostnameIf(_) | Self::Mygate | Self::Sysctl | Self::RcConf | Self::Ifconfig => {
+                256 << 10
+            }
+        }
+    }
+}
+
 /// What a text says of the machine, and what is wrong with it.
 #[must_use]
 pub fn read(kind: &Kind, sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) {
+    if sources.file(file).text().len() > kind.largest() {
+        let start = Span { file, start: 0, end: 0 };
+        let message = format!("more than {} bytes: it describes no machine", kind.largest());
+        return (
+            Facts::default(),
+            vec![Diagnostic::new(Code::Context, message).at(start)],
+        );
+    }
     match kind {
         Kind::ContextToml => read_toml(sources, file),
         Kind::HostnameIf(interface) => read_hostname(interface, sources, file),

@@ -65,6 +65,20 @@ pub fn is_interface_name(word: &str) -> bool {
         && driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Whether a word has the form of a host name with a domain: letters, digits and `-` between dots, no address.
+#[must_use]
+pub fn is_host_name(word: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..64).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let labels = word.strip_suffix('.').unwrap_or(word).split('.');
+    let top = labels.clone().next_back().unwrap_or("");
+    word.len() < 254
+        && labels.clone().count() > 1
+        && labels.clone().all(is_label)
+        && top.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
 /// Whether it is a link-local IPv6 address.
 #[must_use]
 pub fn is_link_local(address: IpAddr) -> bool {

@@ -1,15 +1,22 @@
 //! The interfaces and groups that a pf.conf names, and what is taken of those that nobody described.
 
 use super::hostname_if::is_link_address;
-use super::lookup::{driver, is_interface_name};
+use indexmap::IndexSet;
+use rustc_hash::FxHashSet;
+
+use super::lookup::{driver, is_host_name, is_interface_name};
 use super::words::{default_route, is_group};
 use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::net::Family;
+use crate::net::names::{group_id, user_id};
 use crate::syntax::Document;
 use crate::syntax::ast::{
-    AnchorRule, AntispoofRule, FilterOptions, FromTo, Host, HostKind, InterfaceItem, InterfaceKind, IpSpec, PfRule,
-    Pool, SetOption, Statement, StatementKind, TableItem, TableOption,
+    AnchorRule, AntispoofRule, Comparison, FilterOptions, FromTo, Host, HostKind, Id, InterfaceItem, InterfaceKind,
+    IpSpec, PfRule, Pool, SetOption, Spanned, Statement, StatementKind, TableItem, TableOption,
 };
+
+/// The interfaces and groups that are taken from a pf.conf at most: far more than a machine can have.
+const MOST: usize = 4096;
 
 /// Adds to the context the interfaces that pf.conf names and nobody described, with addresses that are not known, and
 /// says what was assumed of them.
@@ -27,9 +34,8 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     let mut names = Names::default();
     names.statements(&document.statements);
     // `(ext_if)` where there is a macro `ext_if` is a slip, no group.
-    names
-        .found
-        .retain(|name| !document.macros.iter().any(|known| *known.name == **name));
+    let macros: FxHashSet<&str> = document.macros.iter().map(|known| &*known.name).collect();
+    names.found.retain(|name| !macros.contains(name.as_str()));
     let mut assumed = Vec::new();
     // Interfaces first: a group may be that of a driver one of them has.
     let (interfaces, groups): (Vec<_>, Vec<_>) = names.found.into_iter().partition(|name| is_interface_name(name));
@@ -61,6 +67,37 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
             let given = Some(group.clone()).filter(|group| !super::is_cloned(group));
             context.interfaces.push(unknown_interface(&name, given));
             assumed.push(Assumption::new(group, "the group has one interface, of its name and 0"));
+        }
+    }
+    assumed
+}
+
+/// Takes the users, groups and host names that pf.conf names, and that neither OpenBSD ships nor any text lists, as
+/// there: with numbers of their own, and with addresses that are not known. Says so.
+///
+/// pfctl refuses them where they are missing; what packages and a resolver add, the texts of a machine do not say.
+#[must_use]
+pub fn assume_names(context: &mut Context, document: &Document) -> Vec<Assumption> {
+    if !context.users.is_empty() || !context.groups.is_empty() {
+        return Vec::new();
+    }
+    let mut names = Names::default();
+    names.statements(&document.statements);
+    let mut assumed = Vec::new();
+    // Beyond the numbers of OpenBSD's own, of packages and of people.
+    let mut number = 60_000..;
+    for name in names.users.into_iter().filter(|name| user_id(name).is_none()) {
+        context.users.insert(name.clone(), number.next().unwrap_or(u32::MAX));
+        assumed.push(Assumption::new(name, "a user whose number is not known"));
+    }
+    for name in names.groups.into_iter().filter(|name| group_id(name).is_none()) {
+        context.groups.insert(name.clone(), number.next().unwrap_or(u32::MAX));
+        assumed.push(Assumption::new(name, "a group whose number is not known"));
+    }
+    context.hosts_open = true;
+    for name in names.hosts {
+        if name != "localhost" && !context.hosts.contains_key(&name) {
+            assumed.push(Assumption::new(name, "the addresses of the name are not known"));
         }
     }
     assumed
@@ -117,22 +154,30 @@ fn unknown_interface(name: &str, group: Option<String>) -> Interface {
     }
 }
 
-/// The names of interfaces and groups, each once, in the order in which they are met.
+/// The names in a pf.conf, each once, in the order in which they are met.
 #[derive(Default)]
 struct Names {
-    found: Vec<String>,
+    /// Interfaces and groups of them.
+    found: IndexSet<String>,
+    users: IndexSet<String>,
+    groups: IndexSet<String>,
+    hosts: IndexSet<String>,
 }
 
 impl Names {
     fn add(&mut self, name: &str) {
-        if !matches!(name, "self" | "all" | "any") && !self.found.iter().any(|known| known == name) {
-            self.found.push(name.to_owned());
+        if !matches!(name, "self" | "all" | "any") && self.found.len() < MOST {
+            self.found.insert(name.to_owned());
         }
     }
 
     /// A word that stands for a host: the interface or group it may be.
     fn host_word(&mut self, word: &str) {
         let bare = word.split_once('/').map_or(word, |(bare, _)| bare);
+        if is_host_name(bare) {
+            self.hosts.insert(bare.to_owned());
+            return;
+        }
         let (name, modified) = match bare.split_once(':') {
             Some((name, "network" | "broadcast" | "peer" | "0" | "network:0" | "peer:0" | "broadcast:0")) => {
                 (name, true)
@@ -239,6 +284,8 @@ impl Names {
 
     fn options(&mut self, options: Option<&FilterOptions>) {
         let Some(options) = options else { return };
+        add_ids(&mut self.users, &options.user);
+        add_ids(&mut self.groups, &options.group);
         if let Some(received) = &options.received_on {
             self.item(&received.interface);
         }
@@ -258,5 +305,24 @@ impl Names {
 
     fn pool(&mut self, pool: &Pool) {
         pool.hosts.iter().for_each(|host| self.host(&host.host));
+    }
+}
+
+/// The names among the operands of `user` or `group`.
+fn add_ids(names: &mut IndexSet<String>, comparisons: &[Spanned<Comparison<Id>>]) {
+    let mut add = |id: &Id| match id {
+        Id::Name(name) => {
+            names.insert(name.text.to_string());
+        }
+        Id::Number(_) | Id::Unknown(_) => {}
+    };
+    for comparison in comparisons {
+        match &comparison.value {
+            Comparison::Plain(id) | Comparison::Unary(_, id) => add(id),
+            Comparison::Binary(from, _, to) => {
+                add(from);
+                add(to);
+            }
+        }
     }
 }

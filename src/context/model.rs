@@ -93,6 +93,8 @@ pub struct Context {
     pub services: IndexMap<(String, String), u16>,
     /// Whether interfaces that are not listed may exist: nobody said which there are.
     pub open: bool,
+    /// Whether host names that are not listed may have addresses: a resolver knows more than the files that were read.
+    pub hosts_open: bool,
 }
 
 impl Default for Context {
@@ -108,6 +110,7 @@ impl Default for Context {
             groups: IndexMap::new(),
             services: IndexMap::new(),
             open: true,
+            hosts_open: false,
         }
     }
 }

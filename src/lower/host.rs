@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::node::Node;
 use super::{Lowerer, Refused};
-use crate::context::{InterfaceAddress, Part, is_link_local};
+use crate::context::{InterfaceAddress, Part, is_host_name, is_link_local};
 use crate::diagnostic::nearest;
 use crate::net::Family;
 use crate::ruleset::{DynamicAddress, Host, Modifiers};
@@ -277,14 +277,15 @@ impl Lowerer<'_> {
         nodes
     }
 
-    /// Where nobody said which interfaces there are: a word that may be an interface or a group stands for the
-    /// addresses that it will have when the rules are loaded.
+    /// Where nobody said which interfaces or host names there are: a word that may be one stands for the addresses that
+    /// it will have when the rules are loaded.
     fn load_time(&mut self, word: &str, bits: Option<u8>, at: At) -> Option<Vec<Node>> {
         let (name, modifiers) = split_modifiers(word)?;
         let plausible = name.len() < 16
             && name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !self.context.open || !plausible {
+        let is_host = self.context.hosts_open && is_host_name(name);
+        if !(self.context.open && plausible || is_host) {
             return None;
         }
         let dynamic = DynamicAddress {
