@@ -241,9 +241,16 @@ impl Page<'_> {
             self.line(&format!("{head}{text}{:gap$}{painted}  {place}", ""));
         } else {
             let wrapped = self.look.wrap(&format!("{head}{text}"), indent + 2);
-            self.line(&wrapped);
-            let gap = self.look.width.saturating_sub(tail).max(indent);
-            if gap + tail <= self.look.width {
+            self.text.push_str(&wrapped);
+            let used = wrapped.lines().last().map_or(0, |line| line.chars().count());
+            let gap = self.look.width.saturating_sub(tail);
+            if used + 2 <= gap {
+                let gap = gap - used;
+                self.line(&format!("{:gap$}{painted}  {place}", ""));
+                return;
+            }
+            self.line("");
+            if indent <= gap {
                 self.line(&format!("{:gap$}{painted}  {place}", ""));
             } else {
                 self.words(remark, indent);
@@ -324,7 +331,11 @@ fn verdict(hop: &Evaluation) -> (Paint, String) {
             (Paint::Good, format!("passes, and makes a state{bound}"))
         }
         (Verdict::Pass, None) => {
-            let who = if rule.is_some() { "" } else { "no rule decides: " };
+            let who = match (rule, hop.matches.is_empty()) {
+                (Some(_), _) => "",
+                (None, true) => "no rule matches: ",
+                (None, false) => "no pass or block rule matches: ",
+            };
             (Paint::Good, format!("{who}passes, without a state"))
         }
         (Verdict::Block, _) => {
