@@ -42,7 +42,10 @@ pass out
 block in quick from <bad>
 ";
     let passes = (0..46).map(|n| match n % 3 {
-        0 => format!("pass in on em1 inet proto tcp from 10.0.{n}.0/24 to any port {}\n", [22, 80, 443][n % 2]),
+        0 => format!(
+            "pass in on em1 inet proto tcp from 10.0.{n}.0/24 to any port {}\n",
+            [22, 80, 443][n % 2]
+        ),
         1 => format!("pass in on em0 inet proto udp to 10.0.1.{n} port {}\n", 1000 + n),
         _ => format!("block in on em1 from 10.0.{n}.{n}\n"),
     });
