@@ -248,7 +248,7 @@ impl Lowerer<'_> {
         let faults = consistent::faults(&draft, places);
         let consistent = faults.is_empty();
         for (at, text, help) in faults {
-            self.refuse_once(at, text, help);
+            self.refuse_with(at, text, help.map(str::to_owned));
         }
         if let (false, Some(nat), Some(outside)) = (progress.failed, redirections.nat, collapsed[0].as_ref())
             && nat.binat
@@ -380,17 +380,6 @@ impl Lowerer<'_> {
             progress.failed = true;
         }
         Some(rule)
-    }
-
-    /// Says it, unless it was said of another combination of the same rule.
-    fn refuse_once(&mut self, at: At, text: &str, help: Option<&str>) {
-        let known = self
-            .faults
-            .iter()
-            .any(|(place, fault)| *place == at && fault.message == text);
-        if !known {
-            self.refuse_with(at, text, help.map(str::to_owned));
-        }
     }
 
     /// What binat-to needs of its source and its address.

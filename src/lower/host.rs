@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::node::Node;
 use super::{Lowerer, Refused};
 use crate::context::{InterfaceAddress, Part, is_host_name, is_link_local};
-use crate::diagnostic::nearest;
 use crate::net::Family;
 use crate::ruleset::{DynamicAddress, Host, Modifiers};
 use crate::source::At;
@@ -100,13 +99,13 @@ impl Lowerer<'_> {
                 "the interface has no such address when the rules are loaded; `({name})` looks it up when a packet comes"
             ));
         }
-        match nearest(name, candidates) {
-            Some(near) => Some(format!("did you mean `{near}`?")),
-            None if name.starts_with(|first: char| first.is_ascii_alphabetic()) => Some(format!(
-                "`{name}` is no interface, group or host name of the context; a host name needs an entry in `[hosts]`"
-            )),
-            None => None,
-        }
+        self.did_you_mean(name, candidates).or_else(|| {
+            name.starts_with(|first: char| first.is_ascii_alphabetic()).then(|| {
+                format!(
+                    "`{name}` is no interface, group or host name of the context; a host name needs an entry in `[hosts]`"
+                )
+            })
+        })
     }
 
     /// `a - b`.

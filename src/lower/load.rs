@@ -61,6 +61,14 @@ pub fn lower(
                 continue;
             }
         };
+        shared.file_bytes += bytes.len();
+        if shared.file_bytes > limits.file_bytes {
+            let text = format!("more than {} bytes of files", limits.file_bytes);
+            shared
+                .diagnostics
+                .push(Diagnostic::new(Code::Limit, text).at(next.origin.span));
+            break;
+        }
         let (document, faults) = syntax::read(sources, loader, &next.file, &bytes, &[], &syntax::Limits::default());
         shared.diagnostics.extend(faults);
         replace(&mut shared.ruleset, &mut parts, &next.path);

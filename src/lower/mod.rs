@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
 use crate::ruleset::{Anchor, BlockPolicy, Declaration, Loaded, Name, Origin, Reassemble, Rule, Ruleset, StatePolicy};
 use crate::source::{At, Loader};
 use crate::syntax::Document;
@@ -43,6 +43,8 @@ pub struct Limits {
     pub table_entries: usize,
     /// Files of `load anchor`.
     pub anchor_files: usize,
+    /// Bytes of tables' files and of those of `load anchor`, together.
+    pub file_bytes: usize,
     /// Faults that are kept.
     pub faults: usize,
 }
@@ -53,6 +55,7 @@ impl Default for Limits {
             rules: 2_000_000,
             table_entries: 20_000_000,
             anchor_files: 1000,
+            file_bytes: 1 << 30,
             faults: 1000,
         }
     }
@@ -79,6 +82,7 @@ struct Shared {
     ruleset: Ruleset,
     rules: usize,
     entries: usize,
+    file_bytes: usize,
     names: FxHashSet<Name>,
     automatic_tables: u32,
     statements: u32,
@@ -217,23 +221,20 @@ impl<'a> Lowerer<'a> {
         outcome.is_ok()
     }
 
-    /// Moves the faults of a statement to the others, those of earlier words first, repeats left out.
+    /// Moves the faults of a statement to the others, those of earlier words first.
     fn keep_faults(&mut self) {
         if self.faults.is_empty() {
             return;
         }
         let mut faults = std::mem::take(&mut self.faults);
         faults.sort_by_key(|(at, _)| at.start);
-        let mut last: Option<Diagnostic> = None;
         for (_, fault) in faults {
-            if last.as_ref() == Some(&fault) {
-                continue;
-            }
-            last = Some(fault.clone());
-            if self.shared.diagnostics.len() < self.limits.faults {
-                self.shared.diagnostics.push(fault);
-            } else {
-                self.shared.unkept += 1;
+            let full = self.shared.diagnostics.len() >= self.limits.faults;
+            match (full, fault.severity) {
+                (false, _) => self.shared.diagnostics.push(fault),
+                (true, Severity::Error) => self.shared.unkept += 1,
+                // A warning more or less does not change the answer.
+                (true, Severity::Warning | Severity::Info) => {}
             }
         }
     }
@@ -243,12 +244,33 @@ impl<'a> Lowerer<'a> {
         self.refuse_with(at, text, None)
     }
 
-    /// Refuses with pfctl's text and says what to do.
+    /// Refuses with pfctl's text and says what to do; once for each place and text, however many combinations of
+    /// lists show it.
     fn refuse_with(&mut self, at: At, text: impl Into<String>, help: Option<String>) -> Refused {
-        let mut fault = self.document.refuse(at, text);
-        fault.help = help;
-        self.faults.push((at, fault));
+        if self.faults.len() >= self.limits.faults {
+            self.shared.unkept += 1;
+            return Refused;
+        }
+        let text = text.into();
+        if !self
+            .faults
+            .iter()
+            .any(|(place, fault)| *place == at && fault.message == text)
+        {
+            let mut fault = self.document.refuse(at, text);
+            fault.help = help;
+            self.faults.push((at, fault));
+        }
         Refused
+    }
+
+    /// «did you mean», where a name is near. Of many faults only the first are worth the search.
+    fn did_you_mean<'n>(&self, name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        const WORTH: usize = 100;
+        if self.faults.len() + self.shared.diagnostics.len() >= WORTH {
+            return None;
+        }
+        nearest(name, candidates).map(|near| format!("did you mean `{near}`?"))
     }
 
     /// Refuses for a file that cannot be read.

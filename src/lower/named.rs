@@ -3,7 +3,7 @@
 use super::node::{IcmpNode, InterfaceNode};
 use super::port::number;
 use super::{Lowerer, Refused};
-use crate::diagnostic::{Code, nearest};
+use crate::diagnostic::Code;
 use crate::net::{Family, Operator, Protocol, names};
 use crate::ruleset::{IcmpMatch, Rule};
 use crate::source::At;
@@ -11,11 +11,6 @@ use crate::syntax::ast::{
     BinaryOperator, Comparison, IcmpItem, IcmpSpec, Id, InterfaceItem, InterfaceKind, NamedOrNumber, Spanned,
     UnaryOperator, Word,
 };
-
-/// «did you mean», where a name is near.
-fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest(name, candidates).map(|near| format!("did you mean `{near}`?"))
-}
 
 /// The same name, among others that live less long.
 pub(super) fn shorten<'a>(name: &'static str) -> &'a str {
@@ -31,7 +26,7 @@ impl Lowerer<'_> {
                 Some(Protocol(0)) => Err(self.refuse(word.at, "proto 0 cannot be used")),
                 Some(protocol) => Ok(protocol),
                 None => {
-                    let help = did_you_mean(&word.text, names::protocol_names());
+                    let help = self.did_you_mean(&word.text, names::protocol_names());
                     Err(self.refuse_with(word.at, format!("unknown protocol {}", word.text), help))
                 }
             },
@@ -61,7 +56,7 @@ impl Lowerer<'_> {
         let kind = match &item.kind {
             NamedOrNumber::Number(number) => number.value,
             NamedOrNumber::Name(word) => names::icmp_type(family, &word.text).ok_or_else(|| {
-                let help = did_you_mean(&word.text, names::icmp_type_names(family));
+                let help = self.did_you_mean(&word.text, names::icmp_type_names(family));
                 self.refuse_with(word.at, format!("unknown {word_for}-type {}", word.text), help)
             })?,
         };
@@ -133,7 +128,7 @@ impl Lowerer<'_> {
         let own = self.context.users.get(&*word.text).copied();
         own.or_else(|| names::user_id(&word.text)).ok_or_else(|| {
             let own = self.context.users.keys().map(String::as_str);
-            let help = did_you_mean(&word.text, own.chain(names::user_names().map(shorten)));
+            let help = self.did_you_mean(&word.text, own.chain(names::user_names().map(shorten)));
             self.refuse_with(
                 word.at,
                 format!("unknown user {}", word.text),
@@ -149,7 +144,7 @@ impl Lowerer<'_> {
         let own = self.context.groups.get(&*word.text).copied();
         own.or_else(|| names::group_id(&word.text)).ok_or_else(|| {
             let own = self.context.groups.keys().map(String::as_str);
-            let help = did_you_mean(&word.text, own.chain(names::group_names().map(shorten)));
+            let help = self.did_you_mean(&word.text, own.chain(names::group_names().map(shorten)));
             self.refuse_with(
                 word.at,
                 format!("unknown group {}", word.text),
@@ -202,7 +197,7 @@ impl Lowerer<'_> {
         let names = interfaces.flat_map(|interface| {
             std::iter::once(interface.name.as_str()).chain(interface.groups.iter().map(String::as_str))
         });
-        finding.help = did_you_mean(name, names);
+        finding.help = self.did_you_mean(name, names);
         self.faults.push((at, finding));
     }
 

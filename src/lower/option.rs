@@ -2,7 +2,6 @@
 
 use super::state::TIMEOUTS;
 use super::{Lowerer, Refused};
-use crate::diagnostic::nearest;
 use crate::ruleset::{BlockPolicy, Declaration, Name, Reassemble, Setting, StatePolicy, SyncookieMode};
 use crate::source::{At, LoadError};
 use crate::syntax::ast::{
@@ -96,7 +95,7 @@ impl Lowerer<'_> {
                 let number = word.text.parse::<u8>().is_ok_and(|level| level <= 7);
                 let lower = word.text.to_ascii_lowercase();
                 if !number && !DEBUG_LEVELS.contains(&lower.as_str()) {
-                    let help = nearest(&lower, DEBUG_LEVELS).map(|near| format!("did you mean `{near}`?"));
+                    let help = self.did_you_mean(&lower, DEBUG_LEVELS);
                     return Err(self.refuse_with(word.at, format!("error setting debuglevel {word}"), help));
                 }
                 let name = self.name(&word.text);
@@ -124,10 +123,8 @@ impl Lowerer<'_> {
         if known.iter().any(|known| known.eq_ignore_ascii_case(&word.text)) {
             return Ok(());
         }
-        let help = match nearest(&word.text, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it is one of {}", known.join(", ")),
-        };
+        let near = self.did_you_mean(&word.text, known.iter().copied());
+        let help = near.unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
         Err(self.refuse_with(word.at, text, Some(help)))
     }
 

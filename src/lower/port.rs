@@ -3,7 +3,6 @@
 use super::named::shorten;
 use super::node::PoolPorts;
 use super::{Lowerer, Refused};
-use crate::diagnostic::nearest;
 use crate::net::{Operator, Protocol, names};
 use crate::syntax::ast::{BinaryOperator, Comparison, Spanned, UnaryOperator, Word};
 
@@ -138,8 +137,7 @@ impl Lowerer<'_> {
             });
         known.ok_or_else(|| {
             let own = self.context.services.keys().map(|(name, _)| name.as_str());
-            let help = nearest(text, own.chain(names::service_names().map(shorten)))
-                .map(|near| format!("did you mean `{near}`?"));
+            let help = self.did_you_mean(text, own.chain(names::service_names().map(shorten)));
             let dash = text
                 .split_once('-')
                 .filter(|(a, b)| number(a).is_some() && number(b).is_some());

@@ -1,10 +1,19 @@
 //! Queues: `expand_queue`, and what pfctl checks of them when all are read.
 
+use indexmap::IndexMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::{Lowerer, Refused};
 use crate::context::Context;
 use crate::ruleset::{Bandwidth, Name, Queue, ServiceCurve};
 use crate::source::At;
 use crate::syntax::ast::{InterfaceItem, InterfaceKind, QueueBandwidth, QueueStatement, Word};
+
+/// How often pfctl lets a queue hang below something.
+const MOST_MATCHES: u32 = 10_000;
+/// How deep queues may hang below each other, and how many there may be in all.
+const DEEPEST: usize = 200;
+const MOST: usize = 1_000_000;
 
 /// The queues of a file, with their places.
 #[derive(Debug, Default)]
@@ -13,6 +22,8 @@ pub(super) struct Queues {
     roots: Vec<(Queue, At)>,
     /// Those with one (`qspecs`).
     children: Vec<(Queue, At)>,
+    /// The interfaces that have a root.
+    taken: FxHashSet<Option<Name>>,
     /// Whether one was refused: what fits together is then not asked.
     refused: bool,
 }
@@ -93,13 +104,21 @@ impl Lowerer<'_> {
             roots,
             children,
             refused,
+            taken: _,
         } = std::mem::take(&mut self.queues);
         if refused {
             return Vec::new();
         }
+        let mut below: FxHashMap<&Name, Vec<usize>> = FxHashMap::default();
+        for (number, (child, _)) in children.iter().enumerate() {
+            if let Some(parent) = &child.parent {
+                below.entry(parent).or_default().push(number);
+            }
+        }
         let mut tree = Tree {
             children: &children,
-            matched: vec![false; children.len()],
+            below,
+            matches: vec![0; children.len()],
             loaded: Vec::new(),
         };
         for (root, at) in &roots {
@@ -120,10 +139,10 @@ impl Lowerer<'_> {
                 self.refuse(place, text);
             }
         }
-        let Tree { matched, loaded, .. } = tree;
-        for ((queue, at), matched) in children.iter().zip(matched) {
+        let Tree { matches, loaded, .. } = tree;
+        for ((queue, at), matches) in children.iter().zip(matches) {
             let parent = queue.parent.as_deref().unwrap_or("");
-            if !matched {
+            if matches == 0 {
                 self.refuse(*at, format!("queue {}: parent {parent} not found", queue.name));
             } else if queue.bandwidth.is_none_or(|curve| curve == ServiceCurve::default()) {
                 self.refuse(*at, format!("queue {}: no bandwidth was specified", queue.name));
@@ -137,24 +156,36 @@ impl Lowerer<'_> {
 /// The queues below the roots while they are put in order.
 struct Tree<'a> {
     children: &'a [(Queue, At)],
-    /// Which of them hang below a root.
-    matched: Vec<bool>,
+    /// The numbers of those that name a parent.
+    below: FxHashMap<&'a Name, Vec<usize>>,
+    /// How often each of them hangs below something.
+    matches: Vec<u32>,
     loaded: Vec<Queue>,
 }
 
 impl Tree<'_> {
     /// Loads what hangs below a queue (`pfctl_find_childqs`): of two of one name that on the interface wins.
     fn below(&mut self, parent: &Queue, interface: Option<&Name>, depth: usize) -> Result<(), (String, Option<At>)> {
+        const LOOP: &str = "pfctl_find_childqs: excessive matches, loop?";
+        if depth > DEEPEST || self.loaded.len() > MOST {
+            return Err((LOOP.to_owned(), None));
+        }
         let all = self.children;
-        let mut own: Vec<(&Queue, At)> = Vec::new();
-        for (number, (child, at)) in all.iter().enumerate() {
-            let here = child.interface.is_none() || child.interface.as_ref() == interface;
-            if child.parent.as_ref() != Some(&parent.name) || !here {
+        let named = self.below.get(&parent.name).cloned().unwrap_or_default();
+        let mut own: IndexMap<&Name, (&Queue, At)> = IndexMap::new();
+        for number in named {
+            let (Some((child, at)), Some(matches)) = (all.get(number), self.matches.get_mut(number)) else {
+                continue;
+            };
+            if child.interface.is_some() && child.interface.as_ref() != interface {
                 continue;
             }
-            self.matched[number] = true;
-            match own.iter_mut().find(|(other, _)| other.name == child.name) {
-                None => own.push((child, *at)),
+            *matches += 1;
+            if *matches > MOST_MATCHES {
+                return Err((LOOP.to_owned(), Some(*at)));
+            }
+            match own.get_mut(&child.name) {
+                None => _ = own.insert(&child.name, (child, *at)),
                 Some((other, _)) => match (&other.interface, &child.interface) {
                     (Some(name), Some(_)) => {
                         return Err((format!("queue {} on {name} respecified", child.name), Some(*at)));
@@ -165,10 +196,7 @@ impl Tree<'_> {
                 },
             }
         }
-        if depth > all.len() {
-            return Err(("pfctl_find_childqs: excessive matches, loop?".to_owned(), None));
-        }
-        for &(child, at) in &own {
+        for &(child, at) in own.values() {
             let loaded = Queue {
                 interface: interface.cloned(),
                 ..child.clone()

@@ -272,8 +272,7 @@ impl Lowerer<'_> {
             for word in names {
                 if !self.shared.child_queues.contains(&word.text) {
                     let known = self.shared.child_queues.iter().map(|name| &**name);
-                    let near = crate::diagnostic::nearest(&word.text, known);
-                    let help = near.map(|near| format!("did you mean `{near}`?"));
+                    let help = self.did_you_mean(&word.text, known);
                     outcome = Err(self.refuse_with(word.at, format!("queue {word} is not defined"), help));
                 }
             }

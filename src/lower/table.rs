@@ -129,6 +129,17 @@ impl Lowerer<'_> {
         Err(Refused)
     }
 
+    /// Counts the bytes of files, and refuses more than there may be.
+    fn take_bytes(&mut self, count: usize, at: At) -> Result<(), Refused> {
+        self.shared.file_bytes += count;
+        if self.shared.file_bytes <= self.limits.file_bytes {
+            return Ok(());
+        }
+        let text = format!("more than {} bytes of files", self.limits.file_bytes);
+        self.faults.push((at, self.document.finding(Code::Limit, at, text)));
+        Err(Refused)
+    }
+
     /// Adds what a file lists: words, comments from `#` to the end of the line, `weight N` after an address.
     fn add_file(&mut self, draft: &mut Draft, file: &Word, at: At) -> Result<(), Refused> {
         draft.contents.push(TableContent::File(self.name(&file.text)));
@@ -138,6 +149,7 @@ impl Lowerer<'_> {
                 return Err(self.unreadable(file.at, format!("cannot load \"{file}\": {}", why(&error))));
             }
         };
+        self.take_bytes(bytes.len(), file.at)?;
         let mut weight_of = None;
         for (line, word) in words(&bytes) {
             let first = draft.table.entries.len();
