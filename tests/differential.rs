@@ -1,6 +1,16 @@
 //! eval against engine: what one decides for a packet, the other must say of the box that holds it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "support/packets.rs"]
+mod packets;
+#[path = "support/rules.rs"]
+mod rules;
+
 use std::path::{Path, PathBuf};
+
+use packets::{Bounds, Random};
+use proptest::prelude::*;
 
 use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
@@ -131,12 +141,8 @@ fn question(region: PacketBox, way: Way, goal: Goal) -> Question {
     }
 }
 
-/// Compares the two on one packet; `None` where one of them does not model it.
-fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Option<Result<(), String>> {
-    if packet.user.is_some() || packet.group.is_some() || packet.embedded.is_some() {
-        return None;
-    }
-    let header = engine.space().header(packet)?;
+/// What eval says of a packet; `None` where it does not say.
+fn decided(machine: &Machine<'_>, packet: &Packet) -> Option<eval::Journey> {
     let memory = &mut Memory::default();
     let journey = match packet.way {
         Way::Forward => machine.follow(packet, memory, &mut Usual).ok()?,
@@ -148,9 +154,27 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
         }
     };
     let apart = |hop: &eval::Evaluation| matches!(hop.verdict, eval::Verdict::Held | eval::Verdict::Synproxy);
-    if journey.hops.iter().any(apart) {
+    (!journey.hops.iter().any(apart)).then_some(journey)
+}
+
+/// Whether the stack takes the packets of the class in, or does not forward them, whatever the routes say by which
+/// alone eval sends them on; or a divert(4) socket has them.
+fn by_the_stack(engine: &Engine<'_>, journey: &eval::Journey, class: &Class) -> bool {
+    match class.journey.end {
+        End::NotForwarded => engine.context().forwards(class.region.family),
+        End::Diverted => true,
+        End::Local => journey.end != eval::End::Local && class.conditions.is_empty(),
+        End::Leaves(_) | End::Passed | End::Stopped | End::NoRoute => false,
+    }
+}
+
+/// Compares the two on one packet; `None` where one of them does not model it.
+fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Option<Result<(), String>> {
+    if packet.user.is_some() || packet.group.is_some() || packet.embedded.is_some() {
         return None;
     }
+    let header = engine.space().header(packet)?;
+    let journey = decided(machine, packet)?;
     let expected = of_eval(&journey);
     let classes: Result<Vec<Class>, _> = engine
         .classes(question(point(&header), packet.way, Goal::Any))
@@ -158,14 +182,7 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
     let Ok(classes) = classes else {
         return Some(Err(format!("undecided: {classes:?}")));
     };
-    // What the stack takes in or does not forward whatever the routes say, eval sends on by them.
-    let by_the_stack = |class: &Class| match class.journey.end {
-        End::NotForwarded => engine.context().forwards(packet.family),
-        End::Diverted => true,
-        End::Local => journey.end != eval::End::Local && class.conditions.is_empty(),
-        End::Leaves(_) | End::Passed | End::Stopped | End::NoRoute => false,
-    };
-    if classes.iter().any(by_the_stack) {
+    if classes.iter().any(|class| by_the_stack(engine, &journey, class)) {
         return None;
     }
     let found: Vec<_> = classes.iter().map(of_engine).collect();
@@ -218,4 +235,97 @@ fn measured_packets() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+fn machine(which: usize) -> Context {
+    let mut sources = Sources::new();
+    let file = sources.add("context.toml", rules::CONTEXTS[which]);
+    context_from_toml(&sources, file).0
+}
+
+/// The ruleset of those statements that pfctl takes.
+fn ruleset(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
+    let lowered = |text: &str| {
+        let mut sources = Sources::new();
+        lower::load(
+            &mut sources,
+            &MemoryLoader::new(),
+            "pf.conf",
+            text.as_bytes(),
+            &[],
+            context,
+        )
+    };
+    let loads = |text: &str| lowered(text).1.iter().all(|found| found.severity != Severity::Error);
+    let text = rules::accepted(statements, loads).concat();
+    let ruleset = lowered(&text).0.ruleset;
+    (text, ruleset)
+}
+
+/// A packet of the box, some of its fields at the bounds of their ranges.
+fn sample(region: &PacketBox, random: &mut Random) -> Header {
+    Field::ALL
+        .into_iter()
+        .fold(Header::zero(region.family), |header, field| {
+            let numbers = region.numbers(field);
+            let (first, last) = random.pick(numbers.ranges());
+            let number = match random.below(3) {
+                0 => first,
+                1 => last,
+                _ => first + u128::from(random.next()) % (last - first).saturating_add(1).max(1),
+            };
+            header.with(field, number)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// The engine decides every packet as eval does, from the box that is this packet alone.
+    #[test]
+    fn random_packets(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
+        let context = machine(which);
+        let (text, ruleset) = ruleset(statements, &context);
+        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        let bounds = Bounds::of(&ruleset, &context);
+        let mut random = Random(seed);
+        for way in [Way::In, Way::Out, Way::Forward, Way::Forward].into_iter().cycle().take(24) {
+            let packet = bounds.packet(&mut random, way);
+            if let Some(Err(why)) = compare(&engine, &eval, &packet) {
+                prop_assert!(false, "{why}\n{text}");
+            }
+        }
+    }
+
+    /// Every packet of a class has the journey of the class.
+    #[test]
+    fn random_classes(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>()) {
+        let context = machine(which);
+        let (text, ruleset) = ruleset(statements, &context);
+        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        let mut random = Random(seed);
+        let everything = Question::new(engine.space().anywhere(), Goal::Any);
+        let question = if hop { everything.of_one_hop() } else { everything };
+        for class in engine.classes(question).take(60) {
+            let Ok(class) = class else { break };
+            if !class.conditions.is_empty() || class.own_reverse {
+                continue;
+            }
+            for _ in 0..4 {
+                let header = sample(&class.region, &mut random);
+                let mut packet = engine.space().packet(&header);
+                if hop && packet.way == Way::Forward {
+                    packet.way = Way::In;
+                }
+                let reverse = packet.src == packet.dst && packet.sport == packet.dport;
+                if reverse || engine.space().header(&packet).as_ref() != Some(&header) {
+                    continue;
+                }
+                let Some(journey) = decided(&eval, &packet) else { continue };
+                if !by_the_stack(&engine, &journey, &class) {
+                    prop_assert_eq!(of_eval(&journey), of_engine(&class), "{:?}\n{:?}\n{}", packet, class, text);
+                }
+            }
+        }
+    }
 }

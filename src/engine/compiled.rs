@@ -7,12 +7,14 @@ use std::rc::Rc;
 use super::criteria::{About, Fact, Reader};
 use super::frame::Met;
 use super::header::{Field, PacketBox};
+use super::index::Index;
 use super::journey::{End, Unknown};
 use super::list::{Kind, List};
 use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, prefix};
 use super::search::Path;
-use super::space::{InterfaceId, Space};
+use super::set::PacketSet;
+use super::space::{InterfaceId, Place, Space};
 use super::translate::{self, Supply};
 use crate::context::{Context, InterfaceAddress};
 use crate::net::{Family, RangeSet};
@@ -24,12 +26,14 @@ pub(super) struct Compiled<'a> {
     pub(super) ruleset: &'a Ruleset,
     pub(super) context: &'a Context,
     pub(super) space: Space,
+    /// All packets, at any place, with any tag.
+    pub(super) everything: PacketSet,
     pub(super) list: List<'a>,
     /// The number of each rule's tag, by the numbers of the list; 0 for none.
     pub(super) tags: Vec<u128>,
     /// Of each interface, whether `set skip` names it.
     pub(super) skipped: Vec<bool>,
-    met: RefCell<HashMap<(u128, Family), Rc<Met>>>,
+    met: RefCell<HashMap<(Option<u128>, Family), Rc<Met>>>,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
 }
 
@@ -44,6 +48,7 @@ impl<'a> Compiled<'a> {
             skipped: context.interfaces.iter().map(skips).collect(),
             met: RefCell::default(),
             routes: RefCell::default(),
+            everything: space.anywhere(),
             ruleset,
             context,
             list,
@@ -51,29 +56,35 @@ impl<'a> Compiled<'a> {
         }
     }
 
-    /// The entries that packets of that family can meet at the place of that number.
-    pub(super) fn met(&self, place: u128, family: Family) -> Rc<Met> {
+    /// The entries that packets of that family can meet at the place of that number, or at any.
+    pub(super) fn met(&self, place: Option<u128>, family: Family) -> Rc<Met> {
+        let place = place.map(|place| self.like(place));
         if let Some(known) = self.met.borrow().get(&(place, family)) {
             return Rc::clone(known);
         }
         let mut met = Met::default();
-        let tests_fields = self
-            .list
-            .rules
-            .iter()
-            .any(|(_, rule)| rule.prio.is_some() || rule.tos.is_some());
+        let mut indexed = Vec::new();
         for (number, entry) in self.list.entries.iter().enumerate() {
-            let here = |region: &PacketBox| region.limit(Field::Place).is_none_or(|places| places.contains(place));
-            let own_family = entry.own().is_some_and(|part| part.region.family == family);
-            if !own_family || !entry.parts.iter().all(|part| here(&part.region)) {
+            let here = |region: &PacketBox| match (place, region.limit(Field::Place)) {
+                (Some(place), Some(places)) => places.contains(place),
+                _ => true,
+            };
+            let Some(own) = entry.own().filter(|part| part.region.family == family) else {
+                continue;
+            };
+            if !entry.parts.iter().all(|part| here(&part.region)) {
                 continue;
             }
             let rule = self.list.rule(entry).map(|(_, rule)| rule);
             if entry.kind.decides() || entry.quick {
-                met.all.push(number);
-            }
-            if entry.kind.decides() {
-                met.deciders.push(number);
+                let hull = |field: Field| {
+                    own.region
+                        .limit(field)
+                        .and_then(|set| Some((set.first()?, set.last()?)))
+                };
+                // At one place it is no use to look entries up by theirs.
+                let asked = |field: Field| hull(field).filter(|_| place.is_none() || field != Field::Place);
+                indexed.push((number, Index::FIELDS.map(asked)));
             }
             if entry.kind == Kind::Match && entry.quick {
                 met.quick_matches.push(number);
@@ -82,11 +93,8 @@ impl<'a> Compiled<'a> {
             if self.list.asks_for_tags && rule.tag.is_some() {
                 met.taggers.push(number);
             }
-            let sets = tests_fields
-                && (rule
-                    .set
-                    .as_ref()
-                    .is_some_and(|set| set.prio.is_some() || set.tos.is_some()));
+            let set = rule.set.as_ref();
+            let sets = self.list.asks_for_fields && set.is_some_and(|set| set.prio.is_some() || set.tos.is_some());
             if entry.kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some() || sets) {
                 met.rewriters.push(number);
             }
@@ -94,15 +102,21 @@ impl<'a> Compiled<'a> {
                 met.loggers.push(number);
             }
         }
-        // First match: the quick ones in order, then the others backwards.
-        let quick = |number: &usize| self.list.entries.get(*number).is_some_and(|entry| entry.quick);
-        let (mut first, mut last): (Vec<usize>, Vec<usize>) = met.deciders.iter().partition(|number| quick(number));
-        last.reverse();
-        first.append(&mut last);
-        met.deciders = first;
+        met.index = Index::new(indexed);
         let met = Rc::new(met);
         self.met.borrow_mut().insert((place, family), Rc::clone(&met));
         met
+    }
+
+    /// The number of a place that meets the same rules: where no rule asks for the interface on which a packet came in,
+    /// that does not matter on its way out.
+    fn like(&self, number: u128) -> u128 {
+        match self.space.place(number) {
+            Some(Place::Out { on, .. }) if !self.list.asks_where_received => {
+                self.space.number(Place::Out { on, received: None })
+            }
+            _ => number,
+        }
     }
 
     fn routes(&self, rtable: u32) -> Rc<Routes> {

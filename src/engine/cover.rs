@@ -83,7 +83,14 @@ pub(super) struct Cover {
 
 impl Cover {
     /// The search for the packets of a way; several where the header at the end must be in one of several boxes.
-    pub(super) fn new(compiled: &Compiled<'_>, path: Path, now: &Now, question: &Question, choices: u32) -> Vec<Self> {
+    pub(super) fn new(
+        compiled: &Compiled<'_>,
+        ground: &Ground<'_, '_>,
+        path: Path,
+        now: &Now,
+        question: &Question,
+        choices: u32,
+    ) -> Vec<Self> {
         let end = ending(compiled, &path, now);
         let mut paths = Vec::new();
         match &question.ends {
@@ -109,13 +116,13 @@ impl Cover {
         let end = Rc::new(end);
         paths
             .into_iter()
-            .map(|path| Self::of(compiled, path, &end, question, choices))
+            .map(|path| Self::of(ground, path, &end, question, choices))
             .collect()
     }
 
-    fn of(compiled: &Compiled<'_>, path: Path, end: &Rc<Now>, question: &Question, choices: u32) -> Self {
+    fn of(ground: &Ground<'_, '_>, path: Path, end: &Rc<Now>, question: &Question, choices: u32) -> Self {
         let guarded = path.duties.iter().map(|duty| Guarded {
-            rivals: rivals(compiled, duty, &path.region),
+            rivals: rivals(ground, duty, &path.region),
             duty: duty.clone(),
         });
         let guarded = guarded.collect();
@@ -244,6 +251,7 @@ impl Cover {
                             }
                         }
                         if kept {
+                            ground.blamed.borrow_mut().push(entry.rule);
                             *within = there;
                             return None;
                         }
@@ -445,9 +453,9 @@ fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox
 }
 
 /// The entries that can keep the chosen one from deciding somewhere in the region.
-fn rivals(compiled: &Compiled<'_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
-    let entries = &compiled.list.entries;
-    let frame = &duty.frame;
+fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
+    let entries = &ground.list.entries;
+    let overlapping = duty.frame.overlapping(ground, region);
     let (position, stop) = match duty.decider.and_then(|number| entries.get(number)) {
         Some(entry) => (entry.position, entry.stop),
         None => (0, END),
@@ -468,23 +476,19 @@ fn rivals(compiled: &Compiled<'_>, duty: &Duty, region: &PacketBox) -> Vec<Rival
         let stops_before = entry.quick && entry.position < position;
         let comes_later = entry.kind.decides() && entry.position > position && entry.position <= stop;
         let ends_before = entry.kind.decides() && entry.stop < position;
-        if !(stops_before || comes_later || ends_before) || !frame.may_match(entry, region) {
-            return None;
-        }
-        let unless = if comes_later {
-            in_between(&frame.met.quick_matches, position, entry.position)
-        } else if ends_before && !entry.quick {
-            let mut others = in_between(&frame.met.all, entry.position, entry.stop);
-            others.retain(|&other| {
-                entries
-                    .get(other)
-                    .is_some_and(|other| other.kind.decides() && other.stop != entry.stop)
-            });
+        let unless = if stops_before {
+            Vec::new()
+        } else if comes_later {
+            in_between(&duty.frame.met.quick_matches, position, entry.position)
+        } else if ends_before {
+            let mut others = in_between(&overlapping, entry.position, entry.stop);
+            let ends_elsewhere = |other: &Entry| other.kind.decides() && other.stop != entry.stop;
+            others.retain(|&other| entries.get(other).is_some_and(ends_elsewhere));
             others
         } else {
-            Vec::new()
+            return None;
         };
         Some(Rival { entry: number, unless })
     };
-    frame.met.all.iter().filter_map(rival).collect()
+    overlapping.iter().filter_map(rival).collect()
 }

@@ -1,12 +1,14 @@
 //! [`Frame`]: one hop of a class, and whether an entry of the list matches there: at a point, and how far around it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::criteria::{About, Fact};
 use super::header::{Field, Header, PacketBox};
+use super::index::{Hulls, Index};
 use super::journey::Unknown;
 use super::list::{Entry, List, Position};
-use super::rewriting::{ChoiceId, Narrowed, Now, Reading};
+use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
 use crate::net::{Family, RangeSet};
 
 /// A fact at a hop: what one hop alone settles is counted apart from what holds at all.
@@ -104,16 +106,15 @@ pub(super) struct Frame {
     /// The header after each match rule that changed it.
     pub(super) steps: Vec<(Position, Now)>,
     pub(super) tagging: Tagging,
-    /// The entries that this place can meet, and those of them that set tags.
+    /// The entries that this place can meet.
     pub(super) met: Rc<Met>,
 }
 
 /// The entries that packets of a family can meet at a place, by their numbers, in order.
 #[derive(Debug, Default)]
 pub(super) struct Met {
-    pub(super) all: Vec<usize>,
-    /// Those that may decide, in the order of first match: the quick ones, then the others backwards.
-    pub(super) deciders: Vec<usize>,
+    /// Those that may decide or end the evaluation.
+    pub(super) index: Index,
     /// Those that set a tag, where some rule asks for tags.
     pub(super) taggers: Vec<usize>,
     /// Match rules that change the header.
@@ -153,6 +154,18 @@ pub(super) struct Ground<'e, 'a> {
     /// The number of each rule's tag; 0 for none.
     pub(super) tags: &'e [u128],
     pub(super) budget: Budget,
+    /// The rule that is supposed not to be there.
+    pub(super) without: Option<usize>,
+    /// The rules that have kept the chosen entries from deciding.
+    pub(super) blamed: RefCell<Vec<usize>>,
+}
+
+impl Ground<'_, '_> {
+    /// The entries of those numbers that are supposed to be there.
+    pub(super) fn entries<'g>(&'g self, numbers: &'g [usize]) -> impl DoubleEndedIterator<Item = &'g Entry> {
+        let entries = numbers.iter().filter_map(|&number| self.list.entries.get(number));
+        entries.filter(|entry| self.without != Some(entry.rule))
+    }
 }
 
 /// How deep rules that ask for tags and set tags may hang on each other.
@@ -178,6 +191,28 @@ impl Frame {
             .all(|part| self.now(part.position).may_be_in(&part.region, region))
     }
 
+    /// The entries that may decide or end the evaluation somewhere in the region, by their numbers, in order.
+    pub(super) fn overlapping(&self, ground: &Ground<'_, '_>, region: &PacketBox) -> Vec<usize> {
+        let nows = || self.steps.iter().map(|(_, now)| now).chain([&self.start]);
+        let hull = |field: Field| {
+            nows().try_fold((u128::MAX, 0), |(first, last), now| {
+                let (least, greatest) = hull(now.term(field), region)?;
+                Some((first.min(least), last.max(greatest)))
+            })
+        };
+        let query: Hulls = Index::FIELDS.map(hull);
+        let mut found = Vec::new();
+        self.met.index.overlapping(&query, &mut |number| {
+            ground.budget.spend();
+            let mut entry = ground.entries(std::slice::from_ref(&number));
+            if entry.next().is_some_and(|entry| self.may_match(entry, region)) {
+                found.push(number);
+            }
+        });
+        found.sort_unstable();
+        found
+    }
+
     /// The part of the region where the entry may match, its tag aside, and what that needs.
     pub(super) fn pulled(
         &self,
@@ -192,7 +227,7 @@ impl Frame {
             if now.family != part.region.family {
                 return None;
             }
-            for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
+            for (field, set) in part.region.limits() {
                 match now.read(field, set, self.original, &supposed.narrowed) {
                     Reading::On(field, set) => pulled = pulled.with(field, &set)?,
                     Reading::Always(true) => {}
@@ -268,7 +303,7 @@ impl Frame {
             if now.family != part.region.family {
                 return Match::No;
             }
-            for (field, set) in part.region.limits().filter(|(field, _)| *field != Field::Place) {
+            for (field, set) in part.region.limits() {
                 match now.read(field, set, self.original, &supposed.narrowed) {
                     Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
                     Reading::On(field, set) => {
@@ -334,8 +369,7 @@ impl Frame {
             ground.budget.exhaust();
             return tags;
         }
-        let entries = &ground.list.entries;
-        for entry in self.met.taggers.iter().rev().filter_map(|&number| entries.get(number)) {
+        for entry in ground.entries(&self.met.taggers).rev() {
             if entry.position >= position || !self.may_match(entry, within) {
                 continue;
             }
@@ -363,5 +397,18 @@ impl Frame {
 pub(super) fn narrow(within: &mut PacketBox, field: Field, set: &RangeSet) {
     if let Some(narrower) = within.clone().with(field, set) {
         *within = narrower;
+    }
+}
+
+/// The least and the greatest number that a field can have in a region; `None` where it may have any.
+fn hull(term: &Term, region: &PacketBox) -> Option<(u128, u128)> {
+    match term {
+        Term::From(from, by) => {
+            let set = region.limit(*from)?;
+            let (first, last) = (set.first()?.wrapping_add(*by), set.last()?.wrapping_add(*by));
+            (first <= last).then_some((first, last))
+        }
+        Term::OneOf(_, set) => Some((set.first()?, set.last()?)),
+        Term::AddressOf(_) => None,
     }
 }

@@ -64,7 +64,10 @@ impl Field {
             Self::Transport => transport::line(family),
             Self::Destination | Self::Source => RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits()))),
             Self::DestinationPort | Self::SourcePort => RangeSet::range(0, u128::from(u16::MAX)),
-            Self::Options => RangeSet::range(0, 3),
+            Self::Options => match family {
+                Family::Inet => RangeSet::range(0, 2),
+                Family::Inet6 => RangeSet::range(0, 3),
+            },
             Self::Fragment => RangeSet::range(0, 2),
             Self::Tos | Self::Ttl => RangeSet::range(0, u128::from(u8::MAX)),
             Self::Prio => RangeSet::range(0, 7),

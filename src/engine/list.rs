@@ -85,6 +85,10 @@ pub(super) struct List<'a> {
     pub(super) entries: Vec<Entry>,
     /// Whether some rule asks for tags.
     pub(super) asks_for_tags: bool,
+    /// Whether some rule asks for priority or type of service.
+    pub(super) asks_for_fields: bool,
+    /// Whether some rule asks where a packet came in, or whose it is.
+    pub(super) asks_where_received: bool,
     /// Why the list is not the whole ruleset, if so.
     pub(super) incomplete: Option<String>,
 }
@@ -103,7 +107,11 @@ impl<'a> List<'a> {
             list: Self {
                 rules: Vec::new(),
                 entries: Vec::new(),
-                asks_for_tags: asks_for_tags(reader.ruleset),
+                asks_for_tags: any(reader.ruleset, |rule| rule.tagged.is_some()),
+                asks_for_fields: any(reader.ruleset, |rule| rule.prio.is_some() || rule.tos.is_some()),
+                asks_where_received: any(reader.ruleset, |rule| {
+                    rule.received_on.is_some() || rule.user.is_some() || rule.group.is_some()
+                }),
                 incomplete: None,
             },
             position: 1,
@@ -128,10 +136,9 @@ struct Builder<'r, 'a> {
     rewrites: Vec<Position>,
 }
 
-/// Whether some rule of any anchor asks for tags.
-fn asks_for_tags(ruleset: &Ruleset) -> bool {
-    let mut rules = ruleset.anchors.values().flat_map(|anchor| &anchor.rules);
-    rules.any(|rule| rule.tagged.is_some())
+/// Whether some rule of any anchor is such.
+fn any(ruleset: &Ruleset, such: impl Fn(&Rule) -> bool) -> bool {
+    ruleset.anchors.values().flat_map(|anchor| &anchor.rules).any(such)
 }
 
 /// The conditions of one chain of calls.

@@ -11,9 +11,11 @@
 mod compiled;
 mod cover;
 mod criteria;
+mod dead;
 mod frame;
 pub mod header;
 mod hosts;
+mod index;
 mod journey;
 mod list;
 mod question;
@@ -25,6 +27,7 @@ mod space;
 mod translate;
 mod witness;
 
+pub use dead::DeadRule;
 pub use header::{Field, Header, PacketBox, transport};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub use question::{Goal, Question, Scope};

@@ -135,18 +135,15 @@ impl Now {
         if self.family != condition.family {
             return false;
         }
-        condition
-            .limits()
-            .filter(|(field, _)| *field != Field::Place)
-            .all(|(field, set)| match self.term(field) {
-                Term::From(from, 0) => region.limit(*from).is_none_or(|own| !own.is_disjoint(set)),
-                Term::From(from, by) => {
-                    let preimage = shifted(set, by.wrapping_neg());
-                    region.limit(*from).is_none_or(|own| !own.is_disjoint(&preimage))
-                }
-                Term::OneOf(_, all) => !all.is_disjoint(set),
-                Term::AddressOf(_) => true,
-            })
+        condition.limits().all(|(field, set)| match self.term(field) {
+            Term::From(from, 0) => region.limit(*from).is_none_or(|own| !own.is_disjoint(set)),
+            Term::From(from, by) => {
+                let preimage = shifted(set, by.wrapping_neg());
+                region.limit(*from).is_none_or(|own| !own.is_disjoint(&preimage))
+            }
+            Term::OneOf(_, all) => !all.is_disjoint(set),
+            Term::AddressOf(_) => true,
+        })
     }
 
     /// The number of a field for that original; `None` where it is open.

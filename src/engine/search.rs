@@ -5,6 +5,7 @@
 //! left to `cover`, which looks only at entries that overlap the box. Steps that the question does not ask for are
 //! never taken.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::compiled::Compiled;
@@ -16,6 +17,7 @@ use super::list::{END, Entry, Kind};
 use super::question::{Goal, Question, Scope};
 use super::rewriting::{Now, Reading, Term};
 use super::routing::{Piece, Target};
+use super::set::PacketSet;
 use super::space::{InterfaceId, Place};
 use super::translate::Translator;
 use super::witness;
@@ -92,8 +94,8 @@ struct Arrival {
 
 enum Task {
     Hop(Path, Arrival),
-    /// The rules that may decide, from that one on in the order of the hop's entries.
-    Decide(Path, Rc<Frame>, usize),
+    /// The entries that may decide, in the order of first match, from that one on.
+    Decide(Path, Rc<Frame>, Rc<[usize]>, usize),
     Cover(Box<Cover>, End),
 }
 
@@ -105,6 +107,8 @@ pub(super) struct Classes<'e, 'a> {
     stack: Vec<Task>,
     ended: bool,
     choices: u32,
+    /// The only entries that are to decide, if not all.
+    deciding: Option<Rc<[usize]>>,
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -115,10 +119,13 @@ impl<'e, 'a> Classes<'e, 'a> {
                 list: &compiled.list,
                 tags: &compiled.tags,
                 budget: Budget::new(question.steps),
+                without: None,
+                blamed: RefCell::default(),
             },
             stack: Vec::new(),
             ended: false,
             choices: 0,
+            deciding: None,
             question,
         };
         let regions = search.question.region.boxes().to_vec();
@@ -129,35 +136,85 @@ impl<'e, 'a> Classes<'e, 'a> {
         search
     }
 
-    /// Puts the ways of a box of the question's region on the stack, one for each place.
+    /// Puts the ways of a box of the question's region on the stack: one for each place; of one hop one for all places
+    /// of one direction where pf looks, and for those where it does not.
     fn enter(&mut self, region: &PacketBox) {
         let numbers = region.numbers(Field::Place);
-        let last = self.compiled.space.places();
-        let ranges = numbers.intersection(&RangeSet::range(0, last.saturating_sub(1)));
-        for number in ranges
-            .ranges()
-            .iter()
-            .rev()
-            .flat_map(|&(first, last)| (first..=last).rev())
-        {
-            let place = self.compiled.space.place(number);
-            let region = region.clone().with(Field::Place, &RangeSet::single(number));
-            if let (Some(place), Some(region)) = (place, region) {
-                let now = Now::original(region.family);
-                let path = Path {
-                    region,
-                    supposed: Suppositions::default(),
-                    duties: Vec::new(),
-                    hops: Vec::new(),
-                    own_reverse: None,
-                    not_reverse: None,
-                    trail: Vec::new(),
-                    states: Rc::default(),
-                };
-                let tagging = Tagging::Original;
-                self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+        let last = self.compiled.space.places().saturating_sub(1);
+        let ranges = numbers.intersection(&RangeSet::range(0, last));
+        let all = ranges.ranges().iter().flat_map(|&(first, last)| first..=last);
+        let places = all.filter_map(|number| Some((number, self.compiled.space.place(number)?)));
+        let mut groups: Vec<(Place, Vec<(u128, u128)>)> = Vec::new();
+        for (number, place) in places {
+            let like = |known: &Place| {
+                let skipped = |place: Place| self.compiled.skipped.get(place.interface()).copied();
+                self.question.scope == Scope::Hop
+                    && known.direction() == place.direction()
+                    && skipped(*known) == skipped(place)
+            };
+            match groups.iter_mut().find(|(known, _)| like(known)) {
+                Some((_, numbers)) => numbers.push((number, number)),
+                None => groups.push((place, vec![(number, number)])),
             }
         }
+        for (place, numbers) in groups.into_iter().rev() {
+            let Some(region) = region.clone().with(Field::Place, &RangeSet::from_ranges(numbers)) else {
+                continue;
+            };
+            let now = Now::original(region.family);
+            let path = Path {
+                region,
+                supposed: Suppositions::default(),
+                duties: Vec::new(),
+                hops: Vec::new(),
+                own_reverse: None,
+                not_reverse: None,
+                trail: Vec::new(),
+                states: Rc::default(),
+            };
+            let tagging = Tagging::Original;
+            self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+        }
+    }
+
+    /// The search for packets of one hop, at any place and with any tag, that one of those entries decides.
+    pub(super) fn deciding(compiled: &'e Compiled<'a>, entries: &[usize], without: Option<usize>, steps: u64) -> Self {
+        let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
+        let mut search = Self::new(compiled, question);
+        search.ground.without = without;
+        search.deciding = Some(entries.into());
+        // No rule changes these fields for later rules of one hop.
+        let fixed = [Field::Place, Field::Transport, Field::Options, Field::Fragment];
+        for entry in entries
+            .iter()
+            .rev()
+            .filter_map(|&number| compiled.list.entries.get(number))
+        {
+            let Some(own) = entry.own() else { continue };
+            for part in compiled.everything.of_family(own.region.family).boxes() {
+                let limits = own.region.limits().filter(|(field, _)| fixed.contains(field));
+                let mut limits = limits;
+                let narrowed = limits.try_fold(part.clone(), |part, (field, set)| part.with(field, set));
+                if let Some(region) = narrowed {
+                    search.enter(&region);
+                }
+            }
+        }
+        search
+    }
+
+    /// The search for what one hop does with the packets of a box if that rule is not there.
+    pub(super) fn without(compiled: &'e Compiled<'a>, region: &PacketBox, rule: usize, steps: u64) -> Self {
+        let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
+        let mut search = Self::new(compiled, question);
+        search.ground.without = Some(rule);
+        search.enter(region);
+        search
+    }
+
+    /// The rules that have kept the chosen entries from deciding, as often as they did.
+    pub(super) fn blamed(&self) -> Vec<usize> {
+        self.ground.blamed.borrow().clone()
     }
 
     /// The search for what becomes of the packets that follow those of a class in their flow: the replies, and of tcp
@@ -289,12 +346,16 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// Begins a hop: what match rules make of the header splits the region.
     fn hop(&mut self, path: Path, arrival: Arrival) {
         let compiled = self.compiled;
-        let interface = match arrival.place {
-            Place::In(on) | Place::Out { on, .. } => on,
-        };
+        let interface = arrival.place.interface();
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);
             return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+        }
+        let mut arrival = arrival;
+        if !path.hops.is_empty() || !path.states.is_empty() {
+            // Where the original came in does not tell where this hop is.
+            let here = RangeSet::single(compiled.space.number(arrival.place));
+            arrival.now.set(Field::Place, Term::OneOf(0, here));
         }
         if let Some(known) = path
             .states
@@ -314,7 +375,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, None);
         }
         let number = compiled.space.number(arrival.place);
-        let met = compiled.met(number, arrival.now.family);
+        let several = self.question.scope == Scope::Hop;
+        let met = compiled.met((!several).then_some(number), arrival.now.family);
         let frame = Frame {
             hop: path.hops.len() as u8,
             place: number,
@@ -329,11 +391,11 @@ impl<'e, 'a> Classes<'e, 'a> {
             .rewriters
             .iter()
             .filter_map(|&number| entries.get(number))
+            .filter(|entry| self.ground.without != Some(entry.rule))
             .filter(|entry| frame.may_match(entry, &path.region) || entry.parts.len() > 1)
             .collect();
         if rewriters.is_empty() {
-            self.stack.push(Task::Decide(path, Rc::new(frame), 0));
-            return;
+            return self.candidates(path, frame);
         }
         let mut left = vec![path.region.clone()];
         while let Some(piece) = left.pop() {
@@ -385,37 +447,52 @@ impl<'e, 'a> Classes<'e, 'a> {
                     supposed,
                     ..path.clone()
                 };
-                self.stack.push(Task::Decide(path, Rc::new(frame), 0));
+                self.candidates(path, frame);
             }
             left.extend(piece.minus(&within));
         }
     }
 
-    /// Tries the rules that may decide a hop, from the one at `from` on; the default comes last.
-    fn decide(&mut self, path: Path, frame: Rc<Frame>, from: usize) {
-        let compiled = self.compiled;
-        for at in from..frame.met.deciders.len() {
-            let Some(entry) = frame
-                .met
-                .deciders
-                .get(at)
-                .and_then(|&number| compiled.list.entries.get(number))
+    /// Puts the entries that may decide a hop on the stack, in the order of first match: the quick ones, then the
+    /// others backwards.
+    fn candidates(&mut self, path: Path, frame: Frame) {
+        let entries = &self.compiled.list.entries;
+        let overlapping = match &self.deciding {
+            None => frame.overlapping(&self.ground, &path.region),
+            Some(entries) => entries.to_vec(),
+        };
+        let decides = |number: &usize| entries.get(*number).is_some_and(|entry| entry.kind.decides());
+        let quick = |number: &usize| entries.get(*number).is_some_and(|entry| entry.quick);
+        let (mut order, others): (Vec<usize>, Vec<usize>) = overlapping.into_iter().filter(decides).partition(quick);
+        order.extend(others.into_iter().rev());
+        self.stack.push(Task::Decide(path, Rc::new(frame), order.into(), 0));
+    }
+
+    /// Tries the entries that may decide a hop, from the one at `from` on; the default comes last.
+    fn decide(&mut self, path: Path, frame: Rc<Frame>, order: Rc<[usize]>, from: usize) {
+        for (at, &number) in order.iter().enumerate().skip(from) {
+            let Some(entry) = self
+                .compiled
+                .list
+                .entries
+                .get(number)
+                .filter(|entry| self.is_wanted(entry, &frame))
             else {
                 continue;
             };
-            if !self.is_wanted(entry, &frame) || !frame.may_match(entry, &path.region) {
-                continue;
-            }
             self.ground.budget.spend();
             let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) else {
                 continue;
             };
-            self.stack.push(Task::Decide(path.clone(), Rc::clone(&frame), at + 1));
+            let rest = Task::Decide(path.clone(), Rc::clone(&frame), Rc::clone(&order), at + 1);
+            self.stack.push(rest);
             let mut chosen = Path { region, ..path };
             chosen.supposed.suppose(&needs);
-            let number = frame.met.deciders.get(at).copied();
-            chosen.duties.push(Duty::new(&frame, number));
+            chosen.duties.push(Duty::new(&frame, Some(number)));
             return self.decided(chosen, &frame, entry);
+        }
+        if self.deciding.is_some() {
+            return;
         }
         // Nothing matches: the default passes, without a state.
         let mut chosen = path;
@@ -847,7 +924,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         if !wanted {
             return;
         }
-        let cover = Cover::new(self.compiled, path, now, &self.question, self.choices);
+        let cover = Cover::new(self.compiled, &self.ground, path, now, &self.question, self.choices);
         self.stack
             .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
     }
@@ -868,7 +945,7 @@ impl Iterator for Classes<'_, '_> {
             }
             match self.stack.pop()? {
                 Task::Hop(path, arrival) => self.hop(path, arrival),
-                Task::Decide(path, frame, from) => self.decide(path, frame, from),
+                Task::Decide(path, frame, order, from) => self.decide(path, frame, order, from),
                 Task::Cover(mut cover, end) => {
                     if let Some(class) = cover.next(&self.ground, end) {
                         self.stack.push(Task::Cover(cover, end));

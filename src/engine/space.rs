@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::header::{Field, Header, PacketBox, transport};
 use super::set::PacketSet;
 use crate::context::Context;
-use crate::net::{Family, Protocol, RangeSet};
+use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::packet::{ExtensionHeader, Fragment, Icmp, IpOptions, Packet, Way};
 use crate::ruleset::{Name, Ruleset};
 
@@ -26,6 +26,25 @@ pub enum Place {
         /// Where it came in; `None`: made on this machine.
         received: Option<InterfaceId>,
     },
+}
+
+impl Place {
+    /// The interface that the packet comes in on, or goes out on.
+    #[must_use]
+    pub fn interface(self) -> InterfaceId {
+        match self {
+            Self::In(on) | Self::Out { on, .. } => on,
+        }
+    }
+
+    /// In or out.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::In(_) => Direction::In,
+            Self::Out { .. } => Direction::Out,
+        }
+    }
 }
 
 /// What the numbers of places and tags mean.
@@ -166,6 +185,7 @@ impl Space {
             let everywhere = PacketBox::all(family)
                 .with(Field::Place, &places)
                 .and_then(|all| all.with(Field::Tag, &tags))
+                .and_then(|all| all.with(Field::Options, &Field::Options.line(family)))
                 .and_then(|all| all.with(Field::Fragment, &fragments));
             let with_ports = everywhere.clone().and_then(|all| all.with(Field::Transport, &ported));
             let without = everywhere

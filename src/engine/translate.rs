@@ -315,9 +315,31 @@ impl Translator<'_, '_> {
             let term = self.one_of(RangeSet::single(u128::from(ports.first)));
             after.set(Field::DestinationPort, term);
         }
-        self.icmp(now.family, &mut after);
-        *now = after;
+        if self.is_rewritten(af, now.family) {
+            self.icmp(now.family, &mut after);
+            *now = after;
+        }
         true
+    }
+
+    /// Whether anything in the packet's own header changes with the family: else pf lets it go on as it is
+    /// (`pf_test_rule`, `rewrite`). The box is made smaller so that all agree.
+    fn is_rewritten(&mut self, af: &AfTo, before: Family) -> bool {
+        let icmp = transport::protocol(transport::icmp(before), before);
+        let keeps_ports = af.ports == NatPorts::Static && af.destination_ports.is_none();
+        let changing = if keeps_ports {
+            icmp
+        } else {
+            icmp.union(&transport::ported())
+        };
+        let changes = changing.contains(self.at.get(Field::Transport));
+        let kept = if changes {
+            changing
+        } else {
+            Field::Transport.line(self.original).minus(&changing)
+        };
+        frame::narrow(self.within, Field::Transport, &kept);
+        changes
     }
 
     /// Echo requests and replies become those of the other family; other icmp becomes something of it.
