@@ -7,6 +7,7 @@ mod console;
 mod context;
 mod discover;
 mod files;
+mod flows;
 mod globs;
 mod init;
 mod options;
@@ -52,6 +53,7 @@ struct Cli {
 enum Command {
     Context(context::Arguments),
     Check(check::Arguments),
+    Flows(flows::Arguments),
     Init(init::Arguments),
     Print(print::Arguments),
     Trace(trace::Arguments),
@@ -62,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Context(arguments) => context::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Flows(arguments) => flows::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Print(arguments) => print::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),

@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of `eval`: the two are checked against each other.
 
+mod boxes;
 mod compiled;
 mod cover;
 mod criteria;

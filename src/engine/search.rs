@@ -22,7 +22,7 @@ use super::space::{InterfaceId, Place};
 use super::translate::Translator;
 use super::witness;
 use crate::net::{Direction, Family, RangeSet};
-use crate::ruleset::{Divert, KeepState, RouteToKind, Rule};
+use crate::ruleset::{Divert, KeepState, Name, RouteToKind, Rule, RuleId, Ruleset};
 
 /// A way so far.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub(super) struct Known {
     /// The header that finds it, and what it makes of it.
     before: Now,
     after: Now,
+    /// The rule that made it, where it diverts or routes what finds the state.
+    rule: Option<RuleId>,
 }
 
 impl Known {
@@ -242,17 +244,25 @@ impl<'e, 'a> Classes<'e, 'a> {
                     .is_some_and(|options| options.if_bound);
                 let bound = bound.then_some(on);
                 let (before, after) = (before.clone(), after.clone());
+                let made_by = match &hop.decider {
+                    Decider::Rule(id) => Some(id.clone()),
+                    _ => None,
+                };
+                // route-to is for the direction of the state alone.
+                let diverts = rule.is_some_and(|rule| rule.divert.is_some() && rule.route_to.is_none());
                 states.push(Known {
                     direction: back,
                     bound,
                     before: after.reversed(),
                     after: before.reversed(),
+                    rule: made_by.clone().filter(|_| diverts),
                 });
                 states.push(Known {
                     direction: there,
                     bound,
                     before,
                     after,
+                    rule: made_by,
                 });
             }
         }
@@ -372,7 +382,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             ] {
                 now.set(field, known.after.term(field).clone());
             }
-            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, None);
+            let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
+            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, rule);
         }
         let number = compiled.space.number(arrival.place);
         let several = self.question.scope == Scope::Hop;
@@ -776,7 +787,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         if let Some(route) = gateways.filter(|route| route.kind == RouteToKind::RouteTo) {
             let anchor = match path.hops.last().map(|hop| &hop.decider) {
                 Some(Decider::Rule(id)) => id.anchor.clone(),
-                _ => Default::default(),
+                _ => Name::from(Ruleset::MAIN),
             };
             let by = self.compiled.route_to(route, &anchor, &now, on);
             if by.is_empty() {

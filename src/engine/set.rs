@@ -5,7 +5,7 @@
 //! - `s.is_empty()` if and only if `⟦s⟧` is empty; `s.least()` is `None` if and only if `s.is_empty()`, else in `⟦s⟧`.
 //! - `⟦a.union(b)⟧ = ⟦a⟧ ∪ ⟦b⟧`, `⟦a.intersection(b)⟧ = ⟦a⟧ ∩ ⟦b⟧`, `⟦a.minus(b)⟧ = ⟦a⟧ ∖ ⟦b⟧`.
 //! - `a.is_subset(b)` if and only if `a.minus(b).is_empty()`.
-//! - `⟦s.simplified()⟧ = ⟦s⟧`, in boxes that may overlap, each of which cannot be made larger in any one field.
+//! - `⟦s.simplified()⟧ = ⟦s⟧`, in boxes that may overlap, of which none can be made larger in any one field.
 
 use super::header::{Header, PacketBox};
 use crate::net::Family;

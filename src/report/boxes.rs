@@ -27,6 +27,12 @@ impl<'a> Namer<'a> {
         }
     }
 
+    /// Names of the network alone: without zones.
+    #[must_use]
+    pub(crate) fn of_network(network: &'a Network<'a>) -> Self {
+        Self { zones: None, network }
+    }
+
     fn engine(&self) -> &'a Engine<'a> {
         self.network.engine()
     }
