@@ -1,22 +1,26 @@
 //! What is printed of an accepted ruleset is accepted, and prints the same.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::{Corpus, fuzz_target};
-use pfproof::context::context_from_toml;
+use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
 use pfproof::source::{MemoryLoader, Sources};
 use pfproof::{lower, print};
 
 /// A small router.
-const MACHINE: &str = include_str!("machine.toml");
+static MACHINE: LazyLock<Context> = LazyLock::new(|| {
+    let mut sources = Sources::new();
+    let file = sources.add("machine.toml", include_str!("machine.toml"));
+    context_from_toml(&sources, file).0
+});
 
 /// The print of a ruleset; `None` if it is refused.
 fn printed(bytes: &[u8]) -> Option<String> {
     let mut sources = Sources::new();
-    let machine = sources.add("context.toml", MACHINE);
-    let (context, _) = context_from_toml(&sources, machine);
     let loader = MemoryLoader::new();
-    let (lowered, findings) = lower::load(&mut sources, &loader, "pf.conf", bytes, &[], &context);
+    let (lowered, findings) = lower::load(&mut sources, &loader, "pf.conf", bytes, &[], &MACHINE);
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     (!refused).then(|| print::ruleset(&lowered.ruleset, &lowered.loaded, false))
 }
@@ -35,6 +39,10 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         return Corpus::Keep;
     }
     let second = printed(first.as_bytes());
-    assert_eq!(second.as_deref(), Some(first.as_str()), "printed and read again:\n{first}");
+    assert_eq!(
+        second.as_deref(),
+        Some(first.as_str()),
+        "printed and read again:\n{first}"
+    );
     Corpus::Keep
 });
