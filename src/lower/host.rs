@@ -48,7 +48,7 @@ impl Lowerer<'_> {
     pub(super) fn host(&mut self, host: &ast::Host) -> Result<Vec<Node>, Refused> {
         let mut nodes = match &host.kind {
             HostKind::Named(word) => self.named(word)?,
-            HostKind::Range(first, last) => vec![self.range(host.at, first, last)?],
+            HostKind::Range(ends) => vec![self.range(host.at, &ends.0, &ends.1)?],
             HostKind::Dynamic(dynamic) => {
                 let interface = self.name(&dynamic.interface.text);
                 vec![Node {

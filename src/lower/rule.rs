@@ -74,7 +74,7 @@ impl Lowerer<'_> {
         let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
         let criteria = self.criteria(options);
         let redirections = self.redirections(options);
-        let divert = self.divert(options.divert.as_ref());
+        let divert = self.divert(options.divert.as_deref());
         let checked = self.check_names(options);
         let (action, heads, criteria) = (action?, heads?, criteria?);
         let ([nat, rdr, route], divert) = (redirections?, divert?);

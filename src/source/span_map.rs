@@ -47,11 +47,33 @@ enum Origin {
     Use(UseId),
 }
 
+/// An [`Origin`] in four bytes: texts have as many stretches as words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Packed(u32);
+
+impl Packed {
+    const USE: u32 = 1 << 31;
+
+    fn new(origin: Origin) -> Self {
+        match origin {
+            Origin::File(file) => Self(file.number()),
+            Origin::Use(UseId(number)) => Self(number | Self::USE),
+        }
+    }
+
+    fn origin(self) -> Origin {
+        match self.0 & Self::USE {
+            0 => Origin::File(FileId::from_number(self.0)),
+            _ => Origin::Use(UseId(self.0 & !Self::USE)),
+        }
+    }
+}
+
 /// From `expanded` on, up to the next segment, byte for byte what `origin` has from `offset` on.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     expanded: u32,
-    origin: Origin,
+    origin: Packed,
     offset: u32,
 }
 
@@ -85,6 +107,7 @@ impl SpanMap {
     }
 
     fn push(&mut self, expanded: u32, origin: Origin, offset: u32) {
+        let origin = Packed::new(origin);
         if let Some(last) = self.segments.last() {
             let goes_on = last.origin == origin
                 && u64::from(last.offset) + u64::from(expanded - last.expanded) == u64::from(offset);
@@ -101,6 +124,11 @@ impl SpanMap {
             Some(last) if last.expanded == expanded => *last = segment,
             _ => self.segments.push(segment),
         }
+    }
+
+    /// Gives back the memory that was kept for more text.
+    pub fn shrink(&mut self) {
+        self.segments.shrink_to_fit();
     }
 
     /// The number of a new definition; `pieces` are the offsets in its value and in the expanded text of its words.
@@ -138,7 +166,7 @@ impl SpanMap {
         let mut found = Vec::new();
         let mut at = at;
         while let Some(segment) = self.segment(at.start) {
-            let Origin::Use(UseId(number)) = segment.origin else {
+            let Origin::Use(UseId(number)) = segment.origin.origin() else {
                 break;
             };
             let Some((id, used)) = self.uses.get(number as usize) else {
@@ -177,7 +205,7 @@ impl SpanMap {
 
     fn byte(&self, expanded: u32) -> Option<Span> {
         let segment = self.segment(expanded)?;
-        match segment.origin {
+        match segment.origin.origin() {
             Origin::File(file) => {
                 let start = segment.offset + expanded.saturating_sub(segment.expanded);
                 Some(Span {

@@ -258,7 +258,7 @@ pub enum DivertOption {
     },
 }
 
-/// What follows the hosts of a rule.
+/// What follows the hosts of a rule. Rules are many, so what is rare and large is boxed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FilterOptions {
     /// `user …`, in pfctl's order: of several, the list that was written last comes first.
@@ -268,7 +268,7 @@ pub struct FilterOptions {
     /// `flags`
     pub flags: Option<FlagsOption>,
     /// `icmp-type`, `icmp6-type`
-    pub icmp: Option<IcmpSpec>,
+    pub icmp: Option<Box<IcmpSpec>>,
     /// `prio`
     pub prio: Option<Spanned<u8>>,
     /// `tos`
@@ -282,17 +282,17 @@ pub struct FilterOptions {
     /// `label`, at most 63 bytes before its macros are expanded.
     pub label: Option<Word>,
     /// `queue`, `set queue`
-    pub queue: Option<Spanned<QueueOption>>,
+    pub queue: Option<Box<Spanned<QueueOption>>>,
     /// `tag`, at most 63 bytes.
     pub tag: Option<Word>,
     /// `tagged`
-    pub tagged: Option<Spanned<TaggedOption>>,
+    pub tagged: Option<Box<Spanned<TaggedOption>>>,
     /// `probability`, of 2^32 - 1, at least 1
     pub probability: Option<Spanned<u32>>,
     /// `rtable`
     pub rtable: Option<Spanned<u32>>,
     /// `divert-to`, `divert-reply`, `divert-packet`
-    pub divert: Option<Spanned<DivertOption>>,
+    pub divert: Option<Box<Spanned<DivertOption>>>,
     /// `scrub`
     pub scrub: Option<ScrubOptions>,
     /// `nat-to`, `binat-to`
@@ -304,7 +304,7 @@ pub struct FilterOptions {
     /// `route-to`, `reply-to`, `dup-to`
     pub route: Option<Box<RouteOption>>,
     /// `received-on`
-    pub received_on: Option<ReceivedOnOption>,
+    pub received_on: Option<Box<ReceivedOnOption>>,
     /// `once`
     pub once: Option<At>,
     /// `max-pkt-rate`

@@ -93,7 +93,7 @@ pub enum HostKind {
     /// pfctl gets it.
     Named(Word),
     /// `a - b`, the words as written.
-    Range(Word, Word),
+    Range(Box<(Word, Word)>),
     /// `(if)`
     Dynamic(Box<DynamicHost>),
     /// `<table>`, at most 31 bytes.

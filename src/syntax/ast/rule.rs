@@ -32,14 +32,14 @@ pub enum BlockSpec {
     /// `return-icmp`
     ReturnIcmp {
         /// The code for IPv4.
-        icmp: Option<NamedOrNumber>,
+        icmp: Option<Box<NamedOrNumber>>,
         /// The code for IPv6.
-        icmp6: Option<NamedOrNumber>,
+        icmp6: Option<Box<NamedOrNumber>>,
     },
     /// `return-icmp6`
     ReturnIcmp6 {
         /// The code for IPv6.
-        icmp6: Option<NamedOrNumber>,
+        icmp6: Option<Box<NamedOrNumber>>,
     },
 }
 

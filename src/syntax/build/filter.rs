@@ -66,7 +66,7 @@ impl Builder {
                 once(&mut options.flags, flags, at, "flags cannot be redefined")?;
             }
             Rule::icmp_type => {
-                let icmp = self.icmp_type(pair)?;
+                let icmp = Box::new(self.icmp_type(pair)?);
                 once(&mut options.icmp, icmp, at, "icmp-type cannot be redefined")?;
             }
             Rule::prio => {
@@ -92,15 +92,13 @@ impl Builder {
             Rule::tagged => {
                 let negated = pair.clone().into_inner().any(|inner| inner.as_rule() == Rule::not);
                 let tag = self.tag(pair)?;
-                options.tagged = Some(Spanned {
-                    at,
-                    value: TaggedOption { negated, tag },
-                });
+                let value = TaggedOption { negated, tag };
+                options.tagged = Some(Box::new(Spanned { at, value }));
             }
             Rule::probability => options.probability = Some(self.probability(pair)?),
             Rule::rtable => options.rtable = Some(self.rtable(pair)?),
             Rule::divert_to | Rule::divert_reply | Rule::divert_packet => {
-                let divert = self.divert(pair);
+                let divert = Box::new(self.divert(pair));
                 once(&mut options.divert, divert, at, "more than one divert option")?;
             }
             Rule::scrub => {
@@ -118,7 +116,7 @@ impl Builder {
                 )?;
             }
             Rule::received_on => {
-                let received = self.received_on(pair)?;
+                let received = Box::new(self.received_on(pair)?);
                 once(&mut options.received_on, received, at, "cannot respecify received-on")?;
             }
             Rule::once => options.once = Some(at),
@@ -277,12 +275,8 @@ impl Builder {
             name,
             priority: words.next(),
         };
-        once(
-            &mut options.queue,
-            Spanned { at, value },
-            at,
-            "queue cannot be redefined",
-        )
+        let queue = Box::new(Spanned { at, value });
+        once(&mut options.queue, queue, at, "queue cannot be redefined")
     }
 
     fn tag(&self, pair: Pair<'_>) -> Built<Word> {

@@ -133,7 +133,7 @@ impl Builder {
                 Rule::range_end => {
                     let end = self.only_word(inner);
                     host.kind = match host.kind {
-                        HostKind::Named(start) => HostKind::Range(start, end),
+                        HostKind::Named(start) => HostKind::Range(Box::new((start, end))),
                         other => other,
                     };
                 }

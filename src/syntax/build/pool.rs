@@ -189,7 +189,7 @@ fn hash_key(word: Word) -> Built<HashKey> {
 fn only_address(host: &Host) -> Built<()> {
     match host.kind {
         HostKind::Named(_) => Ok(()),
-        HostKind::Range(..)
+        HostKind::Range(_)
         | HostKind::Dynamic(_)
         | HostKind::Table(_)
         | HostKind::Route(_)

@@ -215,14 +215,14 @@ impl Builder {
                 }
             }
             Rule::return_icmp => {
-                let mut codes = self.icmp_codes(spec)?.into_iter();
+                let mut codes = self.icmp_codes(spec)?.into_iter().map(Box::new);
                 BlockSpec::ReturnIcmp {
                     icmp: codes.next(),
                     icmp6: codes.next(),
                 }
             }
             Rule::return_icmp6 => BlockSpec::ReturnIcmp6 {
-                icmp6: self.icmp_codes(spec)?.into_iter().next(),
+                icmp6: self.icmp_codes(spec)?.into_iter().next().map(Box::new),
             },
             _ => BlockSpec::Return,
         })

@@ -86,7 +86,7 @@ impl Builder {
 fn permitted(host: &Host) -> Built<()> {
     let message = match host.kind {
         HostKind::Named(_) => return Ok(()),
-        HostKind::Range(..) => "address ranges are not permitted inside tables",
+        HostKind::Range(_) => "address ranges are not permitted inside tables",
         HostKind::Dynamic(_) => "dynamic addresses are not permitted inside tables",
         HostKind::Table(_) => "tables cannot contain tables",
         HostKind::NoRoute => "\"no-route\" is not permitted inside tables",

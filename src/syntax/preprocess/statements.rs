@@ -220,7 +220,9 @@ impl<'a> Preprocessor<'a> {
 
     /// The expanded text, the way back, all macros, and what was refused with its order.
     pub(in crate::syntax) fn finish(self) -> (String, SpanMap, Vec<Macro>, Vec<(u32, Diagnostic)>) {
-        let Lexer { out, macros, .. } = self.lexer;
+        let Lexer { mut out, macros, .. } = self.lexer;
+        out.text.shrink_to_fit();
+        out.map.shrink();
         // INVARIANT: the text is made of whole characters, so this never falls back.
         let text = String::from_utf8(out.text).unwrap_or_default();
         (text, out.map, macros.into_all(), self.faults)
