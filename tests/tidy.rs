@@ -192,7 +192,9 @@ fn files_open_with_their_job_and_stay_readable() {
 
 #[test]
 fn paths_named_in_the_documents_exist() {
-    let tops = ["src/", "grammar/", "corpus/", "tests/", "benches/", "fuzz/", ".ci/"];
+    let tops = [
+        "docs/", "src/", "grammar/", "corpus/", "tests/", "benches/", "fuzz/", ".ci/",
+    ];
     let mut wrong = Vec::new();
     for document in ["README.md", "CHANGELOG.md"] {
         let text = read(&root().join(document));

@@ -1,0 +1,161 @@
+//! The command itself: statuses, streams, formats, and that README.md shows what is really printed.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const HEATER: &str = "corpus/cases/mill-heater";
+
+fn pfproof(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pfproof"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("COLUMNS")
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the command runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn with_input(arguments: &[&str], input: &[u8]) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pfproof"))
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    child.stdin.take().expect("a pipe").write_all(input).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn statuses_tell_what_happened() {
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).display().to_string();
+    for (arguments, status) in [
+        (&["check", HEATER][..], 1),
+        (&["check", "corpus/cases/mill-heater-hardened"], 0),
+        (&["print", HEATER], 0),
+        (&["context", HEATER], 0),
+        (
+            &[
+                "trace",
+                "in on vlan92 proto tcp from 10.62.1.50 to 10.62.1.1 port 22",
+                HEATER,
+            ],
+            0,
+        ),
+        (&["check", "corpus/cases/no-such-case"], 2),
+        (&["print", &nowhere], 2),
+        (&["check", "--no-such-option"], 2),
+        (&["trace", "in on vlan92 proto tcp", HEATER], 2),
+    ] {
+        let output = pfproof(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}\n{}",
+            text(&output.stderr)
+        );
+        let silent = if status == 2 { &output.stderr } else { &output.stdout };
+        assert!(!silent.is_empty(), "{arguments:?} says nothing");
+    }
+}
+
+#[test]
+fn readme_shows_what_is_printed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md");
+    let (before, rest) = readme
+        .split_once("$ pfproof check corpus/cases/mill-heater\n")
+        .expect("the heater's output");
+    let (shown, after) = rest.split_once("```").expect("its end");
+    let printed = text(&pfproof(&["check", HEATER]).stdout);
+    if std::env::var_os("PFPROOF_UPDATE").is_some() {
+        let text = format!("{before}$ pfproof check {HEATER}\n{printed}```{after}");
+        std::fs::write(&path, text).expect("README.md can be written");
+        return;
+    }
+    assert_eq!(
+        shown, printed,
+        "README.md does not show what is printed now; PFPROOF_UPDATE=1 rewrites it"
+    );
+}
+
+#[test]
+fn refusals_have_their_place_in_every_format() {
+    let wrong = b"pass in on em0 proto tcp to port htttp\nblock in quik\n";
+    let short = with_input(&["print", "--format", "short", "-"], wrong);
+    assert_eq!(short.status.code(), Some(2));
+    assert!(short.stdout.is_empty(), "a refused file is not printed");
+    let lines = text(&short.stderr);
+    assert!(
+        lines.contains("stdin:1:") && lines.contains("unknown port htttp"),
+        "{lines}"
+    );
+    assert!(lines.contains("stdin:2:") && lines.contains("syntax error"), "{lines}");
+    let human = text(&with_input(&["print", "-"], wrong).stderr);
+    assert!(human.contains("quik") && human.contains("quick"), "{human}");
+    assert!(!human.contains('\u{1b}'), "color in a pipe");
+    let colored = text(&with_input(&["print", "--color", "always", "-"], wrong).stderr);
+    assert!(colored.contains('\u{1b}'), "no color where it was asked for");
+}
+
+#[test]
+fn macros_are_set_from_outside() {
+    let output = with_input(
+        &["print", "-D", "net=192.0.2.0/24", "-"],
+        b"net = \"10/8\"\nblock from $net\n",
+    );
+    assert!(
+        text(&output.stdout).contains("block drop inet from 192.0.2.0/24 to any"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn hostile_bytes_are_answered() {
+    for input in [
+        &b"pass in \0 on em0"[..],
+        b"pass in \xff\xfe",
+        b"{{{{{{{{",
+        b"pass\r\nblock\r\n",
+        b"\"",
+        b"$",
+    ] {
+        let output = with_input(&["print", "-"], input);
+        assert!(
+            output.status.code().is_some_and(|status| status == 0 || status == 2),
+            "{input:?}"
+        );
+    }
+}
+
+#[test]
+fn json_has_each_outcome_and_its_packet() {
+    let output = pfproof(&["check", "--format", "json", HEATER]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let statements = json["routers"][0]["statements"].as_array().expect("statements");
+    let outcome = |statement: &serde_json::Value| statement["outcome"].as_str().map(str::to_owned);
+    assert_eq!(
+        statements
+            .iter()
+            .filter(|one| outcome(one).as_deref() == Some("violated"))
+            .count(),
+        3
+    );
+    for statement in statements
+        .iter()
+        .filter(|one| outcome(one).as_deref() == Some("violated"))
+    {
+        assert!(
+            statement["counterexamples"][0]["packet"]["src"].is_string(),
+            "{statement}"
+        );
+    }
+}
