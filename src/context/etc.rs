@@ -4,7 +4,7 @@ use super::facts::{Facts, RouteFacts, RouteOrigin, Said};
 use super::ifconfig_command::{odd, warning};
 use super::lines::lines;
 use super::route_command;
-use super::words::{address, default_route};
+use super::words::{self, address, default_route};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::{FileId, Sources};
@@ -47,9 +47,10 @@ pub fn read_mygate(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) 
             continue;
         }
         seen.push(family);
+        let scope = first.value.split_once('%').map(|(_, scope)| scope);
         facts.routes.push(RouteFacts {
             via: Some(via),
-            interface: first.value.split_once('%').map(|(_, scope)| scope.to_owned()),
+            interface: scope.filter(|scope| words::is_name(scope)).map(str::to_owned),
             origin: RouteOrigin::Mygate,
             ..RouteFacts::new(default_route(family), first.span)
         });

@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::hostname_if::is_link_address;
 use super::lookup::{driver, is_cloned, is_link_local};
+use super::words::is_link_address;
 use super::{Assumption, Context, Interface, InterfaceAddress, Route, RouteTable};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;

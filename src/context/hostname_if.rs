@@ -6,7 +6,7 @@
 use super::facts::{Facts, RouteFacts, RouteOrigin, Said};
 use super::ifconfig_command::{self, is_keyword, odd, warning};
 use super::lines::{Line, lines};
-use super::words::default_route;
+use super::words::{default_route, is_link_address};
 use super::{Assumption, is_interface_name, route_command};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
@@ -43,15 +43,6 @@ pub fn read_hostname(name: &str, sources: &Sources, file: FileId) -> (Facts, Vec
         facts.interface(name, start).lladdr = Some(Said::new(name.to_owned(), start));
     }
     (facts, diagnostics)
-}
-
-/// Whether it is a link-layer address, by which a hostname.if(5) file may be named.
-pub(super) fn is_link_address(word: &str) -> bool {
-    let parts: Vec<_> = word.split(':').collect();
-    parts.len() == 6
-        && parts
-            .iter()
-            .all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// One ifconfig(8) command that netstart(8) would run.

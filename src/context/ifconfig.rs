@@ -53,7 +53,7 @@ fn header(line: &Line<'_>, fields: &[Said<String>]) -> Option<InterfaceFacts> {
     interface.addresses = Some(Vec::new());
     interface.rdomain = Some(Said::new(0, line.span()));
     if let Some(rdomain) = after(rest, "rdomain") {
-        interface.rdomain = Some(Said::new(rdomain.value.parse().ok()?, rdomain.span));
+        interface.rdomain = Some(Said::new(words::rtable(&rdomain.value)?, rdomain.span));
     }
     Some(interface)
 }

@@ -327,9 +327,9 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                     facts.groups.retain(|known| known.value != group.value);
                 }
             }
-            "rdomain" => match argument().map(|number| (number, number.value.parse())) {
-                Some((number, Ok(rdomain @ 0..256))) => facts.rdomain = Some(Said::new(rdomain, number.span)),
-                Some((number, _)) => diagnostics.push(odd(number, "is no routing domain")),
+            "rdomain" => match argument().map(|number| (number, words::rtable(&number.value))) {
+                Some((number, Some(rdomain))) => facts.rdomain = Some(Said::new(rdomain, number.span)),
+                Some((number, None)) => diagnostics.push(odd(number, "is no routing domain")),
                 None => {}
             },
             "lladdr" => facts.lladdr = argument().cloned(),

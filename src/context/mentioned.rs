@@ -1,11 +1,10 @@
 //! The interfaces and groups that a pf.conf names, and what is taken of those that nobody described.
 
-use super::hostname_if::is_link_address;
 use indexmap::IndexSet;
 use rustc_hash::FxHashSet;
 
 use super::lookup::{driver, is_host_name, is_interface_name};
-use super::words::{default_route, is_group};
+use super::words::{default_route, is_group, is_link_address};
 use super::{Assumption, Context, Interface, InterfaceAddress, Route};
 use crate::net::Family;
 use crate::net::names::{group_id, user_id};

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::facts::{RouteFacts, Said};
 use super::ifconfig_command::odd;
-use super::words::{address, default_route, mask, shown_prefix};
+use super::words::{self, address, default_route, mask, shown_prefix};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::Span;
@@ -41,7 +41,7 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
             "add" if !adds => adds = true,
             "-inet" => family = Family::Inet,
             "-inet6" => family = Family::Inet6,
-            "-T" => route.rtable = argument()?.value.parse().ok()?,
+            "-T" => route.rtable = words::rtable(&argument()?.value)?,
             "-ifp" => route.interface = argument().map(|word| word.value.clone()),
             "-label" => route.label = argument().map(|word| word.value.clone()),
             "-iface" | "-interface" | "-link" => by_interface = true,
@@ -58,7 +58,7 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
             // Options before the command: -n, -q, -v, together too; -T takes its table as they do.
             option if option.starts_with('-') && !adds => {
                 if option.ends_with('T') {
-                    route.rtable = argument()?.value.parse().ok()?;
+                    route.rtable = words::rtable(&argument()?.value)?;
                 }
             }
             _ if !adds => return None,
@@ -88,7 +88,11 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
     };
     if by_interface || super::is_interface_name(&gateway.value) {
         route.interface.get_or_insert_with(|| gateway.value.clone());
-        return Some(route);
+        return route
+            .interface
+            .as_deref()
+            .is_none_or(words::names_interface)
+            .then_some(route);
     }
     match address(&gateway.value) {
         // 0.0.0.1 and its like stand for «whatever the other end is» on a point-to-point interface.
@@ -103,7 +107,11 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
     if let Some((_, scope)) = gateway.value.split_once('%') {
         route.interface.get_or_insert_with(|| scope.to_owned());
     }
-    Some(route)
+    route
+        .interface
+        .as_deref()
+        .is_none_or(words::names_interface)
+        .then_some(route)
 }
 
 /// A destination as route(8) takes it: `default`, a prefix, an address with a mask, or a single address.

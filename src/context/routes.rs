@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::facts::{Facts, RouteFacts, Said};
 use super::ifconfig_command::{odd, warning};
 use super::lines::lines;
-use super::words::{address, default_route, shown_prefix};
+use super::words::{self, address, default_route, shown_prefix};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::{FileId, Sources, Span};
@@ -81,6 +81,9 @@ fn route(
     let (Some(flags), Some(interface)) = (fields.get(columns.flags), fields.get(columns.interface)) else {
         return Err(odd(to, "is on a line that is cut off: the route is left out"));
     };
+    if !words::is_name(&interface.value) {
+        return Err(odd(interface, "is no name of an interface: the route is left out"));
+    }
     let has = |flag| flags.value.contains(flag);
     // Up, made by hand or by a daemon; not to a neighbour (L), an own address (l), a broadcast address (b), and not
     // cloned from one (c).

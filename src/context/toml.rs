@@ -140,7 +140,7 @@ impl Reader {
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
     ) -> Option<InterfaceFacts> {
-        if !words::is_name(name.get_ref()) {
+        if !words::names_interface(name.get_ref()) {
             self.wrong(format!("`{}` is no name of an interface", name.get_ref()), name.span());
             return None;
         }
@@ -276,7 +276,7 @@ impl Reader {
     fn services(&mut self, value: &Spanned<DeValue<'_>>) -> IndexMap<(String, String), Said<u16>> {
         let mut services = IndexMap::new();
         for (key, value) in self.table(value) {
-            let Some((name, proto @ ("tcp" | "udp"))) = key.get_ref().split_once('/') else {
+            let Some((name, proto @ ("tcp" | "udp"))) = key.get_ref().rsplit_once('/') else {
                 self.wrong(
                     format!("`{}` is no `service/tcp` or `service/udp`", key.get_ref()),
                     key.span(),

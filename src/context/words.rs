@@ -86,3 +86,22 @@ pub(super) fn shown_prefix(word: &str) -> Option<IpNet> {
     };
     IpNet::new(whole, bits.unwrap_or(Family::of(whole).bits())).ok()
 }
+
+/// The number of a routing table or domain (`RT_TABLEID_MAX` in socket.h).
+pub(super) fn rtable(word: &str) -> Option<u32> {
+    word.parse().ok().filter(|&number| number < 256)
+}
+
+/// Whether it is a link-layer address, by which a hostname.if(5) file may be named.
+pub(super) fn is_link_address(word: &str) -> bool {
+    let parts: Vec<_> = word.split(':').collect();
+    parts.len() == 6
+        && parts
+            .iter()
+            .all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Whether the word names an interface: by its name, or by its link-layer address where its name is not known.
+pub(super) fn names_interface(word: &str) -> bool {
+    is_name(word) || is_link_address(word)
+}

@@ -172,7 +172,7 @@ impl Lowerer<'_> {
         if (modifiers.network || modifiers.broadcast) && bits.is_some() {
             return Err("network or broadcast lookup, but extra netmask given".to_owned());
         }
-        let open_group = self.context.open && self.context.interface(name).is_none();
+        let open_group = self.context.open && self.context.members(name).is_empty();
         if open_group || !self.context.knows(name) {
             return Ok(Vec::new());
         }
