@@ -22,6 +22,9 @@ use super::options::{Format, Input, Output};
 /// The longest line of a file of packets.
 const LONGEST_LINE: u64 = 16 << 20;
 
+/// The most packets of a sequence.
+const LONGEST_SEQUENCE: usize = 10_000;
+
 /// Follow a packet: the rules it meets, who decides, translation, route, the next hop, the answer
 ///
 /// The packet is said in pf's words:
@@ -103,7 +106,10 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         machine: Machine::new(&lowered.ruleset, &context),
     };
     match (packet, &arguments.packets, &arguments.sequences) {
-        (Some(packet), _, _) => tracer.one(packet),
+        (Some(packet), _, _) => match tracer.known(packet) {
+            Ok(packet) => tracer.one(&packet),
+            Err(message) => could_not(&message),
+        },
         (None, Some(path), _) | (None, None, Some(path)) => match tracer.file(path) {
             Ok(status) => status,
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Status::Success,
@@ -164,16 +170,15 @@ impl Tracer<'_> {
     }
 
     /// Traces the packet that was said.
-    fn one(&self, packet: Packet) -> Status {
-        let packet = self.followed(packet);
-        let proved = self.machine.prove_and_explain(&packet, &Memory::default());
+    fn one(&self, packet: &Packet) -> Status {
+        let proved = self.machine.prove_and_explain(packet, &Memory::default());
         let (journey, memory) = match proved {
             Ok((journey, memory)) => (Ok(journey), memory),
             Err(unproven) => (Err(unproven), Memory::default()),
         };
         let text = match self.arguments.output.format {
             Format::Json => format!("{}\n", trace_json::answer(&journey, self.ruleset)),
-            Format::Short => format!("{}\n", trace::short(&packet, &journey)),
+            Format::Short => format!("{}\n", trace::short(packet, &journey)),
             Format::Human => {
                 let back = journey.as_ref().ok().and_then(reply);
                 let back = back.map(|back| {
@@ -181,7 +186,7 @@ impl Tracer<'_> {
                     (back, way)
                 });
                 let trace = trace::Trace {
-                    packet: &packet,
+                    packet,
                     journey: &journey,
                     reply: back.as_ref().map(|(packet, way)| (packet, way)),
                     ruleset: self.ruleset,
@@ -273,6 +278,9 @@ impl Tracer<'_> {
         let Some(packets) = value.get("packets").and_then(Value::as_array) else {
             return Err((id, "`packets` is missing, or is no list".to_owned()));
         };
+        if packets.len() > LONGEST_SEQUENCE {
+            return Err((id, format!("more than {LONGEST_SEQUENCE} packets in a sequence")));
+        }
         let mut results = Vec::new();
         let mut lines = Vec::new();
         for (at, packet) in packets.iter().enumerate() {

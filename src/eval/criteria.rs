@@ -8,6 +8,7 @@ use super::address::has_scope;
 use super::descriptor::{Descriptor, Mbuf, VirtualProtocol};
 use super::machine::{Addresses, CompiledRule, Machine};
 use super::record::{Criterion, Unproven};
+use crate::context::{InterfaceAddress, RouteKind};
 use crate::net::{Direction, Family, Operator, Protocol, TcpFlags};
 use crate::ruleset::{InterfaceMatch, Name, Peer, Rule};
 
@@ -197,15 +198,28 @@ impl Machine<'_> {
             .is_some_and(|route| name.is_none_or(|name| route.interface == name)))
     }
 
-    /// Refuses to look up a route where an interface's network, and thus a route, is not known.
+    /// Refuses to look up a route that hangs on an address which is not known.
+    ///
+    /// An unknown network is taken to be none of the known ones, and an unknown address not to be the one asked for.
+    /// What goes by a route that was given may lie in an unknown network, but leaves all the same if that is on the
+    /// route's own interface.
     pub(super) fn known_routes(&self, address: IpAddr, rtable: u32) -> Result<(), Unproven> {
         let family = Family::of(address);
-        if self.context.has_unknown(family, rtable) {
-            Err(Unproven(format!(
-                "the route of {address} depends on an {family} address that is not known"
-            )))
-        } else {
-            Ok(())
+        if !self.context.has_unknown(family, rtable) {
+            return Ok(());
+        }
+        let route = self.routes(rtable).lookup(address);
+        let unknown = self.context.interfaces.iter().find(|interface| {
+            interface.rdomain == rtable
+                && interface.addresses.contains(&InterfaceAddress::Unknown(family))
+                && route.is_none_or(|route| route.kind == RouteKind::Given && route.interface != interface.name)
+        });
+        match unknown {
+            None => Ok(()),
+            Some(interface) => Err(Unproven(format!(
+                "the route of {address} hangs on the {family} address of `{}`, which is not known",
+                interface.name
+            ))),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::tcp;
 use super::track::Lookup;
 use super::translate;
 use crate::net::{Direction, Family, Protocol, TcpFlags};
-use crate::packet::Packet;
+use crate::packet::{Fragment, Packet};
 use crate::ruleset::{Action, Block, Divert, KeepState, Rule, RuleId};
 
 /// Low delay of the type of service (`IPTOS_LOWDELAY`).
@@ -146,6 +146,11 @@ impl Hop<'_, '_> {
         before: &mut Packet,
         described: &mut Option<Descriptor>,
     ) -> Result<Outcome, Unproven> {
+        if mbuf.packet.protocol == Protocol::AH && !matches!(mbuf.packet.fragment, Some(Fragment::Later { .. })) {
+            return Err(Unproven(
+                "pf looks through an AH header, and what is behind it is not said".to_owned(),
+            ));
+        }
         let rdomain = self.machine.rdomain_of(mbuf.rtable);
         let set_up = |mbuf: &Mbuf| descriptor::set_up(mbuf, self.direction, self.interface, rdomain);
         let mut pd = match set_up(mbuf) {

@@ -228,6 +228,16 @@ impl Hop<'_, '_> {
         if !state.translates() {
             return Ok(Lookup::Found(at, Act::Pass));
         }
+        let has_family = !matches!(
+            embedded.protocol,
+            Protocol::TCP | Protocol::UDP | Protocol::ICMP | Protocol::ICMP6
+        );
+        if state.af_to() && has_family {
+            return Err(Unproven(format!(
+                "an icmp error that carries protocol {} through af-to is not modelled",
+                embedded.protocol.0
+            )));
+        }
         let act = translate_error(state, embedded, id, mapping, pd, mbuf);
         Ok(Lookup::Found(at, act))
     }

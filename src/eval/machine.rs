@@ -23,6 +23,8 @@ pub struct Machine<'a> {
     pub(super) rulesets: Vec<CompiledRuleset<'a>>,
     /// The place of the main one.
     pub(super) main: Option<usize>,
+    /// Whether a rule asks for what only the running machine knows.
+    pub(super) asks: bool,
     /// The places of the context's interfaces, by name.
     interfaces: FxHashMap<&'a str, usize>,
     /// Whether packets pass unseen, for each interface.
@@ -132,6 +134,11 @@ impl<'a> Machine<'a> {
             ruleset,
             rulesets,
             main,
+            asks: ruleset
+                .anchors
+                .values()
+                .flat_map(|anchor| &anchor.rules)
+                .any(|rule| rule.os.is_some() || rule.probability.is_some() || rule.max_pkt_rate.is_some()),
             interfaces: context
                 .interfaces
                 .iter()
@@ -149,6 +156,13 @@ impl<'a> Machine<'a> {
             routes: numbers.map(|number| (number, context.route_table(number))).collect(),
             no_routes: RouteTable::default(),
         }
+    }
+
+    /// Whether packets on that interface pass unseen (`set skip on`).
+    #[must_use]
+    pub fn skips(&self, interface: &str) -> bool {
+        let place = self.interface(interface);
+        place.is_some_and(|place| self.skipped.get(place).copied().unwrap_or(false))
     }
 
     /// The place of an interface in the context.

@@ -12,7 +12,11 @@
 //!   create       the state it makes (pf_create_state)
 //! ```
 //!
-//! What pf chooses at random, or what only the running machine knows, is asked of [`Choices`].
+//! What pf chooses at random, or what only the running machine knows, is asked of [`Choices`]; `prove` answers both
+//! ways and wants the same of both. What pf remembers from packet to packet is [`Memory`].
+//!
+//! Not modelled: time (states do not end, rates do not fall), tables that `overload` or pfctl fill at run time, limits
+//! of memory, syncookies, packets of more than two fragments.
 
 mod address;
 mod choices;

@@ -43,6 +43,9 @@ pub(super) struct Walk<'w, 'a> {
     steps: u64,
 }
 
+/// How many rules are noted: anchors that call each other could fill all memory.
+const MAX_MET: usize = 500_000;
+
 /// How the evaluation of a ruleset ended (`enum pf_test_status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -140,7 +143,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let machine = self.machine;
         if compiled.rule.once && self.memory.used_up.contains(&place) {
             if self.explain {
-                self.met.push(Met::Missed(machine.id(place), Criterion::Once));
+                self.note(Met::Missed(machine.id(place), Criterion::Once));
             }
             return Ok(false);
         }
@@ -155,7 +158,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             Test::Match => Ok(true),
             Test::Miss(criterion) => {
                 if self.explain {
-                    self.met.push(Met::Missed(machine.id(place), criterion));
+                    self.note(Met::Missed(machine.id(place), criterion));
                 }
                 Ok(false)
             }
@@ -171,7 +174,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         depth: usize,
     ) -> Result<Status, Unproven> {
         let effects = tag_effect(compiled.rule);
-        self.met.push(Met::Matched(self.machine.id(place), effects));
+        self.note(Met::Matched(self.machine.id(place), effects));
         // An empty ruleset takes a frame of the stack too; a wildcard without children takes none.
         if depth >= MAX_DEPTH && !(call.wildcard && compiled.enters.is_empty()) {
             return Ok(Status::Fail(Reason::AnchorDepth));
@@ -200,7 +203,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let id = self.machine.id(place);
         let translated = translate::translate(self.machine, compiled, place, self.pd, self.memory, self.choices)?;
         if translated.is_none() {
-            self.met.push(Met::Matched(id, effects));
+            self.note(Met::Matched(id, effects));
             return Ok(Status::Fail(Reason::Translate));
         }
         if (before.0, before.1) != (self.pd.new_src, self.pd.new_sport) {
@@ -213,7 +216,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.log = true;
             effects.push(Effect::Log);
         }
-        self.met.push(Met::Matched(id, effects));
+        self.note(Met::Matched(id, effects));
         Ok(Status::Ok)
     }
 
@@ -222,7 +225,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.use_up(place, rule);
         self.candidate = Some(place);
         self.candidate_anchor = anchor;
-        self.met.push(Met::Matched(self.machine.id(place), tag_effect(rule)));
+        self.note(Met::Matched(self.machine.id(place), tag_effect(rule)));
+    }
+
+    fn note(&mut self, met: Met) {
+        if self.met.len() < MAX_MET {
+            self.met.push(met);
+        }
     }
 
     fn use_up(&mut self, place: RuleRef, rule: &Rule) {

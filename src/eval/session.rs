@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::choices::Usual;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::record::{Journey, Unproven};
-use crate::packet::{Packet, PacketError, read_value, resolve};
+use crate::packet::{Packet, PacketError, Way, read_value, resolve};
 
 /// A sequence of packets under way.
 #[derive(Clone, Debug)]
@@ -55,23 +56,31 @@ impl<'m, 'a> Session<'m, 'a> {
     }
 
     /// The way of the next packet.
-    pub fn follow(&mut self, packet: Packet) -> Result<Journey, Unproven> {
-        let answer = if self.lost {
-            Err(Unproven("what an earlier packet left behind is not known".to_owned()))
-        } else {
-            self.machine.prove(&packet, &self.memory)
-        };
-        match answer {
-            Ok((journey, memory)) => {
-                self.memory = memory;
-                self.packets.push(journey.last().cloned().unwrap_or(packet));
-                Ok(journey)
-            }
-            Err(unproven) => {
-                self.lost = true;
-                self.packets.push(packet);
-                Err(unproven)
-            }
+    ///
+    /// One that arrives on a skipped interface is followed no further: so it was measured.
+    ///
+    /// # Errors
+    /// [`Unproven`], where the answer depends on what is not known; then so do those to later packets.
+    pub fn follow(&mut self, mut packet: Packet) -> Result<Journey, Unproven> {
+        if packet.way == Way::Forward && self.machine.skips(&packet.interface) {
+            packet.way = Way::In;
         }
+        let answer = self.answer(&packet);
+        self.lost |= answer.is_err();
+        let left = answer.as_ref().ok().and_then(Journey::last).cloned();
+        self.packets.push(left.unwrap_or(packet));
+        answer
+    }
+
+    fn answer(&mut self, packet: &Packet) -> Result<Journey, Unproven> {
+        if self.lost {
+            return Err(Unproven("what an earlier packet left behind is not known".to_owned()));
+        }
+        if !self.machine.asks {
+            return self.machine.follow(packet, &mut self.memory, &mut Usual);
+        }
+        let (journey, memory) = self.machine.prove(packet, &self.memory)?;
+        self.memory = memory;
+        Ok(journey)
     }
 }

@@ -1,7 +1,7 @@
 //! The way of a packet for people: every rule it meets, who decides and what that overrides, translation, route, the
 //! next hop, and the answer's way back.
 
-use crate::context::Context;
+use crate::context::{Context, Interface};
 use crate::eval::{Answer, Chosen, Effect, End, Evaluation, Journey, Met, Reason, RuleId, Unproven, Verdict};
 use crate::net::{Direction, Protocol};
 use crate::packet::{Packet, Way};
@@ -119,6 +119,21 @@ impl Page<'_> {
     fn unproven(&mut self, unproven: &Unproven) {
         let word = self.look.paint(Paint::Doubtful, "cannot be said");
         self.words(&format!("{word}: {unproven}"), 0);
+        let has_unknown = |interface: &Interface| interface.addresses.iter().any(|address| address.known().is_none());
+        if let Some(interface) = self
+            .trace
+            .context
+            .interfaces
+            .iter()
+            .find(|interface| has_unknown(interface))
+        {
+            let help = format!(
+                "  --assume {}=ADDRESS/LENGTH tries it with that address",
+                interface.name
+            );
+            let help = self.look.paint(Paint::Note, &help);
+            self.line(&help);
+        }
     }
 
     fn journey(&mut self, journey: &Journey) {

@@ -1,0 +1,121 @@
+//! `pfproof trace` from outside: words, files of packets and of sequences, bad lines, statuses.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Standard output, standard error and status of `pfproof trace` on a measured ruleset.
+fn trace(arguments: &[&str], input: &str) -> (String, String, i32) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cases/mill-heater");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pfproof"))
+        .arg("trace")
+        .args(arguments)
+        .arg(folder)
+        .env_remove("COLUMNS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+const WORDS: &str = "in on vlan92 proto tcp from 10.62.1.50 to 10.41.8.20 port 443";
+const PACKET: &str = r#"{"direction":"forward","interface":"vlan92","af":"inet","proto":"tcp","src":"10.62.1.50","dst":"10.41.8.20","sport":49152,"dport":443,"flags":"S"}"#;
+
+#[test]
+fn a_packet_in_words_is_followed_to_its_end() {
+    let (out, _, status) = trace(&[WORDS], "");
+    assert_eq!(status, 0);
+    for part in [
+        "10.62.1.50:49152 > 10.41.8.20:443 tcp S  in on vlan92",
+        "decides  pf.conf:11",
+        "overridden  pf.conf:4",
+        "route     10.41.8.0/24 > vlan418",
+        "no rule matches: passes, without a state",
+        "gets through",
+        "answer 10.41.8.20:443 > 10.62.1.50:49152 tcp SA",
+    ] {
+        assert!(out.contains(part), "`{part}` is not in\n{out}");
+    }
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+}
+
+#[test]
+fn all_shows_every_rule() {
+    let (folded, ..) = trace(&[WORDS], "");
+    let (all, ..) = trace(&["--all", WORDS], "");
+    assert!(folded.contains("do not match") && !all.contains("do not match"));
+    assert!((0..12).all(|rule| all.contains(&format!("@{rule} "))), "{all}");
+}
+
+#[test]
+fn one_hop_is_enough_where_it_is_asked() {
+    let (out, ..) = trace(&["--hop", "--format", "short", WORDS], "");
+    assert_eq!(out, "10.62.1.50:49152 > 10.41.8.20:443 tcp S: in vlan92 pass @5\n");
+}
+
+#[test]
+fn packets_are_answered_a_line_an_item_and_bad_lines_are_told() {
+    let lines = format!(
+        "{{\"id\":1,\"packet\":{PACKET}}}\n\nnonsense\n{{\"id\":\"x\",\"packet\":{{\"direction\":\"in\"}}}}\n{{\"id\":2,\"packet\":{}}}\n{{\"id\":3,\"packet\":{PACKET}}}\n",
+        PACKET.replace("vlan92", "vlan93")
+    );
+    let (out, _, status) = trace(&["--packets", "-", "--format", "json"], &lines);
+    assert_eq!(status, 2);
+    let answers: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            (
+                answer["id"].to_string(),
+                answer["verdict"].as_str(),
+                answer["error"].is_string(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("1".to_owned(), Some("pass"), false),
+            ("null".to_owned(), None, true),
+            ("\"x\"".to_owned(), None, true),
+            ("2".to_owned(), None, true),
+            ("3".to_owned(), Some("pass"), false),
+        ]
+    );
+    assert_eq!(answers[0]["hops"][0]["rule"], 5);
+    assert_eq!(answers[0]["hops"][1]["rule"], serde_json::Value::Null);
+}
+
+#[test]
+fn states_last_for_a_sequence() {
+    let back = r#"{"direction":"out","interface":"vlan92","proto":"tcp","src":"@0.dst","dst":"@0.src","sport":443,"dport":"@0.sport","flags":"SA","ack":1}"#;
+    let lines = format!("{{\"id\":\"s\",\"packets\":[{PACKET},{back}]}}\n{{\"id\":\"t\",\"packets\":[{back}]}}\n");
+    let (out, _, status) = trace(&["--sequences", "-", "--format", "json"], &lines);
+    assert_eq!(status, 2);
+    let answers: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers[0]["results"][1]["existing"], true);
+    assert!(answers[1]["error"].as_str().unwrap().contains("`@0.dst`"));
+}
+
+#[test]
+fn a_slip_in_the_packet_is_named() {
+    for (words, message) in [
+        ("in on vlan92 from 10.62.1.50", "`to` is missing at the end"),
+        ("in vlan92", "`on` is wanted, not `vlan92`"),
+        (
+            "in on vlan93 from 10.62.1.50 to 9.9.9.9",
+            "there is no interface `vlan93`",
+        ),
+    ] {
+        let (out, errors, status) = trace(&[words], "");
+        assert_eq!(status, 2, "{words}: {out}{errors}");
+        assert!(errors.contains(message), "{words}: {errors}");
+    }
+}
