@@ -130,7 +130,7 @@ struct Combination<'a> {
 impl<'a> Combination<'a> {
     /// The items at those indices, from the outermost list to the innermost.
     fn of(lists: &Lists<'a>, at: [usize; LISTS]) -> Option<Self> {
-        let rest = lists.from(at)?;
+        let rest = lists.starting_at(at)?;
         Some(Self {
             interface: rest.interfaces.first()?,
             protocol: *rest.protocols.first()?,

@@ -208,7 +208,7 @@ impl<'a> Lists<'a> {
     }
 
     /// The lists from those items on.
-    pub(super) fn from(&self, at: [usize; LISTS]) -> Option<Self> {
+    pub(super) fn starting_at(&self, at: [usize; LISTS]) -> Option<Self> {
         let [
             interface,
             protocol,

@@ -81,12 +81,7 @@ impl Lowerer<'_> {
                 self.queues.children.push((queue, at));
                 continue;
             }
-            let taken = self
-                .queues
-                .roots
-                .iter()
-                .any(|(root, _)| root.interface == queue.interface);
-            if taken {
+            if !self.queues.taken.insert(queue.interface.clone()) {
                 let name = queue.interface.as_deref().unwrap_or("");
                 let text = format!("cannot add queue: A root queue is already defined on {name}");
                 self.refuse(at, text);

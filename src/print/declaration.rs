@@ -171,7 +171,7 @@ fn write_bandwidth(out: &mut impl Write, before: &str, bandwidth: Bandwidth) -> 
     }
     let mut units = [' ', 'K', 'M', 'G'].into_iter();
     let mut unit = units.next();
-    while rate >= 1000 && rate % 1000 == 0 {
+    while rate >= 1000 && rate.is_multiple_of(1000) {
         rate /= 1000;
         // A fourth division leaves pfctl with its string's end as the unit.
         unit = units.next();

@@ -46,7 +46,10 @@ fn numbered<N: std::str::FromStr + Copy + Eq + std::hash::Hash>(text: &'static s
     Table { numbers, names }
 }
 
-static SERVICES: LazyLock<Table<(&'static str, u8), (u16, u8)>> = LazyLock::new(|| {
+/// Services by name and protocol, and by port and protocol.
+type Services = Table<(&'static str, u8), (u16, u8)>;
+
+static SERVICES: LazyLock<Services> = LazyLock::new(|| {
     let (mut numbers, mut names) = (FxHashMap::default(), FxHashMap::default());
     for mut row in rows(include_str!("services.txt")) {
         let port = row.next().and_then(|word| word.parse::<u16>().ok());

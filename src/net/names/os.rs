@@ -4,10 +4,12 @@ use std::sync::LazyLock;
 
 /// A name and those below it.
 type Named<T> = (&'static str, T);
+/// A class with its versions, each with its subtypes.
+type Class = Named<Vec<Named<Vec<&'static str>>>>;
 
 /// Classes, their versions, the subtypes of those, each in the order in which pfctl searches.
-static CLASSES: LazyLock<Vec<Named<Vec<Named<Vec<&'static str>>>>>> = LazyLock::new(|| {
-    let mut classes: Vec<Named<Vec<_>>> = Vec::new();
+static CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
+    let mut classes: Vec<Class> = Vec::new();
     for line in include_str!("os.txt").lines().filter(|line| !line.starts_with('#')) {
         match (line.strip_prefix('\t'), classes.last_mut()) {
             (Some(row), Some((_, versions))) => {
