@@ -173,6 +173,15 @@ pub mod transport {
         }
     }
 
+    /// Echo requests, with any code.
+    #[must_use]
+    pub fn echo_requests(family: Family) -> RangeSet {
+        match family {
+            Family::Inet => types(family, &[8]),
+            Family::Inet6 => types(family, &[128]),
+        }
+    }
+
     /// Queries of icmp and how far their replies lie from them on the line.
     #[must_use]
     pub fn answers(family: Family) -> Vec<(RangeSet, u128)> {

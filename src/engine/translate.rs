@@ -9,8 +9,8 @@ use super::rewriting::{Narrowed, Now, Reading, Term};
 use super::routing::{line, prefix};
 use super::space::address_number;
 use crate::context::Context;
-use crate::net::{Family, Operator, Protocol, RangeSet};
-use crate::ruleset::{AfTo, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation};
+use crate::net::{Family, Operator, RangeSet};
+use crate::ruleset::{AfTo, Host, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation};
 use ipnet::IpNet;
 
 /// What a pool can give.
@@ -268,45 +268,36 @@ impl Translator<'_, '_> {
             return false;
         }
         self.source_port(af.ports, &mut after);
-        let embeds = match (&af.destination, &rule.destination.host, af.family) {
-            (Some(pool), _, _) => match &pool.address {
-                PoolAddress::Prefix(net) => Some(*net),
-                PoolAddress::Dynamic(_) | PoolAddress::Table(_) | PoolAddress::Other(_) => None,
-            },
-            (None, crate::ruleset::Host::Prefix(net), Family::Inet) => Some(*net),
-            (None, _, Family::Inet) => None,
-            (None, _, Family::Inet6) => match &af.source.address {
-                PoolAddress::Prefix(net) => Some(*net),
-                PoolAddress::Dynamic(_) | PoolAddress::Table(_) | PoolAddress::Other(_) => None,
-            },
+        // The network whose first bits the address takes, and how many of its last 32 bits these are.
+        let given = |pool: &Pool| match &pool.address {
+            PoolAddress::Prefix(net) => Some(*net),
+            PoolAddress::Dynamic(_) | PoolAddress::Table(_) | PoolAddress::Other(_) => None,
         };
         let low = u128::from(u32::MAX);
-        let term = match (embeds, af.family, &af.destination) {
-            // A fixed target, as pf computes it: the host part of an IPv4 network stays.
-            (Some(net), Family::Inet, Some(_)) if net.prefix_len() == 32 => {
-                self.one_of(RangeSet::single(address_number(net.network())))
+        let embedding = match (&af.destination, af.family) {
+            (Some(pool), Family::Inet) => given(pool).map(|net| (address_number(net.network()), net.prefix_len())),
+            (Some(pool), Family::Inet6) => given(pool)
+                .filter(|net| net.prefix_len() >= 96)
+                .map(|net| (address_number(net.network()), net.prefix_len() - 96)),
+            (None, Family::Inet) => match rule.destination.host {
+                Host::Prefix(net) => (net.prefix_len() >= 96 || net.prefix_len() < 32).then_some((0, 0)),
+                Host::Any => Some((0, 0)),
+                Host::Range(..) | Host::Dynamic(_) | Host::Table(_) | Host::NoRoute | Host::UrpfFailed => None,
+                Host::RouteLabel(_) => None,
+            },
+            (None, Family::Inet6) => given(&af.source)
+                .filter(|net| net.prefix_len() >= 96)
+                .map(|net| (address_number(net.network()) & !low, 0)),
+        };
+        let term = match embedding.zip(now.number(Field::Destination, self.at)) {
+            Some(((network, bits), number)) => {
+                let hosts = low.checked_shr(u32::from(bits)).unwrap_or(0);
+                let first = number & !hosts;
+                self.keep(now, Field::Destination, &RangeSet::range(first, first | hosts));
+                after.shift(Field::Destination, (network & !hosts).wrapping_sub(first));
+                after.term(Field::Destination).clone()
             }
-            (Some(net), Family::Inet, None) if net.prefix_len() == 96 => {
-                match now.number(Field::Destination, self.at) {
-                    Some(number) => {
-                        let first = number & !low;
-                        self.keep(now, Field::Destination, &RangeSet::range(first, first | low));
-                        after.shift(Field::Destination, first.wrapping_neg());
-                        after.term(Field::Destination).clone()
-                    }
-                    None => self.one_of(line(af.family)),
-                }
-            }
-            (Some(net), Family::Inet6, _) if net.prefix_len() >= 96 => {
-                let by = address_number(net.network()) & !low;
-                if now.number(Field::Destination, self.at).is_some() {
-                    after.shift(Field::Destination, by);
-                    after.term(Field::Destination).clone()
-                } else {
-                    self.one_of(line(af.family))
-                }
-            }
-            _ => self.one_of(line(af.family)),
+            None => self.one_of(line(af.family)),
         };
         after.set(Field::Destination, term);
         if let Some(ports) = af.destination_ports.filter(|ports| ports.first != 0)
@@ -325,7 +316,7 @@ impl Translator<'_, '_> {
     /// Whether anything in the packet's own header changes with the family: else pf lets it go on as it is
     /// (`pf_test_rule`, `rewrite`). The box is made smaller so that all agree.
     fn is_rewritten(&mut self, af: &AfTo, before: Family) -> bool {
-        let icmp = transport::protocol(transport::icmp(before), before);
+        let icmp = transport::echo_requests(before);
         let keeps_ports = af.ports == NatPorts::Static && af.destination_ports.is_none();
         let changing = if keeps_ports {
             icmp
@@ -342,20 +333,16 @@ impl Translator<'_, '_> {
         changes
     }
 
-    /// Echo requests and replies become those of the other family; other icmp becomes something of it.
+    /// Echo requests become those of the other family.
     fn icmp(&mut self, before: Family, after: &mut Now) {
-        let own = transport::protocol(transport::icmp(before), before);
-        if !own.contains(self.at.get(Field::Transport)) {
-            frame::narrow(
-                self.within,
-                Field::Transport,
-                &Field::Transport.line(self.original).minus(&own),
-            );
-            return;
+        let own = transport::echo_requests(before);
+        if own.contains(self.at.get(Field::Transport)) {
+            let first = |family: Family| transport::echo_requests(family).first().unwrap_or(0);
+            frame::narrow(self.within, Field::Transport, &own);
+            after.shift(Field::Transport, first(after.family).wrapping_sub(first(before)));
+        } else {
+            let others = Field::Transport.line(self.original).minus(&own);
+            frame::narrow(self.within, Field::Transport, &others);
         }
-        frame::narrow(self.within, Field::Transport, &own);
-        let other: Protocol = transport::icmp(after.family);
-        let term = self.one_of(transport::protocol(other, after.family));
-        after.set(Field::Transport, term);
     }
 }

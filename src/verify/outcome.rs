@@ -158,7 +158,6 @@ impl Doubt {
             Unknown::Address(name) => Some(format!("assume {name} ADDRESS/BITS")),
             Unknown::Os
             | Unknown::User
-            | Unknown::Tag
             | Unknown::Probability
             | Unknown::Once
             | Unknown::Rate

@@ -384,7 +384,6 @@ fn unknown_words(unknown: &Unknown) -> String {
         Unknown::Table(name) => format!("the contents of table <{name}>"),
         Unknown::Address(name) => format!("the address of {name}"),
         Unknown::Anchor(name) => format!("anchor \"{name}\""),
-        Unknown::Tag => "the tag that an uncertain rule sets".to_owned(),
         Unknown::Probability => "chance (`probability`)".to_owned(),
         Unknown::Once => "whether `once` is used up".to_owned(),
         Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
