@@ -158,7 +158,13 @@ impl Cover {
             if ground.budget.is_spent() {
                 return None;
             }
-            let Some(at) = self.point(&piece) else { continue };
+            let Some(at) = self.point(&piece) else {
+                // All that is there, and in the box of packets that are their own reverse, is not meant.
+                if let Some((reversing, _)) = &self.path.not_reverse {
+                    self.left.extend(piece.minus(reversing));
+                }
+                continue;
+            };
             let mut within = piece.clone();
             let found = self.taken(ground, &at, &mut within);
             match &self.path.own_reverse {
@@ -184,7 +190,8 @@ impl Cover {
                 let number = at.get(a);
                 at = at.with(b, number);
             }
-        } else if let Some(equal) = &self.path.not_reverse
+        } else if let Some((reversing, equal)) = &self.path.not_reverse
+            && reversing.contains(&at)
             && equal.iter().all(|&(a, b)| at.get(a) == at.get(b))
         {
             let mut others = equal.iter().filter_map(|&(a, b)| {

@@ -34,8 +34,8 @@ pub(super) struct Path {
     pub(super) hops: Vec<Hop>,
     /// If only packets that are their own reverse are meant: the fields that are equal besides.
     pub(super) own_reverse: Option<Equal>,
-    /// If packets that are their own reverse are not meant.
-    pub(super) not_reverse: Option<Equal>,
+    /// The packets that are their own reverse and so are not meant: those of the box whose fields are equal besides.
+    pub(super) not_reverse: Option<(PacketBox, Equal)>,
     /// The header after each hop.
     pub(super) trail: Vec<Now>,
     /// The states that the flow has already made, for packets that follow the first.
@@ -906,6 +906,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             && !skipped
             && let Some((region, equal)) = own_reverse(&path.region, &now)
         {
+            let reversing = region.clone();
             let mut reverse = Path { region, ..path.clone() };
             reverse.own_reverse = Some(equal.clone());
             reverse.hops.push(Hop {
@@ -918,7 +919,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 ends: now.ends(&reverse.supposed.narrowed),
             });
             self.ended_at(reverse, End::Leaves(out), &now);
-            path.not_reverse = Some(equal);
+            path.not_reverse = Some((reversing, equal));
         }
         now.shift(Field::Ttl, u128::MAX);
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
