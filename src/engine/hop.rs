@@ -1,0 +1,416 @@
+//! One hop: what match rules make of the header, which entries may decide, and what comes of it.
+
+use std::rc::Rc;
+
+use super::cover::Duty;
+use super::frame::{Frame, Match, Tagging};
+use super::header::{Field, transport};
+use super::journey::{Decider, Drop, End, Hop, Verdict};
+use super::list::{END, Entry, Kind};
+use super::question::{Goal, Scope};
+use super::rewriting::Term;
+use super::search::{Arrival, Classes, Path, Task};
+use super::space::Place;
+use super::translate::Translator;
+use super::witness;
+use crate::net::{Family, RangeSet};
+use crate::ruleset::{KeepState, Rule};
+
+impl<'e, 'a> Classes<'e, 'a> {
+    /// Begins a hop: what match rules make of the header splits the region.
+    pub(super) fn hop(&mut self, path: Path, arrival: Arrival) {
+        let compiled = self.compiled;
+        let interface = arrival.place.interface();
+        if compiled.skipped.get(interface).copied().unwrap_or(false) {
+            let (place, now) = (arrival.place, arrival.now);
+            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+        }
+        let mut arrival = arrival;
+        if !path.hops.is_empty() || !path.states.is_empty() {
+            // Where the original came in does not tell where this hop is.
+            let here = RangeSet::single(compiled.space.number(arrival.place));
+            arrival.now.set(Field::Place, Term::OneOf(0, here));
+        }
+        if let Some(known) = path
+            .states
+            .iter()
+            .find(|known| known.matches(arrival.place, &arrival.now))
+        {
+            let mut now = arrival.now.clone();
+            now.family = known.after.family;
+            for field in [
+                Field::Source,
+                Field::Destination,
+                Field::SourcePort,
+                Field::DestinationPort,
+            ] {
+                now.set(field, known.after.term(field).clone());
+            }
+            let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
+            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, rule);
+        }
+        let number = compiled.space.number(arrival.place);
+        let several = self.question.scope == Scope::Hop;
+        let met = compiled.met((!several).then_some(number), arrival.now.family);
+        let frame = Frame {
+            hop: path.hops.len() as u8,
+            place: number,
+            original: path.region.family,
+            start: arrival.now,
+            steps: Vec::new(),
+            tagging: arrival.tagging,
+            met: Rc::clone(&met),
+        };
+        let entries = &compiled.list.entries;
+        let rewriters: Vec<&Entry> = met
+            .rewriters
+            .iter()
+            .filter_map(|&number| entries.get(number))
+            .filter(|entry| self.ground.without != Some(entry.rule))
+            .filter(|entry| frame.may_match(entry, &path.region) || entry.parts.len() > 1)
+            .collect();
+        if rewriters.is_empty() {
+            return self.candidates(path, frame);
+        }
+        let mut left = vec![path.region.clone()];
+        while let Some(piece) = left.pop() {
+            if self.ground.budget.is_spent() {
+                return;
+            }
+            let at = witness::readable(&piece);
+            let mut within = piece.clone();
+            let mut outcomes = vec![(frame.clone(), path.supposed.clone())];
+            for entry in &rewriters {
+                let Some((_, rule)) = compiled.list.rule(entry) else {
+                    continue;
+                };
+                for (mut frame, mut supposed) in std::mem::take(&mut outcomes) {
+                    let needs = match frame.matches(&self.ground, entry, &at, &supposed, &mut within) {
+                        Match::No => {
+                            outcomes.push((frame, supposed));
+                            continue;
+                        }
+                        Match::Yes => None,
+                        Match::Maybe(needs) => Some(needs),
+                    };
+                    if let Some(needs) = needs {
+                        let mut refused = supposed.clone();
+                        if refused.refuse(&needs) {
+                            outcomes.push((frame.clone(), refused));
+                        }
+                        supposed.suppose(&needs);
+                    }
+                    let mut now = frame.last().clone();
+                    let mut translator = Translator {
+                        compiled,
+                        original: frame.original,
+                        at: &at,
+                        within: &mut within,
+                        choices: &mut self.choices,
+                    };
+                    // A translation that cannot be made is an entry of its own: it drops.
+                    if translator.apply(entry.rule, rule, &mut now) {
+                        now.later.extend(self.set_fields(rule));
+                        frame.steps.push((entry.position, now));
+                    }
+                    outcomes.push((frame, supposed));
+                }
+            }
+            for (frame, supposed) in outcomes {
+                let path = Path {
+                    region: within.clone(),
+                    supposed,
+                    ..path.clone()
+                };
+                self.candidates(path, frame);
+            }
+            left.extend(piece.minus(&within));
+        }
+    }
+
+    /// Puts the entries that may decide a hop on the stack, in the order of first match: the quick ones, then the
+    /// others backwards.
+    pub(super) fn candidates(&mut self, path: Path, frame: Frame) {
+        let entries = &self.compiled.list.entries;
+        let overlapping = match &self.deciding {
+            None => frame.overlapping(&self.ground, &path.region),
+            Some(entries) => entries.to_vec(),
+        };
+        let decides = |number: &usize| entries.get(*number).is_some_and(|entry| entry.kind.decides());
+        let quick = |number: &usize| entries.get(*number).is_some_and(|entry| entry.quick);
+        let (mut order, others): (Vec<usize>, Vec<usize>) = overlapping.into_iter().filter(decides).partition(quick);
+        order.extend(others.into_iter().rev());
+        self.stack.push(Task::Decide(path, Rc::new(frame), order.into(), 0));
+    }
+
+    /// Tries the entries that may decide a hop, from the one at `from` on; the default comes last.
+    pub(super) fn decide(&mut self, path: Path, frame: Rc<Frame>, order: Rc<[usize]>, from: usize) {
+        for (at, &number) in order.iter().enumerate().skip(from) {
+            let Some(entry) = self
+                .compiled
+                .list
+                .entries
+                .get(number)
+                .filter(|entry| self.is_wanted(entry, &frame))
+            else {
+                continue;
+            };
+            self.ground.budget.spend();
+            let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) else {
+                continue;
+            };
+            let rest = Task::Decide(path.clone(), Rc::clone(&frame), Rc::clone(&order), at + 1);
+            self.stack.push(rest);
+            let mut chosen = Path { region, ..path };
+            chosen.supposed.suppose(&needs);
+            chosen.duties.push(Duty::new(&frame, Some(number)));
+            return self.decided(chosen, &frame, entry);
+        }
+        if self.deciding.is_some() {
+            return;
+        }
+        // Nothing matches: the default passes, without a state.
+        let mut chosen = path;
+        chosen.duties.push(Duty::new(&frame, None));
+        self.pass(chosen, &frame, None);
+    }
+
+    /// Whether a way on which that entry decides can be one that is asked for.
+    pub(super) fn is_wanted(&self, entry: &Entry, frame: &Frame) -> bool {
+        let passes = match entry.kind {
+            Kind::Pass => true,
+            Kind::Filled => return true,
+            Kind::Block | Kind::Drop(_) => false,
+            Kind::Match | Kind::Call => return false,
+        };
+        match self.question.goal {
+            Goal::Any => true,
+            Goal::GetsThrough => passes,
+            Goal::Stopped => {
+                !passes || self.question.scope == Scope::Journey && self.may_go_on(frame) || self.may_fail(entry)
+            }
+        }
+    }
+
+    /// Whether another hop, or a route, may follow that one.
+    pub(super) fn may_go_on(&self, frame: &Frame) -> bool {
+        matches!(self.compiled.space.place(frame.place), Some(Place::In(_)))
+    }
+
+    /// Whether pf may drop a packet that the rule passes.
+    pub(super) fn may_fail(&self, entry: &Entry) -> bool {
+        let rule = self.compiled.list.rule(entry);
+        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some())
+    }
+
+    pub(super) fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
+        let id = self.compiled.list.rule(entry).map(|(id, _)| id.clone());
+        match entry.kind {
+            Kind::Pass => self.pass(path, frame, Some(entry)),
+            Kind::Block => {
+                let decider = id.map_or(Decider::Nobody, Decider::Rule);
+                self.stopped(path, frame, decider, Verdict::Block);
+            }
+            Kind::Drop(why) => self.stopped(path, frame, Decider::Nobody, Verdict::Drop(why)),
+            Kind::Filled => {
+                let decider = id.map_or(Decider::Nobody, Decider::Anchor);
+                self.stopped(path.clone(), frame, decider.clone(), Verdict::Block);
+                let place = self.place(frame);
+                // Its rules may send the packet anywhere else.
+                let mut elsewhere = frame.last().clone();
+                let mut open = path.clone();
+                for field in [Field::Destination, Field::DestinationPort] {
+                    let id = self.fresh();
+                    elsewhere.set(field, Term::OneOf(id, field.line(elsewhere.family)));
+                }
+                if let Place::In(_) = place {
+                    self.passed(
+                        open.clone(),
+                        place,
+                        decider.clone(),
+                        elsewhere,
+                        self.tagging(frame, entry),
+                        true,
+                        None,
+                    );
+                }
+                open = path;
+                let now = frame.last().clone();
+                self.passed(open, place, decider, now, self.tagging(frame, entry), false, None);
+            }
+            Kind::Match | Kind::Call => {}
+        }
+    }
+
+    pub(super) fn place(&self, frame: &Frame) -> Place {
+        self.compiled.space.place(frame.place).unwrap_or(Place::In(usize::MAX))
+    }
+
+    /// The tag that the hop leaves on the packet.
+    pub(super) fn tagging(&self, frame: &Rc<Frame>, decider: &Entry) -> Tagging {
+        if frame.met.taggers.is_empty() {
+            return frame.tagging.clone();
+        }
+        let entries = &self.compiled.list.entries;
+        let own = self.compiled.tags.get(decider.rule).copied().unwrap_or(0);
+        let mut later = frame.met.taggers.iter().filter_map(|&number| entries.get(number));
+        let overridden = later.any(|entry| entry.position > decider.position && entry.position <= decider.stop);
+        if own != 0 && !overridden {
+            Tagging::Is(own)
+        } else {
+            Tagging::After(Rc::clone(frame), decider.stop)
+        }
+    }
+
+    /// A deciding pass rule, or the default, and what comes of it.
+    pub(super) fn pass(&mut self, path: Path, frame: &Rc<Frame>, entry: Option<&'e Entry>) {
+        let decision = entry.and_then(|entry| self.compiled.list.rule(entry).map(|(id, rule)| (entry, id, rule)));
+        let family = path.region.family;
+        let rule = decision.map(|(_, _, rule)| rule);
+        let decider = decision.map_or(Decider::Default, |(_, id, _)| Decider::Rule(id.clone()));
+        // Options need `allow-opts`.
+        let mut clean = vec![path.region.clone()];
+        if !rule.is_some_and(|rule| rule.allow_opts) {
+            let alert_allowed = match frame.start.family {
+                Family::Inet => transport::protocol(crate::net::Protocol::IGMP, family),
+                Family::Inet6 => transport::listener_discovery(),
+            };
+            let none = path.region.clone().with(Field::Options, &RangeSet::single(0));
+            let alert = path
+                .region
+                .clone()
+                .with(Field::Options, &RangeSet::single(2))
+                .and_then(|part| part.with(Field::Transport, &alert_allowed));
+            clean = none.into_iter().chain(alert).collect();
+            if self.question.goal != Goal::GetsThrough {
+                let dropped = clean.iter().fold(vec![path.region.clone()], |left, part| {
+                    left.iter().flat_map(|rest| rest.minus(part)).collect()
+                });
+                for region in dropped {
+                    let path = Path { region, ..path.clone() };
+                    self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Options));
+                }
+            }
+        }
+        for region in clean {
+            let path = Path { region, ..path.clone() };
+            match decision {
+                None => {
+                    let tagging = if frame.met.taggers.is_empty() {
+                        frame.tagging.clone()
+                    } else {
+                        Tagging::After(Rc::clone(frame), END)
+                    };
+                    self.passed(
+                        path,
+                        self.place(frame),
+                        Decider::Default,
+                        frame.start.clone(),
+                        tagging,
+                        false,
+                        None,
+                    );
+                }
+                Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
+            }
+        }
+    }
+
+    pub(super) fn pass_by_rule(
+        &mut self,
+        path: Path,
+        frame: &Rc<Frame>,
+        entry: &'e Entry,
+        rule: &'a Rule,
+        decider: &Decider,
+    ) {
+        let place = self.place(frame);
+        let tagging = self.tagging(frame, entry);
+        // Translation is done by the state. The header that rules saw before is what goes on without one.
+        let stateless = match rule.keep_state {
+            KeepState::No => vec![path.region.clone()],
+            KeepState::Keep | KeepState::Modulate | KeepState::Synproxy => {
+                let fragments = path.region.clone().with(Field::Fragment, &RangeSet::range(1, 2));
+                let fragments = fragments.filter(|_| !self.compiled.space.reassembles());
+                let whole = match fragments {
+                    Some(_) => path.region.clone().with(Field::Fragment, &RangeSet::single(0)),
+                    None => Some(path.region.clone()),
+                };
+                let none = transport::stateless(path.region.family);
+                let part = whole.and_then(|whole| whole.with(Field::Transport, &none));
+                fragments.into_iter().chain(part).collect()
+            }
+        };
+        let mut stateful = vec![path.region.clone()];
+        for region in stateless {
+            stateful = stateful.iter().flat_map(|part| part.minus(&region)).collect();
+            let path = Path { region, ..path.clone() };
+            let mut now = frame.start.clone();
+            now.rtable = rule.rtable.or(frame.last().rtable);
+            now.later = self.set_fields(rule);
+            now.settle();
+            if self.compiled.translation_fails(entry.rule, frame.last().family) {
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
+            } else {
+                self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
+            }
+        }
+        while let Some(piece) = stateful.pop() {
+            if self.ground.budget.is_spent() {
+                return;
+            }
+            let at = witness::readable(&piece);
+            let mut within = piece.clone();
+            let mut now = frame.last().clone();
+            let mut translator = Translator {
+                compiled: self.compiled,
+                original: frame.original,
+                at: &at,
+                within: &mut within,
+                choices: &mut self.choices,
+            };
+            let translated = translator.apply(entry.rule, rule, &mut now);
+            now.later.extend(self.set_fields(rule));
+            now.settle();
+            let path = Path {
+                region: within.clone(),
+                ..path.clone()
+            };
+            if translated {
+                self.passed(path, place, decider.clone(), now, tagging.clone(), true, Some(rule));
+            } else {
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
+            }
+            stateful.extend(piece.minus(&within));
+        }
+    }
+
+    /// `set tos` and `set prio`: the next hop sees them.
+    pub(super) fn set_fields(&mut self, rule: &Rule) -> Vec<(Field, Term)> {
+        let tos = rule.set.as_ref().and_then(|set| set.tos).map(|tos| {
+            let tos = u128::from(tos & 0xfc);
+            (Field::Tos, RangeSet::range(tos, tos + 3))
+        });
+        let prio = rule.set.as_ref().and_then(|set| set.prio).map(|(usual, low_delay)| {
+            let values = [usual, low_delay].map(|prio| (u128::from(prio), u128::from(prio)));
+            (Field::Prio, RangeSet::from_ranges(values))
+        });
+        let set = tos.into_iter().chain(prio);
+        set.map(|(field, values)| (field, Term::OneOf(self.fresh(), values)))
+            .collect()
+    }
+
+    pub(super) fn stopped(&mut self, mut path: Path, frame: &Frame, decider: Decider, verdict: Verdict) {
+        let hop = Hop {
+            place: self.place(frame),
+            decider,
+            verdict,
+            translated_by: Vec::new(),
+            logged: false,
+            state: false,
+            ends: frame.start.ends(&path.supposed.narrowed),
+        };
+        path.hops.push(hop);
+        self.ended_at(path, End::Stopped, frame.last());
+    }
+}

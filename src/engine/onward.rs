@@ -1,0 +1,241 @@
+//! What comes after a hop that passes: the route, the next hop, the end.
+
+use super::frame::Tagging;
+use super::header::{Field, PacketBox, transport};
+use super::journey::{Decider, Drop, End, Hop, Verdict};
+use super::question::Scope;
+use super::rewriting::{Now, Reading, Term};
+use super::routing::{Piece, Target};
+use super::search::{Arrival, Classes, Equal, Path, Task};
+use super::space::{InterfaceId, Place};
+use crate::ruleset::{Divert, Name, RouteToKind, Rule, Ruleset};
+
+/// A state that a hop has made.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    /// Whether it is bound to its interface.
+    pub(super) bound: bool,
+}
+
+impl<'e, 'a> Classes<'e, 'a> {
+    /// A hop that passes: the route, and what follows.
+    #[expect(clippy::too_many_arguments, reason = "what a hop leaves behind, each used once")]
+    pub(super) fn passed(
+        &mut self,
+        mut path: Path,
+        place: Place,
+        decider: Decider,
+        now: Now,
+        tagging: Tagging,
+        state: bool,
+        rule: Option<&Rule>,
+    ) {
+        let translated_by = match path.duties.last() {
+            Some(duty) if state => duty.translators(&self.compiled.list),
+            _ => Vec::new(),
+        };
+        path.hops.push(Hop {
+            place,
+            decider,
+            verdict: Verdict::Pass,
+            translated_by,
+            logged: false,
+            state,
+            ends: now.ends(&path.supposed.narrowed),
+        });
+        path.trail.push(now.clone());
+        let bound = rule.is_some_and(|rule| rule.state.as_ref().is_some_and(|options| options.if_bound));
+        let made = (state && path.states.is_empty()).then_some(Made { bound });
+        let diverted = rule.and_then(|rule| rule.divert).filter(|_| rule.is_some());
+        if let Some(Divert::Packet { .. }) = diverted {
+            return self.ended_at(path, End::Diverted, &now);
+        }
+        let on = match place {
+            _ if self.question.scope == Scope::Hop => return self.ended_at(path, End::Passed, &now),
+            Place::Out { on, .. } => return self.ended_at(path, End::Leaves(on), &now),
+            Place::In(on) => on,
+        };
+        if diverted.is_some() {
+            return self.ended_at(path, End::Diverted, &now);
+        }
+        let gateways = rule.and_then(|rule| rule.route_to.as_deref()).filter(|_| state);
+        if let Some(route) = gateways.filter(|route| route.kind == RouteToKind::RouteTo) {
+            let anchor = match path.hops.last().map(|hop| &hop.decider) {
+                Some(Decider::Rule(id)) => id.anchor.clone(),
+                _ => Name::from(Ruleset::MAIN),
+            };
+            let by = self.compiled.route_to(route, &anchor, &now, on);
+            if by.is_empty() {
+                let last = path.hops.len() - 1;
+                path.hops[last].verdict = Verdict::Drop(Drop::Route);
+                return self.ended_at(path, End::Stopped, &now);
+            }
+            for out in by {
+                self.leave(path.clone(), on, out, now.clone(), tagging.clone(), made);
+            }
+            return;
+        }
+        self.route(path, on, &now, &tagging, made);
+    }
+
+    /// Sends the packet on by the route of its destination.
+    pub(super) fn route(&mut self, path: Path, from: usize, now: &Now, tagging: &Tagging, made: Option<Made>) {
+        self.route_from(path, from, Some(from), now, tagging, made);
+    }
+
+    /// The same for packets that came in on an interface, or that the machine sends itself, in that one's domain.
+    pub(super) fn route_from(
+        &mut self,
+        path: Path,
+        from: usize,
+        received: Option<InterfaceId>,
+        now: &Now,
+        tagging: &Tagging,
+        made: Option<Made>,
+    ) {
+        let compiled = self.compiled;
+        let pieces = compiled.destinations(from, now);
+        for Piece {
+            addresses,
+            target,
+            given,
+            ..
+        } in pieces
+        {
+            let mut path = path.clone();
+            match now.read(
+                Field::Destination,
+                &addresses,
+                path.region.family,
+                &path.supposed.narrowed,
+            ) {
+                Reading::On(field, set) => {
+                    let Some(region) = path.region.clone().with(field, &set) else {
+                        continue;
+                    };
+                    path.region = region;
+                }
+                Reading::Always(true) => {}
+                Reading::Always(false) => continue,
+                Reading::Choice(id, inside, _) => path.supposed.narrowed.push((id, inside)),
+                Reading::Unknown(_) => {
+                    // An address of the machine itself.
+                    self.ended_at(path, End::Local, now);
+                    return;
+                }
+            }
+            if given {
+                // It may be an address of the machine that is not known.
+                for fact in compiled.unknown_own(from, now.family) {
+                    let fixed = !now.is_original(Field::Destination);
+                    let hop = fixed.then_some(u8::MAX);
+                    match path.supposed.known(&fact, hop) {
+                        Some(false) => {}
+                        Some(true) => {
+                            self.ended_at(path, End::Local, now);
+                            return;
+                        }
+                        None => {
+                            let mut local = path.clone();
+                            local.supposed.facts.push((fact.clone(), hop, true));
+                            self.ended_at(local, End::Local, now);
+                            path.supposed.facts.push((fact, hop, false));
+                        }
+                    }
+                }
+            }
+            match target {
+                Target::Local(_) => self.ended_at(path, End::Local, now),
+                Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
+                Target::Via(out) if received.is_none() => {
+                    let place = Place::Out { on: out, received };
+                    let (now, tagging) = (now.clone(), tagging.clone());
+                    self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+                }
+                Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
+                Target::Via(out) => {
+                    for (path, gone) in compiled.forwardable(path, out, now) {
+                        match gone {
+                            Some(end) => self.ended_at(path, end, now),
+                            None => self.leave(path, from, out, now.clone(), tagging.clone(), made),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The hop out.
+    pub(super) fn leave(
+        &mut self,
+        mut path: Path,
+        from: usize,
+        out: usize,
+        mut now: Now,
+        tagging: Tagging,
+        made: Option<Made>,
+    ) {
+        // What af-to has translated is not filtered again.
+        if now.family != path.region.family {
+            return self.ended_at(path, End::Leaves(out), &now);
+        }
+        let place = Place::Out {
+            on: out,
+            received: Some(from),
+        };
+        let found = made.is_some_and(|made| !made.bound || from == out);
+        let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
+        if found
+            && !skipped
+            && let Some((region, equal)) = own_reverse(&path.region, &now)
+        {
+            let reversing = region.clone();
+            let mut reverse = Path { region, ..path.clone() };
+            reverse.own_reverse = Some(equal.clone());
+            reverse.hops.push(Hop {
+                place,
+                decider: Decider::OwnState,
+                verdict: Verdict::Pass,
+                translated_by: Vec::new(),
+                logged: false,
+                state: true,
+                ends: now.ends(&reverse.supposed.narrowed),
+            });
+            self.ended_at(reverse, End::Leaves(out), &now);
+            path.not_reverse = Some((reversing, equal));
+        }
+        now.shift(Field::Ttl, u128::MAX);
+        self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+    }
+}
+
+/// The packets of a region that are their own reverse by then, so that they find the state of their way in
+/// (`pf_find_state`): a box, and the pairs of fields that are equal besides.
+fn own_reverse(region: &PacketBox, now: &Now) -> Option<(PacketBox, Equal)> {
+    if now.family != region.family {
+        return None;
+    }
+    let icmp = transport::protocol(transport::icmp(region.family), region.family);
+    let mut region = region.clone();
+    region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
+    let mut equal = Vec::new();
+    for (a, b) in [
+        (Field::Source, Field::Destination),
+        (Field::SourcePort, Field::DestinationPort),
+    ] {
+        match (now.term(a), now.term(b)) {
+            (Term::From(a, 0), Term::From(b, 0)) => {
+                let both = region.numbers(*a).intersection(&region.numbers(*b));
+                region = region.with(*a, &both)?.with(*b, &both)?;
+                equal.push((*a, *b));
+            }
+            (Term::From(from, 0), Term::OneOf(_, set)) | (Term::OneOf(_, set), Term::From(from, 0)) => {
+                region = region.with(*from, set)?;
+            }
+            (Term::OneOf(_, one), Term::OneOf(_, other)) if !one.is_disjoint(other) => {}
+            // Not followed: a moved field that comes to be equal to the other.
+            (Term::OneOf(..) | Term::From(..) | Term::AddressOf(_), _) => return None,
+        }
+    }
+    Some((region, equal))
+}
