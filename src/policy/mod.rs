@@ -1,6 +1,6 @@
 //! The policy language: who must reach whom, who may, who must not, and that nothing else gets through.
 //!
-//! [`read`] makes a [`Policy`] of text: statements are split and their macros expanded ([`statements`]), each is
+//! [`read()`] makes a [`Policy`] of text: statements are split and their macros expanded ([`statements`]), each is
 //! parsed by itself with `grammar/policy.pest` and built into the [AST](ast), so that one run reports every error.
 //! Asking the engine is the business of `verify`.
 

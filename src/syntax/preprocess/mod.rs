@@ -1,6 +1,6 @@
 //! From text to statements: macros replaced, includes opened, lists joined over lines.
 //!
-//! [`Lexer`] reads words as pfctl does; [`Preprocessor`] gathers them into statements. What a statement means is the
+//! [`lexer`] reads words as pfctl does; [`Preprocessor`] gathers them into statements. What a statement means is the
 //! business of the grammar; only macro definitions are understood, and applied, here.
 
 mod expanded;
