@@ -352,8 +352,16 @@ fn as_output(context: &Context) -> Vec<(Kind, String)> {
     texts
 }
 
+/// Cases of each property; PROPTEST_CASES asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn written_as_context_toml_it_is_the_same(context in machine()) {
@@ -390,6 +398,10 @@ proptest! {
                 }
             }
             let (combined, _) = combine(vec![facts]);
+            let written = write_toml(&combined.context);
+            let mut again = described(&[(Kind::ContextToml, written)]);
+            again.open = combined.context.open;
+            prop_assert_eq!(&again, &combined.context, "{:?}", kind);
             let table = combined.context.route_table(0);
             for address in ["192.0.2.1", "2001:db8::1"] {
                 let address: IpAddr = address.parse().expect("an address");
