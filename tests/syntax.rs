@@ -257,6 +257,7 @@ fn nothing_hangs_or_dies() {
         ("a long word", bytes("x", 100_000)),
         ("a long number", bytes("9", 100_000)),
         ("operators", bytes("<>=!", 100_000)),
+        ("bad lines", bytes("pas in\n", 100_000)),
         ("NUL", bytes("pass in\0\n", 10_000)),
         (
             "invalid UTF-8",

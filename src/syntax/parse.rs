@@ -24,85 +24,101 @@ pub(super) enum Slot {
     Later(Raw),
 }
 
-/// Parses what was put off, on several threads if there is much of it.
+/// The statements in order, and the refusals of those that were put off, up to `limit` and one more.
+///
+/// Those are parsed on several threads if they are many.
 pub(super) fn parse_later(
     slots: Vec<Slot>,
     text: &str,
     map: &SpanMap,
     start: Span,
-    faults: &mut Vec<(u32, Diagnostic)>,
-) -> Vec<Statement> {
-    let parse_all = |slots: Vec<Slot>| parse_slots(slots, text, map, start);
+    limit: usize,
+) -> (Vec<Statement>, Vec<Refused>) {
+    let later: Vec<Raw> = slots
+        .iter()
+        .filter_map(|slot| match slot {
+            Slot::Done(_) => None,
+            Slot::Later(raw) => Some(*raw),
+        })
+        .collect();
+    let parse_all = |raws: &[Raw]| parse_all(raws, text, map, start, limit);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = processors.min(slots.len() / STATEMENTS_A_THREAD).max(1);
-    let mut rest = slots;
-    let share = rest.len().div_ceil(threads);
+    let threads = processors.min(later.len() / STATEMENTS_A_THREAD).max(1);
+    let (mut kinds, mut refused) = (Vec::with_capacity(later.len()), Vec::new());
     std::thread::scope(|scope| {
-        let mut others = Vec::new();
-        // The last shares go to the others, the first stays here.
-        while rest.len() > share {
-            let of_thread = rest.split_off(rest.len() - share);
-            others.push(scope.spawn(move || parse_all(of_thread)));
+        let mut shares = later.chunks(later.len().div_ceil(threads).max(1));
+        let own = shares.next().unwrap_or(&[]);
+        let others: Vec<_> = shares
+            .map(|share| {
+                let thread = std::thread::Builder::new().spawn_scoped(scope, move || parse_all(share));
+                (share, thread)
+            })
+            .collect();
+        let mut add = |(more, of_share): (Vec<Option<StatementKind>>, Vec<Refused>)| {
+            kinds.extend(more);
+            refused.extend(of_share);
+        };
+        add(parse_all(own));
+        for (share, thread) in others {
+            add(match thread {
+                // A panic there is a fault of this program, and goes on here.
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => parse_all(share),
+            });
         }
-        let (mut statements, more) = parse_all(rest);
-        faults.extend(more);
-        for other in others.into_iter().rev() {
-            // A panic there is a fault of this program, and goes on here.
-            let (more, of_thread) = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            statements.extend(more);
-            faults.extend(of_thread);
-        }
-        statements
-    })
+    });
+    let mut kinds = kinds.into_iter();
+    let statements = slots
+        .into_iter()
+        .filter_map(|slot| match slot {
+            Slot::Done(statement) => Some(statement),
+            Slot::Later(raw) => {
+                let kind = kinds.next()?.filter(|_| !raw.skipped)?;
+                let words = text.get(raw.at.start as usize..raw.at.end as usize)?;
+                let at = contents(words, raw.at.start);
+                Some(Statement { at, kind })
+            }
+        })
+        .collect();
+    (statements, refused)
 }
 
-/// Parses what was put off, many statements at a time where they stand side by side.
-fn parse_slots(slots: Vec<Slot>, text: &str, map: &SpanMap, start: Span) -> (Vec<Statement>, Vec<(u32, Diagnostic)>) {
-    let mut statements = Vec::with_capacity(slots.len());
-    let mut faults = Vec::new();
-    let mut batch: Vec<Raw> = Vec::with_capacity(BATCH);
-    let mut flush = |batch: &mut Vec<Raw>, statements: &mut Vec<Statement>| {
-        let all = parse_batch(batch, text);
-        if let Some(kinds) = all {
-            statements.extend(
-                batch
-                    .drain(..)
-                    .zip(kinds)
-                    .filter(|(raw, _)| !raw.skipped)
-                    .map(|(raw, kind)| Statement {
-                        at: contents(words(text, raw), raw.at.start),
-                        kind,
-                    }),
-            );
-        }
-        for raw in batch.drain(..) {
-            match parse(line(text, raw), map, start, raw) {
-                Ok(Some(kind)) if !raw.skipped => {
-                    let at = contents(words(text, raw), raw.at.start);
-                    statements.push(Statement { at, kind });
-                }
-                Ok(_) => {}
-                Err(fault) => faults.push((raw.at.start, fault.diagnostic)),
+/// A refusal, and what orders it among the others.
+pub(super) type Refused = (u32, Diagnostic);
+
+/// The trees of statements, `None` for those that are refused, many at a time where they stand side by side. After more
+/// than `limit` refusals the rest is left out.
+fn parse_all(
+    raws: &[Raw],
+    text: &str,
+    map: &SpanMap,
+    start: Span,
+    limit: usize,
+) -> (Vec<Option<StatementKind>>, Vec<Refused>) {
+    let mut kinds = Vec::with_capacity(raws.len());
+    let mut refused = Vec::new();
+    for side_by_side in raws.chunk_by(|one, next| one.at.end + 1 == next.at.start) {
+        for batch in side_by_side.chunks(BATCH) {
+            if let Some(all) = parse_batch(batch, text) {
+                kinds.extend(all.into_iter().map(Some));
+                continue;
             }
-        }
-    };
-    for slot in slots {
-        match slot {
-            Slot::Done(statement) => {
-                flush(&mut batch, &mut statements);
-                statements.push(statement);
-            }
-            Slot::Later(raw) => {
-                let follows = batch.last().is_none_or(|last| last.at.end + 1 == raw.at.start);
-                if !follows || batch.len() == BATCH {
-                    flush(&mut batch, &mut statements);
+            for &raw in batch {
+                if refused.len() > limit {
+                    kinds.resize_with(raws.len(), || None);
+                    return (kinds, refused);
                 }
-                batch.push(raw);
+                match parse(line(text, raw), map, start, raw) {
+                    Ok(kind) => kinds.push(kind),
+                    Err(fault) => {
+                        kinds.push(None);
+                        refused.push((raw.at.start, fault.diagnostic));
+                    }
+                }
             }
         }
     }
-    flush(&mut batch, &mut statements);
-    (statements, faults)
+    (kinds, refused)
 }
 
 /// The trees of statements that stand side by side in the expanded text; `None` if one of them is refused.
@@ -117,11 +133,6 @@ fn parse_batch(batch: &[Raw], text: &str) -> Option<Vec<StatementKind>> {
         .collect::<Result<_, _>>()
         .ok()?;
     (kinds.len() == batch.len()).then_some(kinds)
-}
-
-/// The words of a statement in the expanded text.
-fn words(text: &str, raw: Raw) -> &str {
-    text.get(raw.at.start as usize..raw.at.end as usize).unwrap_or("")
 }
 
 /// The words of a statement and the newline that ends it.

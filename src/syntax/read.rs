@@ -68,7 +68,8 @@ pub fn read(
     let Reader { words, slots, .. } = reader;
     let start = words.start();
     let (text, map, macros, mut faults) = words.finish();
-    let statements = parse_later(slots, &text, &map, start, &mut faults);
+    let (statements, refused) = parse_later(slots, &text, &map, start, limits.faults);
+    faults.extend(refused);
     faults.sort_by_key(|&(order, _)| order);
     let mut faults: Vec<Diagnostic> = faults.into_iter().map(|(_, fault)| fault).collect();
     if faults.len() > limits.faults {

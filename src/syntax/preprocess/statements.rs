@@ -280,8 +280,8 @@ impl<'a> Preprocessor<'a> {
                 Err(fault) => {
                     raw.refused = true;
                     let opens = anchor && fault.brace && braces.is_empty();
-                    let open = braces.len().saturating_sub(usize::try_from(fault.closed).unwrap_or(0));
-                    braces.truncate(open);
+                    let open = (braces.len() as i64 - fault.closed).clamp(0, i64::from(self.limits.nesting));
+                    braces.resize(open as usize, first.at);
                     let goes_on = long && !braces.is_empty() && !fault.ends;
                     self.refuse(*fault);
                     if opens {
