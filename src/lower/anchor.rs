@@ -28,6 +28,8 @@ impl Lowerer<'_> {
         self.origin = origin;
         let (heads, criteria, call) = (heads?, criteria?, call?);
         checked?;
+        let end = written.body.as_ref().map(|body| self.document.span(body.end));
+        self.end = Some(end.unwrap_or(origin.span));
         let mut rule = Rule::new(origin, Action::Anchor(Box::new(call)));
         rule.direction = written.direction.as_ref().map(|direction| direction.value);
         rule.quick = written.quick.is_some();
@@ -106,6 +108,7 @@ impl Lowerer<'_> {
         if let Some(first) = well.iter().position(|&well| !well) {
             self.orphan_brace(&body.statements, first, body.end);
         }
+        self.end = Some(self.document.span(body.end));
         if taken {
             let help = "give one of the two another name".to_owned();
             return Err(self.refuse_with(at, format!("inline anchor '{own}' already exists"), Some(help)));

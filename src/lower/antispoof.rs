@@ -14,6 +14,7 @@ impl Lowerer<'_> {
         if let Some(rtable) = written.rtable {
             self.check_rtable(rtable)?;
         }
+        self.end = Some(self.origin.span);
         let mut rule = Rule::new(self.origin, Action::Block(Block::Drop));
         rule.direction = Some(Direction::In);
         rule.log = written.log.as_ref().map(|log| log_of(&log.value));

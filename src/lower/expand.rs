@@ -153,8 +153,10 @@ struct Progress {
     added: bool,
     /// Something was refused: no further combination becomes a rule.
     failed: bool,
-    /// Whether anything was said.
+    /// Whether anything was said that pfctl gives a place.
     said: bool,
+    /// How many of the faults are ones to which pfctl gives none.
+    without_place: usize,
 }
 
 impl Lowerer<'_> {
@@ -195,10 +197,11 @@ impl Lowerer<'_> {
             at[list] += 1;
             at[list + 1..].fill(0);
         }
-        progress.said |= self.faults.len() > before;
+        progress.said |= self.faults.len() > before + progress.without_place;
         if !progress.added && !progress.said {
-            let help = "the hosts, and the addresses of translation, are of different address families".to_owned();
-            self.refuse_with(places.whole, "rule expands to no valid combination", Some(help));
+            let help = "the hosts, and the addresses of translation, are of different address families";
+            let help = (progress.without_place == 0).then(|| help.to_owned());
+            self.refuse_with(places.whole, "rule expands to no valid combination", help);
         }
     }
 
@@ -357,7 +360,9 @@ impl Lowerer<'_> {
             let address = matches!(node.host, Host::Prefix(_));
             if address && family == Some(Family::Inet) && node.bits > Family::Inet.bits() {
                 let text = format!("netmask {} invalid for IPv4 address", node.bits);
+                let before = self.faults.len();
                 self.refuse(node.at, text);
+                progress.without_place += self.faults.len() - before;
                 progress.failed = true;
             }
         }

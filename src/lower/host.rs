@@ -232,14 +232,14 @@ impl Lowerer<'_> {
 
     /// An address as numbers, with the interface after `%`, which counts for a link-local address only.
     fn numeric_address(&mut self, name: &str) -> Option<(IpAddr, Option<crate::ruleset::Name>)> {
-        if let Ok(address) = name.parse::<Ipv4Addr>() {
+        if let Some(address) = ipv4(name) {
             return Some((address.into(), None));
         }
         let (address, scope) = match name.split_once('%') {
             Some((address, scope)) => (address, Some(scope)),
             None => (name, None),
         };
-        let address: IpAddr = address.parse::<Ipv6Addr>().ok()?.into();
+        let address: IpAddr = ipv6(address)?.into();
         let Some(scope) = scope else {
             return Some((address, None));
         };
@@ -352,6 +352,26 @@ fn mask_length(text: &str) -> Result<u8, NoHost> {
         Err(_) => "invalid",
     };
     Err(NoHost::Because(format!("netmask is {why}: /{text}")))
+}
+
+/// Four numbers with dots, each up to 255; zeros before them count for nothing (`inet_pton`).
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0u8; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        *octet = part.parse().ok().filter(|_| digits)?;
+    }
+    parts.next().is_none().then(|| octets.into())
+}
+
+/// An IPv6 address, of which the end may be an IPv4 one.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    match text.rsplit_once(':') {
+        Some((head, tail)) if tail.contains('.') => format!("{head}:{}", ipv4(tail)?).parse().ok(),
+        _ => text.parse().ok(),
+    }
 }
 
 /// The network of the short form, as in `10/8` (`inet_net_pton`).

@@ -40,7 +40,15 @@ pub fn lower(
     context: &Context,
     limits: &Limits,
 ) -> (Lowered, Vec<Diagnostic>) {
-    let main = Lowerer::new(&document, context, loader, limits, Shared::default(), Name::default());
+    let main = Lowerer::new(
+        &document,
+        sources,
+        context,
+        loader,
+        limits,
+        Shared::default(),
+        Name::default(),
+    );
     let (mut shared, loaded) = main.file();
     let (mut documents, mut parts) = (vec![document], vec![loaded]);
     while let Some(next) = shared.load_anchors.pop_front() {
@@ -72,7 +80,7 @@ pub fn lower(
         let (document, faults) = syntax::read(sources, loader, &next.file, &bytes, &[], &syntax::Limits::default());
         shared.diagnostics.extend(faults);
         replace(&mut shared.ruleset, &mut parts, &next.path);
-        let lowerer = Lowerer::new(&document, context, loader, limits, shared, next.path);
+        let lowerer = Lowerer::new(&document, sources, context, loader, limits, shared, next.path);
         let (after, loaded) = lowerer.file();
         shared = after;
         documents.push(document);

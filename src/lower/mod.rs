@@ -26,9 +26,9 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
-use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
+use crate::diagnostic::{Code, Diagnostic, Label, Severity, nearest};
 use crate::ruleset::{Anchor, BlockPolicy, Declaration, Loaded, Name, Origin, Reassemble, Rule, Ruleset, StatePolicy};
-use crate::source::{At, Loader};
+use crate::source::{At, Loader, Sources, Span};
 use crate::syntax::Document;
 use crate::syntax::ast::{StateOption, Statement, StatementKind};
 
@@ -110,6 +110,7 @@ struct LoadAnchor {
 /// One run of pfctl's parser over one file: `struct pfctl`.
 struct Lowerer<'a> {
     document: &'a Document,
+    sources: &'a Sources,
     context: &'a Context,
     loader: &'a dyn Loader,
     limits: &'a Limits,
@@ -128,6 +129,8 @@ struct Lowerer<'a> {
     syncookies: Option<(u8, u8)>,
     declarations: Vec<Declaration>,
     queues: queue::Queues,
+    /// Where the statement ends, once all of it was read: pfctl says there what is wrong with it as a whole.
+    end: Option<Span>,
     /// What the statement that is being read is refused for, or warned of.
     faults: Vec<(At, Diagnostic)>,
     known_interfaces: FxHashMap<Box<str>, bool>,
@@ -137,6 +140,7 @@ struct Lowerer<'a> {
 impl<'a> Lowerer<'a> {
     fn new(
         document: &'a Document,
+        sources: &'a Sources,
         context: &'a Context,
         loader: &'a dyn Loader,
         limits: &'a Limits,
@@ -149,6 +153,7 @@ impl<'a> Lowerer<'a> {
         };
         Self {
             document,
+            sources,
             context,
             loader,
             limits,
@@ -163,6 +168,7 @@ impl<'a> Lowerer<'a> {
             syncookies: None,
             declarations: Vec::new(),
             queues: queue::Queues::default(),
+            end: None,
             faults: Vec::new(),
             known_interfaces: FxHashMap::default(),
             origin,
@@ -196,6 +202,7 @@ impl<'a> Lowerer<'a> {
             span: self.document.span(statement.at),
             statement: self.shared.statements,
         };
+        self.end = None;
         let outcome = match &statement.kind {
             StatementKind::Macro(definition) => {
                 let declaration = Declaration::Macro {
@@ -259,9 +266,36 @@ impl<'a> Lowerer<'a> {
         {
             let mut fault = self.document.refuse(at, text);
             fault.help = help;
+            self.move_to_end(&mut fault);
             self.faults.push((at, fault));
         }
         Refused
+    }
+
+    /// Moves what is wrong with a whole statement to its last line, where pfctl says it; the part stays as a related
+    /// place.
+    fn move_to_end(&self, fault: &mut Diagnostic) {
+        let Some(end) = self.end else { return };
+        let Some(part) = fault.primary.take() else { return };
+        let point = Span {
+            start: end.end.saturating_sub(1).max(end.start),
+            ..end
+        };
+        let (line, last) = (self.sources.location(part.span), self.sources.location(point));
+        if line.name == last.name && line.line >= last.line {
+            fault.primary = Some(part);
+            return;
+        }
+        let file = self.sources.file(point.file);
+        let indent = file.line(last.line).chars().take_while(|letter| letter.is_whitespace());
+        let start = file.line_start(last.line) + indent.map(|letter| letter.len_utf8() as u32).sum::<u32>();
+        let text = "this part of the statement".to_owned();
+        fault.related.insert(0, Label { span: part.span, text });
+        let span = Span {
+            start: start.min(point.start),
+            ..point
+        };
+        fault.primary = Some(Label { span, text: part.text });
     }
 
     /// «did you mean», where a name is near. Of many faults only the first are worth the search.
@@ -275,7 +309,8 @@ impl<'a> Lowerer<'a> {
 
     /// Refuses for a file that cannot be read.
     fn unreadable(&mut self, at: At, text: impl Into<String>) -> Refused {
-        let fault = self.document.finding(Code::Unreadable, at, text);
+        let mut fault = self.document.finding(Code::Unreadable, at, text);
+        self.move_to_end(&mut fault);
         self.faults.push((at, fault));
         Refused
     }

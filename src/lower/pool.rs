@@ -207,6 +207,10 @@ impl Lowerer<'_> {
                         address: dynamic.clone(),
                     });
                 }
+                (Host::Range(first, last), Some(_)) => {
+                    table.unknown = true;
+                    contents.push(TableContent::Range(*first, *last));
+                }
                 _ => return Err(self.refuse(node.at, "only addresses can be listed for redirection pools")),
             }
         }

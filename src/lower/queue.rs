@@ -9,6 +9,8 @@ use crate::ruleset::{Bandwidth, Name, Queue, ServiceCurve};
 use crate::source::At;
 use crate::syntax::ast::{InterfaceItem, InterfaceKind, QueueBandwidth, QueueStatement, Word};
 
+/// The bytes that pf has for the name of a queue, with the end.
+const NAME_ROOM: usize = 64;
 /// How often pfctl lets a queue hang below something.
 const MOST_MATCHES: u32 = 10_000;
 /// How deep queues may hang below each other, and how many there may be in all.
@@ -30,6 +32,7 @@ pub(super) struct Queues {
 
 impl Lowerer<'_> {
     pub(super) fn queue(&mut self, written: &QueueStatement, at: At) -> Result<(), Refused> {
+        self.end = Some(self.origin.span);
         let before = self.faults.len();
         let outcome = self.add_queue(written, at);
         self.queues.refused |= self.faults.len() > before;
@@ -46,6 +49,13 @@ impl Lowerer<'_> {
             let help = "write `bandwidth …` or `flows …`".to_owned();
             self.refuse_with(at, "no bandwidth or flow specification", Some(help));
             return Ok(());
+        }
+        let names = [(Some(&written.name), "queuename"), (written.parent.as_ref(), "parent")];
+        for (word, what) in names {
+            if let Some(word) = word.filter(|word| word.text.len() >= NAME_ROOM) {
+                self.refuse(word.at, format!("{what} too long"));
+                return Ok(());
+            }
         }
         let spec = written.bandwidth.map(|spec| spec.value);
         let queue = Queue {
@@ -101,6 +111,7 @@ impl Lowerer<'_> {
             refused,
             taken: _,
         } = std::mem::take(&mut self.queues);
+        self.end = None;
         if refused {
             return Vec::new();
         }

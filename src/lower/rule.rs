@@ -80,6 +80,7 @@ impl Lowerer<'_> {
         let ([nat, rdr, route], divert) = (redirections?, divert?);
         checked?;
 
+        self.end = Some(self.origin.span);
         let mut rule = Rule::new(self.origin, action);
         rule.direction = written.direction.as_ref().map(|direction| direction.value);
         rule.log = written.log.as_ref().map(|log| log_of(&log.value));

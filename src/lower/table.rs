@@ -42,6 +42,7 @@ impl Lowerer<'_> {
             }
         }
         let mut hosts = super::rule::all(hosts)?.into_iter();
+        self.end = Some(self.origin.span);
         let mut outcome = Ok(());
         for option in &written.options {
             let added = match option {

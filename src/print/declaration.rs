@@ -47,6 +47,7 @@ fn write_contents(out: &mut impl Write, contents: &[TableContent]) -> fmt::Resul
                 continue;
             }
             TableContent::Entry(entry) => entry.negated,
+            TableContent::Range(..) => false,
             TableContent::Interface { negated, .. } => *negated,
         };
         if !std::mem::replace(&mut open, true) {
@@ -61,6 +62,11 @@ fn write_contents(out: &mut impl Write, contents: &[TableContent]) -> fmt::Resul
                 }
             }
             TableContent::Interface { address, .. } => address::write_dynamic(out, address, None)?,
+            TableContent::Range(first, last) => {
+                address::write_ip(out, *first)?;
+                out.write_str(" - ")?;
+                address::write_ip(out, *last)?;
+            }
             TableContent::File(_) => {}
         }
     }

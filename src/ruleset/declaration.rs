@@ -1,6 +1,7 @@
 //! What pfctl prints besides rules and queues: macros, options, tables, in the order in which it reads them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{Anchor, BlockPolicy, DynamicAddress, Name, Queue, Reassemble, StatePolicy, TableEntry};
 
@@ -56,6 +57,8 @@ pub enum TableContent {
         /// The interface.
         address: DynamicAddress,
     },
+    /// `a - b`, which pfctl takes in the table of a pool alone, and of which pf makes nothing sensible.
+    Range(IpAddr, IpAddr),
     /// `file "…"`.
     File(Name),
 }
