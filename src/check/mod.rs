@@ -123,8 +123,10 @@ pub fn draft(
 ) -> (String, Vec<Diagnostic>) {
     let macros = macros(&document, defines);
     let (lowered, findings) = lower(document, sources, loader, context, &lower::Limits::default());
-    let engine = Engine::new(&lowered.ruleset, context);
-    (verify::draft(&engine, &macros, name), findings)
+    let assumptions = policy::needed_assumptions(&lowered.ruleset);
+    let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), &lowered.ruleset, context);
+    let engine = Engine::new(&ruleset, context);
+    (verify::draft(&engine, &macros, name, &assumptions), findings)
 }
 
 /// How many pass rules the policy speaks of, and where the others are.

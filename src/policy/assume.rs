@@ -43,14 +43,7 @@ pub fn settle_addresses(policy: &Policy, context: &mut Context) -> Vec<Diagnosti
 #[must_use]
 pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> (Ruleset, Vec<Name>, Vec<Diagnostic>) {
     let mut settled = ruleset.clone();
-    // What fills a table that pf.conf leaves empty, only the running machine knows.
-    for table in settled
-        .anchors
-        .values_mut()
-        .flat_map(|anchor| anchor.tables.values_mut())
-    {
-        table.unknown |= table.origin.is_some() && table.entries.is_empty() && !table.constant;
-    }
+    mark_filled(&mut settled);
     let mut anchors = Vec::new();
     let mut findings = Vec::new();
     for assumption in &policy.assumptions {
@@ -75,6 +68,48 @@ pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> 
         }
     }
     (settled, anchors, findings)
+}
+
+/// The `assume` statements, one a line, without which much could not be proved: that nobody has filled yet what others
+/// may fill while the machine runs.
+#[must_use]
+pub fn needed_assumptions(ruleset: &Ruleset) -> String {
+    let mut marked = ruleset.clone();
+    mark_filled(&mut marked);
+    let mut lines: Vec<String> = Vec::new();
+    let tables = marked
+        .anchors
+        .get(Ruleset::MAIN)
+        .into_iter()
+        .flat_map(|main| &main.tables);
+    for (name, _) in tables.filter(|(_, table)| table.unknown && table.entries.is_empty()) {
+        lines.push(format!("assume table <{name}> empty\n"));
+    }
+    for rule in marked.anchors.values().flat_map(|anchor| &anchor.rules) {
+        if let Action::Anchor(call) = &rule.action
+            && !call.inline
+            && !marked.anchors.contains_key(&call.path)
+        {
+            let child = if call.wildcard { "/*" } else { "" };
+            let line = format!("assume anchor \"{}{child}\" empty\n", call.path);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines.concat()
+}
+
+/// Takes for unknown what others fill while the machine runs: tables that pf.conf leaves empty, and those that
+/// `overload` puts addresses into.
+fn mark_filled(ruleset: &mut Ruleset) {
+    let rules = ruleset.anchors.values().flat_map(|anchor| &anchor.rules);
+    let states = rules.filter_map(|rule| rule.state.as_ref()?.overload.clone());
+    let overloaded: Vec<Name> = states.collect();
+    for (name, table) in ruleset.anchors.values_mut().flat_map(|anchor| &mut anchor.tables) {
+        let left_empty = table.origin.is_some() && table.entries.is_empty();
+        table.unknown |= !table.constant && (left_empty || overloaded.contains(name));
+    }
 }
 
 fn complaint(assumption: &Assumption, message: String) -> Diagnostic {

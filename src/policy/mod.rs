@@ -15,7 +15,7 @@ mod special;
 mod statements;
 mod zones;
 
-pub use assume::{settle_addresses, settle_ruleset};
+pub use assume::{needed_assumptions, settle_addresses, settle_ruleset};
 pub use ast::Policy;
 pub use network::Network;
 pub use read::{assumption, configs, read};

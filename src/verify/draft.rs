@@ -38,21 +38,22 @@ impl DraftZone {
 }
 
 /// The policy of a text that was written here.
-pub(super) fn parsed(text: &str, macros: &Macros) -> Policy {
+pub(crate) fn parsed(text: &str, macros: &Macros) -> Policy {
     let mut sources = Sources::new();
     let file = sources.add("draft", text);
     read(&mut sources, file, macros, &MemoryLoader::new()).0
 }
 
-/// The text of a first policy for the ruleset, for the pf.conf of that name.
+/// The text of a first policy for the ruleset, for the pf.conf of that name, with `assume` statements that are settled
+/// in the ruleset already.
 #[must_use]
-pub fn draft(engine: &Engine<'_>, macros: &Macros, config: &str) -> String {
+pub fn draft(engine: &Engine<'_>, macros: &Macros, config: &str, assumptions: &str) -> String {
     let drafter = Drafter {
         engine,
         macros,
         zones: zones(engine, macros),
     };
-    drafter.text(config)
+    drafter.text(config, assumptions)
 }
 
 /// A zone for each interface behind which there can be hosts.
@@ -112,13 +113,17 @@ struct Drafter<'a> {
 type Passing = BTreeMap<(Option<Family>, Protocol), RangeSet>;
 
 impl Drafter<'_> {
-    fn text(&self, config: &str) -> String {
+    fn text(&self, config: &str, assumptions: &str) -> String {
         let width = self.zones.iter().map(|zone| zone.name.len()).max().unwrap_or(0);
         let mut head = format!(
             "# What passes today, drafted from {config}. Make it say what should pass.\nconfig \"{config}\"\n\n"
         );
         for zone in &self.zones {
             head.push_str(&format!("zone {:<width$} on {}\n", zone.name, zone.on));
+        }
+        if !assumptions.is_empty() {
+            head.push_str("\n# What only the running machine knows, taken to be so:\n");
+            head.push_str(assumptions);
         }
         let mut allows: Vec<String> = Vec::new();
         let places = || (0..self.zones.len()).map(Place::Zone).chain([Place::Itself]);

@@ -18,6 +18,7 @@ mod witness;
 
 pub use coverage::Coverage;
 pub use draft::draft;
+pub(crate) use draft::parsed;
 pub use judge::{Case, Verified, coverage, verify};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

@@ -162,7 +162,6 @@ impl Doubt {
             | Unknown::Once
             | Unknown::Rate
             | Unknown::Limit
-            | Unknown::Tag
             | Unknown::Pool => None,
         }
     }

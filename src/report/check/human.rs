@@ -85,16 +85,15 @@ impl Writer<'_> {
             .known_from
             .as_deref()
             .map_or_else(String::new, |from| format!("context: {from}"));
-        let gap = self
-            .look
-            .width
-            .saturating_sub(head.chars().count() + context.chars().count());
-        let head = if gap >= 2 && !context.is_empty() {
-            format!("{head}{}{context}", " ".repeat(gap.min(12)))
+        let together = head.chars().count() + 4 + context.chars().count();
+        if context.is_empty() || together > self.look.width {
+            for line in [head, context].iter().filter(|line| !line.is_empty()) {
+                let line = self.look.wrap(&printable(line), 2);
+                self.line(&line);
+            }
         } else {
-            self.look.wrap(&format!("{head} {context}"), 2)
-        };
-        self.line(printable(&head).trim_end());
+            self.line(&printable(&format!("{head}    {context}")));
+        }
         for assumed in &router.assumed {
             let assumed = self.look.wrap(&format!("assumed: {}", printable(assumed)), 2);
             self.line(&assumed);
@@ -278,24 +277,33 @@ impl Writer<'_> {
         }
     }
 
+    /// A rule that matched: all of it, on as many lines as it takes, its place at the end of the first.
     fn row(&mut self, head: &str, row: &Row) {
         let (file, line) = &row.place;
         let place = self.place(file, *line);
         let decides = if row.decides { "  decides" } else { "" };
-        let number = &row.number;
+        let words = format!("{}  {}{decides}", row.number, printable(&row.text));
+        let paint = if row.decides { Paint::Strong } else { Paint::Faint };
+        let column = head.chars().count();
         let room = self
             .look
             .width
-            .saturating_sub(head.chars().count() + number.len() + 2 + decides.len() + place.chars().count() + 2);
-        let text = shorten(&printable(&row.text), room);
-        let words = format!("{head}{number}  {text}{decides}");
-        let paint = if row.decides { Paint::Strong } else { Paint::Faint };
-        self.ended(&words, &place, head.chars().count() + 4, |look, words| {
-            match words.split_at_checked(head.len()) {
-                Some((head, rest)) => format!("{head}{}", look.paint(paint, rest)),
-                None => words.to_owned(),
+            .saturating_sub(column + place.chars().count() + 2)
+            .max(20);
+        let narrow = Look {
+            width: room,
+            ..self.look
+        };
+        let wrapped = narrow.wrap(&words, row.number.len() + 2);
+        for (at, words) in wrapped.lines().enumerate() {
+            if at == 0 {
+                let gap = " ".repeat(room.saturating_sub(words.chars().count()) + 2);
+                let place = self.look.paint(Paint::Note, &place);
+                self.line(&format!("{head}{}{gap}{place}", self.look.paint(paint, words)));
+            } else {
+                self.line(&format!("{:column$}{}", "", self.look.paint(paint, words)));
             }
-        });
+        }
     }
 
     /// A line with a place at its right end; on a line of its own where both do not fit.
@@ -326,46 +334,4 @@ impl Writer<'_> {
             self.line(&format!("{text}\n{gap}{place}"));
         }
     }
-}
-
-/// The rule in so many columns: what the line shows anyhow is left out first, then the middle.
-fn shorten(rule: &str, room: usize) -> String {
-    let fits = |text: &str| text.chars().count() <= room;
-    let mut text = rule.to_owned();
-    for (long, short) in [
-        (" flags S/SA", ""),
-        (" round-robin", ""),
-        (" port = ", " port "),
-        (" log", ""),
-        (" inet6 ", " "),
-        (" inet ", " "),
-        (" from any to any", " all"),
-    ] {
-        if fits(&text) {
-            return text;
-        }
-        text = text.replacen(long, short, 1);
-    }
-    if fits(&text) {
-        return text;
-    }
-    // The interface stands at the beginning of the hop.
-    if let Some((before, after)) = text.split_once(" on ") {
-        let (_, after) = after.trim_start_matches("! ").split_once(' ').unwrap_or(("", ""));
-        text = format!("{before} … {after}");
-    }
-    if fits(&text) {
-        return text;
-    }
-    if let (Some(from), Some(to)) = (text.find("from "), text.rfind(" to "))
-        && from < to
-    {
-        let before = text[..from].trim_end_matches(['…', ' ']);
-        text = format!("{before} …{}", &text[to..]);
-    }
-    if fits(&text) || room < 8 {
-        return text;
-    }
-    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
-    format!("{kept}…")
 }
