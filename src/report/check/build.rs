@@ -1,7 +1,5 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
-use serde_json::json;
-
 use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{self, Condition, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
@@ -10,6 +8,7 @@ use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
 use crate::report::boxes::{Namer, addresses};
+use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::Sources;
 use crate::verify::{self, Doubt, Extent, Outcome, Verified, Why};
@@ -216,7 +215,7 @@ impl Builder<'_> {
                 .collect(),
             json: Some((
                 write_json(&example.packet),
-                json!({"verdict": example.journey.verdict().word()}),
+                expect(&example.journey, self.subject.engine.ruleset()),
             )),
         })
     }

@@ -299,9 +299,10 @@ impl Writer<'_> {
             if at == 0 {
                 let gap = " ".repeat(room.saturating_sub(words.chars().count()) + 2);
                 let place = self.look.paint(Paint::Note, &place);
+                let words = words.trim_end();
                 self.line(&format!("{head}{}{gap}{place}", self.look.paint(paint, words)));
             } else {
-                self.line(&format!("{:column$}{}", "", self.look.paint(paint, words)));
+                self.line(&format!("{:column$}{}", "", self.look.paint(paint, words.trim_end())));
             }
         }
     }
