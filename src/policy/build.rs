@@ -15,8 +15,8 @@ use super::grammar::{PolicyParser, Rule, expected};
 use super::statements;
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::net::names;
-use crate::net::{Family, Operator, Protocol};
-use crate::ruleset::{IcmpMatch, Modifiers, Name};
+use crate::net::{Family, Protocol};
+use crate::ruleset::{Modifiers, Name};
 use crate::source::Span;
 
 /// The deepest nesting of `{ }` in a host list.
@@ -64,9 +64,9 @@ pub(super) fn assumption(text: &statements::Statement) -> Result<Assumption, Box
     }
 }
 
-type Built<T> = Result<T, Box<Diagnostic>>;
+pub(super) type Built<T> = Result<T, Box<Diagnostic>>;
 
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     text: &'a statements::Statement,
 }
 
@@ -142,13 +142,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+    pub(super) fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let text = pair.as_str();
         let start = pair.as_span().start();
         self.text.span(start, start + text.trim_end().len())
     }
 
-    fn error<T>(&self, pair: &Pair<'_, Rule>, message: impl Into<String>) -> Built<T> {
+    pub(super) fn error<T>(&self, pair: &Pair<'_, Rule>, message: impl Into<String>) -> Built<T> {
         Err(Box::new(Diagnostic::new(Code::Policy, message).at(self.span(pair))))
     }
 
@@ -321,7 +321,7 @@ impl<'a> Builder<'a> {
         )
     }
 
-    fn unknown<T>(&self, pair: &Pair<'_, Rule>, message: &str, near: Option<&str>) -> Built<T> {
+    pub(super) fn unknown<T>(&self, pair: &Pair<'_, Rule>, message: &str, near: Option<&str>) -> Built<T> {
         let mut finding = Diagnostic::new(Code::Policy, message).at(self.span(pair));
         if let Some(near) = near {
             finding = finding.help(format!("did you mean `{near}`?"));
@@ -347,116 +347,6 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(end)
-    }
-
-    fn ports(&self, pair: Pair<'a, Rule>, protocols: &[Protocol]) -> Built<Vec<Operator<u16>>> {
-        pair.into_inner()
-            .filter(|pair| pair.as_rule() == Rule::port)
-            .map(|pair| self.port(pair, protocols))
-            .collect()
-    }
-
-    fn port(&self, pair: Pair<'a, Rule>, protocols: &[Protocol]) -> Built<Operator<u16>> {
-        let mut operator = "=";
-        let mut numbers = Vec::new();
-        for pair in pair.into_inner().flat_map(Pair::into_inner) {
-            match pair.as_rule() {
-                Rule::comparison | Rule::outside_or_between => operator = pair.as_str(),
-                _ => {
-                    if let Some((first, last)) = pair.as_str().trim().split_once(':') {
-                        let first = if first.is_empty() {
-                            0
-                        } else {
-                            self.port_number(&pair, first, protocols)?
-                        };
-                        let last = if last.is_empty() {
-                            u16::MAX
-                        } else {
-                            self.port_number(&pair, last, protocols)?
-                        };
-                        return Ok(Operator::Range(first, last));
-                    }
-                    numbers.push(self.port_number(&pair, pair.as_str().trim(), protocols)?);
-                }
-            }
-        }
-        Ok(match (operator, numbers.as_slice()) {
-            ("!=", &[a]) => Operator::NotEqual(a),
-            ("<", &[a]) => Operator::Less(a),
-            ("<=", &[a]) => Operator::LessOrEqual(a),
-            (">", &[a]) => Operator::Greater(a),
-            (">=", &[a]) => Operator::GreaterOrEqual(a),
-            ("><", &[a, b]) => Operator::Between(a, b),
-            ("<>", &[a, b]) => Operator::Outside(a, b),
-            (_, &[a, ..]) => Operator::Equal(a),
-            (_, &[]) => Operator::Equal(0),
-        })
-    }
-
-    fn port_number(&self, pair: &Pair<'_, Rule>, word: &str, protocols: &[Protocol]) -> Built<u16> {
-        if word.bytes().all(|byte| byte.is_ascii_digit()) {
-            return word
-                .parse()
-                .or_else(|_| self.error(pair, format!("illegal port value `{word}`")));
-        }
-        protocols
-            .iter()
-            .find_map(|&protocol| names::service_port(word, protocol))
-            .map_or_else(
-                || {
-                    self.unknown(
-                        pair,
-                        &format!("unknown port `{word}`"),
-                        nearest(word, names::service_names()),
-                    )
-                },
-                Ok,
-            )
-    }
-
-    fn icmp_types(&self, pair: Pair<'a, Rule>, protocols: &[Protocol]) -> Built<Vec<IcmpMatch>> {
-        let family = match protocols {
-            [Protocol::ICMP] => Family::Inet,
-            [Protocol::ICMP6] => Family::Inet6,
-            _ => {
-                let finding = Diagnostic::new(Code::Policy, "icmp-type only applies to icmp")
-                    .at(self.span(&pair))
-                    .help("say `inet proto icmp` or `inet6 proto icmp6` before it");
-                return Err(Box::new(finding));
-            }
-        };
-        pair.into_inner()
-            .filter(|pair| pair.as_rule() == Rule::icmp_type)
-            .map(|pair| self.icmp_type(pair, family))
-            .collect()
-    }
-
-    fn icmp_type(&self, pair: Pair<'a, Rule>, family: Family) -> Built<IcmpMatch> {
-        let mut found = IcmpMatch { kind: 0, code: None };
-        for pair in pair.into_inner() {
-            let word = pair.as_str().trim();
-            match pair.as_rule() {
-                Rule::word => {
-                    let kind = word.parse().ok().or_else(|| names::icmp_type(family, word));
-                    found.kind = match kind {
-                        Some(kind) => kind,
-                        None => {
-                            let near = nearest(word, names::icmp_type_names(family));
-                            return self.unknown(&pair, &format!("unknown icmp-type `{word}`"), near);
-                        }
-                    };
-                }
-                Rule::icmp_code => {
-                    let code = word.parse().ok().or_else(|| names::icmp_code(family, found.kind, word));
-                    match code {
-                        Some(code) => found.code = Some(code),
-                        None => return self.error(&pair, format!("unknown icmp-code `{word}`")),
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(found)
     }
 
     fn hosts(&self, pair: Pair<'a, Rule>) -> Built<Hosts> {

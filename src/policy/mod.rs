@@ -7,6 +7,7 @@
 mod assume;
 pub mod ast;
 mod build;
+mod build_numbers;
 mod grammar;
 mod network;
 mod read;

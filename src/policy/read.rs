@@ -108,17 +108,21 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Macros, configs, read};
+    use super::{Diagnostic, Macros, configs, read};
     use crate::policy::ast::{Closed, Demand, Expectation, Fact, Host};
-    use crate::report::{Format, Look, diagnostics};
     use crate::source::{MemoryLoader, Sources};
+
+    fn messages(findings: &[Diagnostic]) -> String {
+        let lines = findings.iter().map(|finding| format!("{}\n", finding.message));
+        lines.collect()
+    }
 
     fn complaints(text: &str) -> String {
         let mut sources = Sources::new();
         let file = sources.add("p", text);
         let loader = MemoryLoader::new().with("loop", "include \"loop\"\n");
         let (_, findings) = read(&mut sources, file, &Macros::new(), &loader);
-        diagnostics(&findings, &sources, Format::Short, Look::default())
+        messages(&findings)
     }
 
     #[test]
@@ -142,7 +146,7 @@ mod tests {
         let file = sources.add("p", text);
         let macros = Macros::from([("LAB_IF".to_owned(), "em1".to_owned())]);
         let (policy, findings) = read(&mut sources, file, &macros, &MemoryLoader::new());
-        assert_eq!(diagnostics(&findings, &sources, Format::Short, Look::default()), "");
+        assert_eq!(messages(&findings), "");
         assert_eq!(&*policy.zones[0].interfaces[0].value, "em1");
         assert_eq!(policy.zones[2].interfaces.len(), 2);
         let Demand::Require(web, expectations) = &policy.statements[0].demand else {

@@ -162,6 +162,7 @@ impl Doubt {
             | Unknown::Once
             | Unknown::Rate
             | Unknown::Limit
+            | Unknown::Tag
             | Unknown::Pool => None,
         }
     }

@@ -387,6 +387,7 @@ fn unknown_words(unknown: &Unknown) -> String {
         Unknown::Once => "whether `once` is used up".to_owned(),
         Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
         Unknown::Limit => "a limit of states".to_owned(),
+        Unknown::Tag => "the tag that an uncertain rule sets".to_owned(),
         Unknown::Pool => "pf's choice from a pool".to_owned(),
     }
 }
