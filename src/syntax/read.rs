@@ -1,7 +1,7 @@
 //! [`read`]: statement by statement, from the preprocessor through the grammar to the tree.
 
 use super::ast::{AnchorRule, Include, MacroDefinition, Statement, StatementKind, Word};
-use super::build::contents;
+use super::build::{check_anchor, contents};
 use super::document::Document;
 use super::parse::{Slot, parse, parse_later};
 use super::preprocess::{Preprocessor, Raw, RawKind};
@@ -113,6 +113,15 @@ impl Reader<'_> {
                 fault = fault.related(span, "this `{` is never closed");
             }
             self.words.note(u32::MAX, fault);
+            self.adopt(open.statements);
+        }
+    }
+
+    /// Takes the rules of an anchor that is refused into what is around it, where pfctl reads them.
+    fn adopt(&mut self, statements: Vec<Statement>) {
+        match self.open.last_mut() {
+            Some(outer) => outer.statements.extend(statements),
+            None => self.slots.extend(statements.into_iter().map(Slot::Done)),
         }
     }
 
@@ -233,15 +242,28 @@ impl Reader<'_> {
             if let Some(outer) = self.open.last_mut() {
                 outer.left = true;
             }
-            if !raw.quiet {
+            if raw.quiet {
+                self.words.recover_anew();
+            } else {
                 let label = "pfctl has left this anchor at the error above";
                 let fault = self.words.finding(raw.at, "syntax error", label);
                 self.note(raw, fault);
             }
         }
         let Some(mut rule) = open.rule else {
+            self.adopt(open.statements);
             return;
         };
+        if let Err(refusal) = check_anchor(&rule, open.at) {
+            // Where pfctl says it: at the end of the anchor.
+            let mut fault = self.words.finding(raw.at, refusal.message, "");
+            if let Some(span) = self.words.map().span(refusal.at) {
+                fault = fault.related(span, "in the head of this anchor");
+            }
+            self.note(raw, fault);
+            self.adopt(open.statements);
+            return;
+        }
         if let Some(body) = &mut rule.body {
             body.statements = open.statements;
             body.end = raw.at;

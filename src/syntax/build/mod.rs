@@ -11,6 +11,8 @@ mod rule;
 mod state;
 mod table;
 
+pub(super) use rule::check_anchor;
+
 use std::borrow::Cow;
 
 use pest::iterators::Pair as PestPair;

@@ -2,9 +2,10 @@
 
 use super::{Builder, Built, Pair, refuse, shorter};
 use crate::net::{Direction, Family};
+use crate::source::At;
 use crate::syntax::ast::{
     ActionWord, AnchorBody, AnchorRule, AntispoofInterface, AntispoofRule, BlockSpec, FilterOptions, FromTo,
-    LoadAnchor, LogSpec, NamedOrNumber, PfRule, Spanned, Word,
+    LoadAnchor, LogSpec, NamedOrNumber, PfRule, RouteKind, Spanned, StateKind, Word,
 };
 use crate::syntax::grammar::Rule;
 
@@ -48,9 +49,9 @@ impl Builder {
                 ActionWord::Pass | ActionWord::Block(_) => true,
                 ActionWord::Match => false,
             };
-            self.check_options(options, once_fits, rule.direction)?;
+            check_options(options, once_fits, rule.direction)?;
             if let Some(route) = &options.route
-                && route.kind != crate::syntax::ast::RouteKind::DupTo
+                && route.kind != RouteKind::DupTo
                 && rule.direction.is_none()
             {
                 return refuse(route.at, "direction must be explicit with rules that specify routing");
@@ -89,31 +90,9 @@ impl Builder {
                 _ => self.filteropt(rule.options.get_or_insert_default(), part)?,
             }
         }
-        match &rule.name {
-            Some(name) if rule.body.is_some() && name.text.contains('/') => {
-                return refuse(
-                    name.at,
-                    "anchor paths containing '/' cannot be used for inline anchors.",
-                );
-            }
-            Some(name) if rule.body.is_none() && name.text.ends_with('/') => {
-                return refuse(name.at, format!("anchorrule: bad anchor name {name}"));
-            }
-            None if rule.body.is_none() => {
-                return refuse(at, "anchors without explicit rules must specify a name");
-            }
-            Some(_) | None => {}
-        }
-        if let Some(options) = &rule.options {
-            self.check_options(options, false, rule.direction)?;
-            if let Some(keep) = &options.keep
-                && keep.kind != crate::syntax::ast::StateKind::No
-            {
-                return refuse(keep.at, "cannot specify state handling on anchors");
-            }
-            if let Some(route) = &options.route {
-                return refuse(route.at, "cannot specify route handling on anchors");
-            }
+        // pfctl judges the head of an inline anchor after its rules.
+        if rule.body.is_none() {
+            check_anchor(&rule, at)?;
         }
         Ok(rule)
     }
@@ -305,36 +284,63 @@ impl Builder {
             format!("rule label too long (max {} chars)", LABEL_SIZE - 1)
         })
     }
+}
 
-    /// What `filteropts_to_rule` of parse.y checks.
-    fn check_options(
-        &self,
-        options: &FilterOptions,
-        once_fits: bool,
-        direction: Option<Spanned<Direction>>,
-    ) -> Built<()> {
-        if let Some(at) = options.once
-            && !once_fits
-        {
-            return refuse(at, "'once' only applies to pass/block rules");
+/// What pfctl checks of an anchor when it has read all of it; `at` is the place of its head.
+pub(in crate::syntax) fn check_anchor(rule: &AnchorRule, at: At) -> Built<()> {
+    match &rule.name {
+        Some(name) if rule.body.is_some() && name.text.contains('/') => {
+            return refuse(
+                name.at,
+                "anchor paths containing '/' cannot be used for inline anchors.",
+            );
         }
-        if let Some(af_to) = &options.af_to {
-            if direction.is_none_or(|direction| direction.value != Direction::In) {
-                return refuse(af_to.at, "af-to can only be used with direction in");
-            }
-            if options.route.is_some() {
-                return refuse(
-                    af_to.at,
-                    "af-to cannot be used together with route-to, reply-to, dup-to",
-                );
-            }
+        Some(name) if rule.body.is_none() && name.text.ends_with('/') => {
+            return refuse(name.at, format!("anchorrule: bad anchor name {name}"));
         }
-        if let Some(flags) = options.flags
-            && let Some((set, mask)) = flags.test
-            && !mask.contains(set)
-        {
-            return refuse(flags.at, "flags always false");
+        None if rule.body.is_none() => {
+            return refuse(at, "anchors without explicit rules must specify a name");
         }
-        Ok(())
+        Some(_) | None => {}
     }
+    let Some(options) = &rule.options else {
+        return Ok(());
+    };
+    check_options(options, false, rule.direction)?;
+    if let Some(keep) = &options.keep
+        && keep.kind != StateKind::No
+    {
+        return refuse(keep.at, "cannot specify state handling on anchors");
+    }
+    match &options.route {
+        Some(route) => refuse(route.at, "cannot specify route handling on anchors"),
+        None => Ok(()),
+    }
+}
+
+/// What `filteropts_to_rule` of parse.y checks.
+fn check_options(options: &FilterOptions, once_fits: bool, direction: Option<Spanned<Direction>>) -> Built<()> {
+    if let Some(at) = options.once
+        && !once_fits
+    {
+        return refuse(at, "'once' only applies to pass/block rules");
+    }
+    if let Some(af_to) = &options.af_to {
+        if direction.is_none_or(|direction| direction.value != Direction::In) {
+            return refuse(af_to.at, "af-to can only be used with direction in");
+        }
+        if options.route.is_some() {
+            return refuse(
+                af_to.at,
+                "af-to cannot be used together with route-to, reply-to, dup-to",
+            );
+        }
+    }
+    if let Some(flags) = options.flags
+        && let Some((set, mask)) = flags.test
+        && !mask.contains(set)
+    {
+        return refuse(flags.at, "flags always false");
+    }
+    Ok(())
 }

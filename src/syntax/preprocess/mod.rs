@@ -8,6 +8,8 @@ mod input;
 mod keyword;
 mod lexer;
 mod macros;
+mod raw;
 mod statements;
 
-pub(super) use statements::{Preprocessor, Raw, RawKind};
+pub(super) use raw::{Raw, RawKind};
+pub(super) use statements::Preprocessor;

@@ -5,43 +5,12 @@ use std::sync::Arc;
 use super::input::{Checkpoint, Input};
 use super::keyword::{begins_statement, takes_list};
 use super::lexer::{Fault, Kind, Lexer, Token};
+use super::raw::{Raw, RawKind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{At, FileId, Span, SpanMap};
 use crate::syntax::Limits;
 use crate::syntax::build::unquote;
 use crate::syntax::document::{Macro, finding};
-
-/// What a statement is, as far as its shape goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::syntax) enum RawKind {
-    /// Any statement.
-    Plain,
-    /// `name = value`, well formed.
-    Macro,
-    /// `include "file"`; the rest of the line comes after the file.
-    Include,
-    /// `anchor … {`, whose rules follow.
-    Open,
-    /// The `}` that closes an anchor.
-    Close,
-}
-
-/// One statement, its words in the expanded text.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::syntax) struct Raw {
-    pub(in crate::syntax) kind: RawKind,
-    pub(in crate::syntax) at: At,
-    /// Whether a fault was already reported.
-    pub(in crate::syntax) refused: bool,
-    /// Whether pfctl skips it, after an undefined macro on the line before.
-    pub(in crate::syntax) skipped: bool,
-    /// Whether pfctl would not report a syntax error at its first word, so close after another.
-    pub(in crate::syntax) quiet: bool,
-    /// Whether it stands on one line: if it is refused, nothing is read again.
-    pub(in crate::syntax) single: bool,
-    /// The opening brace of a list that is not closed before the next statement.
-    pub(in crate::syntax) unclosed: Option<At>,
-}
 
 /// After an error yacc reports no syntax error until it has taken so many words.
 const QUIET_WORDS: u32 = 3;
@@ -64,6 +33,8 @@ pub(in crate::syntax) struct Preprocessor<'a> {
     /// Words since the last refusal, the newline that ended it included.
     words_since: u32,
     skip_next: bool,
+    /// What is to be said of a macro whose definition is skipped.
+    why_skipped: &'static str,
     /// The lines of the last statement after its first.
     lines: Vec<Line>,
     /// The words of the last statement, if it begins like a macro definition.
@@ -87,6 +58,7 @@ impl<'a> Preprocessor<'a> {
             faults: Vec::new(),
             words_since: QUIET_WORDS,
             skip_next: false,
+            why_skipped: "",
             lines: Vec::new(),
             words: Vec::new(),
             full: false,
@@ -155,6 +127,11 @@ impl<'a> Preprocessor<'a> {
     /// Notes a refusal; `at` orders it among the others.
     pub(in crate::syntax) fn note(&mut self, at: u32, fault: Diagnostic) {
         self.faults.push((at, fault));
+        self.words_since = 1;
+    }
+
+    /// After a refusal that pfctl does not report, so close after another: it recovers anew all the same.
+    pub(in crate::syntax) fn recover_anew(&mut self) {
         self.words_since = 1;
     }
 
@@ -230,6 +207,7 @@ impl<'a> Preprocessor<'a> {
 
     fn refuse(&mut self, fault: Fault) {
         self.skip_next = fault.skipped;
+        self.why_skipped = "pfctl skips this definition, because of the undefined macro on the line before";
         self.note(self.lexer.out.end(), fault.diagnostic);
     }
 
@@ -418,14 +396,14 @@ impl<'a> Preprocessor<'a> {
             end.is_some_and(|end| word.get(end..).is_some_and(|rest| rest.starts_with(b"\" = ")))
         };
         let of_fault = self.lines.partition_point(|line| line.start <= at).saturating_sub(1);
-        let found = self
-            .lines
-            .iter()
-            .skip(of_fault)
-            .find(|line| looks_like_definition(line));
-        if let Some(&line) = found
+        let mut later = self.lines.iter().enumerate().skip(of_fault);
+        let found = later.find(|(_, line)| looks_like_definition(line));
+        if let Some((number, &line)) = found
             && self.lexer.input.back_to(line.checkpoint)
         {
+            // The line of the fault itself is a part of the list to pfctl.
+            self.skip_next = number == of_fault;
+            self.why_skipped = "pfctl takes this definition for a part of the list above, which is not closed";
             self.faults.truncate(line.faults);
         }
     }
@@ -461,8 +439,7 @@ impl<'a> Preprocessor<'a> {
         }
         let span = self.map().span(at).unwrap_or(self.start);
         if skipped {
-            let why = "pfctl skips this definition, because of the undefined macro on the line before";
-            self.lexer.macros.lose(&name, span, why);
+            self.lexer.macros.lose(&name, span, self.why_skipped);
         } else {
             self.define(&name, &value, pieces, span, false);
         }
