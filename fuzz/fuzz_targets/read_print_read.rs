@@ -33,8 +33,12 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let Some(first) = printed(bytes) else {
         return Corpus::Keep;
     };
-    // pfctl prints an unnamed anchor without rules without its braces, which it does not read again.
-    let bare = |line: &str| line.trim_start().starts_with("anchor ") && !line.contains('"') && !line.ends_with('{');
+    // pfctl prints an inline anchor without rules without its braces: one without a name, or within another, by the name
+    // that it has inside pfctl, which it does not read again.
+    let bare = |line: &str| {
+        let anchor = line.trim_start().strip_prefix("anchor ");
+        anchor.is_some_and(|rest| !line.ends_with('{') && (rest.starts_with("\"_") || !rest.starts_with('"')))
+    };
     if first.lines().any(bare) {
         return Corpus::Keep;
     }

@@ -11,7 +11,10 @@ pub fn hold(kind: &Kind, bytes: &[u8]) {
     for finding in &findings {
         for label in finding.primary.iter().chain(&finding.related) {
             assert!(label.span.start <= label.span.end, "{finding:?}");
-            assert!(label.span.end as usize <= sources.file(label.span.file).text().len(), "{finding:?}");
+            assert!(
+                label.span.end as usize <= sources.file(label.span.file).text().len(),
+                "{finding:?}"
+            );
         }
     }
     let (mut combined, _) = combine(vec![facts]);
