@@ -8,6 +8,7 @@ use crate::syntax::ast::{
     BlockPolicyWord, InterfaceItem, InterfaceKind, NamedNumber, SetOption, StateLock, SyncookieOptions, SyncookieWord,
     Word,
 };
+use std::collections::HashSet;
 
 const LIMITS: [&str; 7] = [
     "states",
@@ -168,11 +169,9 @@ impl Lowerer<'_> {
             }
         }
         outcome?;
-        for name in &names {
-            if !self.shared.ruleset.options.skip.contains(name) {
-                self.shared.ruleset.options.skip.push(name.clone());
-            }
-        }
+        let skip = &mut self.shared.ruleset.options.skip;
+        let mut known: HashSet<Name> = skip.iter().cloned().collect();
+        skip.extend(names.iter().filter(|name| known.insert(Name::clone(name))).cloned());
         self.declare(Setting::Skip(names));
         Ok(())
     }
