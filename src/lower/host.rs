@@ -261,9 +261,14 @@ impl Lowerer<'_> {
         if first_only && let Some((address, _)) = self.numeric_address(name) {
             return vec![Node::address(address, bits, at)];
         }
-        let addresses: &[IpAddr] = match self.context.hosts.get(name) {
+        let hosts = &self.context.hosts;
+        let written_otherwise = || hosts.iter().find(|(host, _)| host.eq_ignore_ascii_case(name));
+        let known = hosts
+            .get(name)
+            .or_else(|| written_otherwise().map(|(_, addresses)| addresses));
+        let addresses: &[IpAddr] = match known {
             Some(addresses) => addresses,
-            None if name == "localhost" => &LOCALHOST,
+            None if name.eq_ignore_ascii_case("localhost") => &LOCALHOST,
             None => &[],
         };
         // The resolver answers IPv4 first.
