@@ -1,7 +1,6 @@
 //! How long the engine takes, from text to answer, by kind and number of rules: `cargo bench --bench engine`.
 
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
-
+#[allow(dead_code, reason = "tests use the kinds that are not measured")]
 #[path = "../tests/support/generate.rs"]
 mod generate;
 

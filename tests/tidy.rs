@@ -1,5 +1,7 @@
 //! The conventions of the tree, as tests: import order, file size, opening comments, paths named in the documents.
 
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -219,13 +219,13 @@ impl Names {
 
     fn rule(&mut self, rule: &PfRule) {
         rule.interfaces.iter().for_each(|item| self.item(item));
-        self.from_to(&rule.hosts);
+        self.ends(&rule.hosts);
         self.options(rule.options.as_deref());
     }
 
     fn anchor(&mut self, anchor: &AnchorRule) {
         anchor.interfaces.iter().for_each(|item| self.item(item));
-        self.from_to(&anchor.hosts);
+        self.ends(&anchor.hosts);
         self.options(anchor.options.as_deref());
         if let Some(body) = &anchor.body {
             self.statements(&body.statements);
@@ -246,7 +246,7 @@ impl Names {
         }
     }
 
-    fn from_to(&mut self, hosts: &FromTo) {
+    fn ends(&mut self, hosts: &FromTo) {
         for peer in [&hosts.from, &hosts.to].into_iter().flatten() {
             peer.hosts.iter().for_each(|hosts| self.hosts(hosts));
         }

@@ -20,6 +20,9 @@ use crate::context::{Context, InterfaceAddress};
 use crate::net::{Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
 
+/// What a packet can meet, by its place and family, as far as it was asked for.
+type MetBy = HashMap<(Option<u128>, Family), Rc<Met>>;
+
 /// A ruleset on a machine.
 #[derive(Debug)]
 pub(super) struct Compiled<'a> {
@@ -33,7 +36,7 @@ pub(super) struct Compiled<'a> {
     pub(super) tags: Vec<u128>,
     /// Of each interface, whether `set skip` names it.
     pub(super) skipped: Vec<bool>,
-    met: RefCell<HashMap<(Option<u128>, Family), Rc<Met>>>,
+    met: RefCell<MetBy>,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
 }
 

@@ -281,12 +281,15 @@ fn protocols(part: &PacketBox) -> impl Iterator<Item = Protocol> {
         .filter(move |&protocol| !transport::protocol(protocol, family).is_disjoint(&transports))
 }
 
-/// The pairs of port ranges that a protocol's rules need.
-fn ports(part: &PacketBox, protocol: Protocol) -> Vec<(Option<Operator<u16>>, Option<Operator<u16>>)> {
+/// The ports that a rule asks for, if it does.
+type Ports = Option<Operator<u16>>;
+
+/// The pairs of source and destination ports that a protocol's rules need.
+fn ports(part: &PacketBox, protocol: Protocol) -> Vec<(Ports, Ports)> {
     if !protocol.has_ports() {
         return vec![(None, None)];
     }
-    let ranges = |field| -> Vec<Option<Operator<u16>>> {
+    let ranges = |field| -> Vec<Ports> {
         let ports: RangeSet = part.numbers(field);
         let ranges = ports.ranges().iter();
         ranges
