@@ -1,6 +1,8 @@
 //! `pfproof check`: the gate. Whether every statement of the policies holds, and what is wrong with pf.conf.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -66,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
+    let _progress = Progress::start(console, arguments.output.quiet);
     let mut report = Report::default();
     let mut sources = Vec::new();
     let mut status = Status::Success;
@@ -99,6 +102,27 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     };
     let sources: Vec<&Sources> = sources.iter().collect();
     console.answer(&report.render(&sources, form, look), status)
+}
+
+/// Says on standard error that it is still at work, if it takes longer than two seconds.
+struct Progress {
+    /// Dropped when the work is done, which the waiting thread notices.
+    _done: Option<Sender<()>>,
+}
+
+impl Progress {
+    fn start(console: Console, quiet: bool) -> Self {
+        if quiet {
+            return Self { _done: None };
+        }
+        let (done, waiting) = channel::<()>();
+        std::thread::spawn(move || {
+            if waiting.recv_timeout(Duration::from_secs(2)) == Err(RecvTimeoutError::Timeout) {
+                console.message("pfproof: still checking …\n");
+            }
+        });
+        Self { _done: Some(done) }
+    }
 }
 
 /// The report of one machine, and the texts that it speaks of.

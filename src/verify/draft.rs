@@ -13,6 +13,8 @@ use crate::source::{MemoryLoader, Sources};
 
 /// How many classes of packets are looked at for one pair of zones.
 const MOST_CLASSES: usize = 500;
+/// How many steps the question about one pair of zones may take.
+const STEPS: u64 = 200_000;
 /// How many ports a line names; more are all.
 const MOST_PORTS: usize = 12;
 
@@ -209,7 +211,8 @@ impl Drafter<'_> {
         let question = Question::new(from_there, Goal::GetsThrough)
             .except(&zones.never_taken())
             .except(&zones.on_one_network())
-            .ending_in(excuse.ending);
+            .ending_in(excuse.ending)
+            .within(STEPS);
         let mut boxes = Vec::new();
         for class in self.engine.classes(question) {
             match class {

@@ -11,6 +11,10 @@ use crate::policy::{Macros, Network, Zones};
 
 /// How many classes of packets are looked at for one edge.
 const MOST_CLASSES: usize = 300;
+/// How many steps one question may take: the matrix is an overview, and must come at once.
+const STEPS: u64 = 4_000;
+/// How many zones there may be; with more the overview would be a wall.
+const MOST_ZONES: usize = 8;
 
 /// What gets through from one end to another.
 #[derive(Clone, Debug)]
@@ -58,7 +62,8 @@ impl Matrix {
 /// Who reaches whom: a zone for each interface behind which there can be hosts, and the machine itself.
 #[must_use]
 pub fn matrix(engine: &Engine<'_>, macros: &Macros) -> Matrix {
-    let drafted = zones(engine, macros);
+    let mut drafted = zones(engine, macros);
+    drafted.truncate(MOST_ZONES);
     let head: String = drafted.iter().map(DraftZone::line).collect();
     let network = Network::new(engine);
     let mut graph = DiGraph::new();
@@ -108,7 +113,8 @@ fn reach(zones: &Zones<'_>, policy: &Policy) -> Option<Reach> {
             .except(&zones.never_taken())
             .except(&zones.on_one_network())
             .except_ending_in(&zones.network().never_ending())
-            .ending_in(ends.clone());
+            .ending_in(ends.clone())
+            .within(STEPS);
         let classes: Vec<_> = engine.classes(question).take(MOST_CLASSES).collect();
         let whole = classes.len() < MOST_CLASSES && classes.iter().all(Result::is_ok);
         (classes.into_iter().flatten().collect::<Vec<Class>>(), whole)
@@ -122,7 +128,12 @@ fn reach(zones: &Zones<'_>, policy: &Policy) -> Option<Reach> {
             return None;
         }
         Extent::Spoofed
-    } else if !flows.is_empty() && engine.classes(Question::new(flows, Goal::Stopped)).next().is_none() {
+    } else if !flows.is_empty()
+        && engine
+            .classes(Question::new(flows, Goal::Stopped).within(STEPS))
+            .next()
+            .is_none()
+    {
         Extent::All
     } else {
         Extent::Part
