@@ -230,15 +230,15 @@ impl Cover {
                 }
                 narrow_to(within, &there);
             }
-            for rival in rivals {
-                let Some(entry) = ground.list.entries.get(rival.entry) else {
-                    continue;
-                };
+            // First whether there is a reason at all, in a box as large as can be; then how far there is none.
+            let entry = |rival: &Rival| ground.list.entries.get(rival.entry);
+            let (distant, near): (Vec<&Rival>, Vec<&Rival>) = rivals
+                .iter()
+                .partition(|rival| entry(rival).is_some_and(|entry| duty.frame.misses(entry, at)));
+            for (rival, entry) in near.into_iter().filter_map(|rival| Some((rival, entry(rival)?))) {
                 let mut there = whole.clone();
                 match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
-                    Match::No => {
-                        duty.frame.matches(ground, entry, at, &supposed, within);
-                    }
+                    Match::No => narrow_to(within, &there),
                     Match::Maybe(needs) => {
                         narrow_to(within, &there);
                         if !supposed.refuse(&needs) {
@@ -248,11 +248,7 @@ impl Cover {
                     }
                     Match::Yes => {
                         let mut kept = true;
-                        for other in rival
-                            .unless
-                            .iter()
-                            .filter_map(|&number| ground.list.entries.get(number))
-                        {
+                        for other in ground.entries(&rival.unless) {
                             if !matches!(duty.frame.matches(ground, other, at, &supposed, &mut there), Match::No) {
                                 kept = false;
                             }
@@ -265,6 +261,9 @@ impl Cover {
                         narrow_to(within, &there);
                     }
                 }
+            }
+            for entry in distant.into_iter().filter_map(entry) {
+                duty.frame.matches(ground, entry, at, &supposed, within);
             }
         }
         Some(supposed)

@@ -272,6 +272,18 @@ impl Frame {
         (fact, Some(self.hop), true)
     }
 
+    /// Whether the entry surely does not match the original header: some field of it is not what it asks for.
+    pub(super) fn misses(&self, entry: &Entry, at: &Header) -> bool {
+        entry.parts.iter().any(|part| {
+            let now = self.now(part.position);
+            let other = |(field, set): (Field, &RangeSet)| match now.number(field, at) {
+                Some(number) => !set.contains(number),
+                None => false,
+            };
+            now.family != part.region.family || part.region.limits().any(other)
+        })
+    }
+
     /// Whether the entry matches the original header `at`. `within`, a box around it, is made smaller so that the
     /// answer is the same for all of it.
     pub(super) fn matches(

@@ -77,6 +77,8 @@ impl Field {
 
 /// The line of protocols: `protocol << 16`, for tcp plus the flags, for the family's icmp plus `type << 8 | code`.
 pub mod transport {
+    use std::sync::LazyLock;
+
     use super::{Family, FlagsMatch, IcmpMatch, Protocol, RangeSet, TcpFlags};
 
     /// The icmp of a family.
@@ -104,15 +106,21 @@ pub mod transport {
     /// Every number of the family. Protocols that pf looks through never come up.
     #[must_use]
     pub fn line(family: Family) -> RangeSet {
+        static LINES: LazyLock<[RangeSet; 2]> = LazyLock::new(|| Family::BOTH.map(every));
+        let [inet, inet6] = &*LINES;
+        match family {
+            Family::Inet => inet.clone(),
+            Family::Inet6 => inet6.clone(),
+        }
+    }
+
+    fn every(family: Family) -> RangeSet {
         let passed_through: &[u8] = match family {
             Family::Inet => &[51],
             Family::Inet6 => &[0, 43, 51, 60],
         };
-        RangeSet::from_ranges(
-            (0..=u8::MAX)
-                .filter(|number| !passed_through.contains(number))
-                .flat_map(|number| protocol(Protocol(number), family).ranges().to_vec()),
-        )
+        let numbers = (0..=u8::MAX).filter(|number| !passed_through.contains(number));
+        RangeSet::from_ranges(numbers.flat_map(|number| protocol(Protocol(number), family).ranges().to_vec()))
     }
 
     /// The tcp packets of which the flags, as rules see them, satisfy the condition: pf takes FIN from SYN

@@ -4,17 +4,17 @@ use std::rc::Rc;
 
 use super::cover::Duty;
 use super::frame::{Frame, Match, Tagging};
-use super::header::{Field, transport};
+use super::header::{Field, PacketBox, transport};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind};
 use super::question::{Goal, Scope};
-use super::rewriting::Term;
+use super::rewriting::{Narrowed, Now, Reading, Term};
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::Place;
 use super::translate::Translator;
 use super::witness;
-use crate::net::{Family, RangeSet};
-use crate::ruleset::{KeepState, Rule};
+use crate::net::{Family, Protocol, RangeSet};
+use crate::ruleset::{KeepState, Rule, SourceTrack};
 
 impl<'e, 'a> Classes<'e, 'a> {
     /// Begins a hop: what match rules make of the header splits the region.
@@ -200,7 +200,7 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// Whether pf may drop a packet that the rule passes.
     pub(super) fn may_fail(&self, entry: &Entry) -> bool {
         let rule = self.compiled.list.rule(entry);
-        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some())
+        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some() || rule.state.is_some())
     }
 
     pub(super) fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
@@ -265,22 +265,19 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// A deciding pass rule, or the default, and what comes of it.
     pub(super) fn pass(&mut self, path: Path, frame: &Rc<Frame>, entry: Option<&'e Entry>) {
         let decision = entry.and_then(|entry| self.compiled.list.rule(entry).map(|(id, rule)| (entry, id, rule)));
-        let family = path.region.family;
         let rule = decision.map(|(_, _, rule)| rule);
         let decider = decision.map_or(Decider::Default, |(_, id, _)| Decider::Rule(id.clone()));
         // Options need `allow-opts`.
         let mut clean = vec![path.region.clone()];
         if !rule.is_some_and(|rule| rule.allow_opts) {
             let alert_allowed = match frame.start.family {
-                Family::Inet => transport::protocol(crate::net::Protocol::IGMP, family),
+                Family::Inet => transport::protocol(Protocol::IGMP, Family::Inet),
                 Family::Inet6 => transport::listener_discovery(),
             };
-            let none = path.region.clone().with(Field::Options, &RangeSet::single(0));
-            let alert = path
-                .region
-                .clone()
-                .with(Field::Options, &RangeSet::single(2))
-                .and_then(|part| part.with(Field::Transport, &alert_allowed));
+            let now = &frame.start;
+            let none = part(&path.region, now, Field::Options, &RangeSet::single(0));
+            let alert = part(&path.region, now, Field::Options, &RangeSet::single(2))
+                .and_then(|alert| part(&alert, now, Field::Transport, &alert_allowed));
             clean = none.into_iter().chain(alert).collect();
             if self.question.goal != Goal::GetsThrough {
                 let dropped = clean.iter().fold(vec![path.region.clone()], |left, part| {
@@ -330,15 +327,15 @@ impl<'e, 'a> Classes<'e, 'a> {
         let stateless = match rule.keep_state {
             KeepState::No => vec![path.region.clone()],
             KeepState::Keep | KeepState::Modulate | KeepState::Synproxy => {
-                let fragments = path.region.clone().with(Field::Fragment, &RangeSet::range(1, 2));
+                let fragments = part(&path.region, &frame.start, Field::Fragment, &RangeSet::range(1, 2));
                 let fragments = fragments.filter(|_| !self.compiled.space.reassembles());
                 let whole = match fragments {
-                    Some(_) => path.region.clone().with(Field::Fragment, &RangeSet::single(0)),
+                    Some(_) => part(&path.region, &frame.start, Field::Fragment, &RangeSet::single(0)),
                     None => Some(path.region.clone()),
                 };
-                let none = transport::stateless(path.region.family);
-                let part = whole.and_then(|whole| whole.with(Field::Transport, &none));
-                fragments.into_iter().chain(part).collect()
+                let none = transport::stateless(frame.start.family);
+                let icmp = whole.and_then(|whole| part(&whole, &frame.start, Field::Transport, &none));
+                fragments.into_iter().chain(icmp).collect()
             }
         };
         let mut stateful = vec![path.region.clone()];
@@ -354,6 +351,13 @@ impl<'e, 'a> Classes<'e, 'a> {
             } else {
                 self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
             }
+        }
+        if self.is_exhausted(&path, rule, decider) {
+            for region in stateful {
+                let path = Path { region, ..path.clone() };
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Limit));
+            }
+            return;
         }
         while let Some(piece) = stateful.pop() {
             if self.ground.budget.is_spent() {
@@ -385,6 +389,34 @@ impl<'e, 'a> Classes<'e, 'a> {
         }
     }
 
+    /// Whether the states that the packet's own way has made so far are as many as the rule allows (`max`,
+    /// `max-src-states`). Other packets' states do not count: questions start from an empty state table.
+    fn is_exhausted(&self, path: &Path, rule: &Rule, decider: &Decider) -> bool {
+        let Some(options) = &rule.state else { return false };
+        let made = |counts: &dyn Fn(&Decider) -> bool| {
+            let hops = path.hops.iter().filter(|hop| hop.state && counts(&hop.decider));
+            u32::try_from(hops.count()).unwrap_or(u32::MAX)
+        };
+        let own = made(&|other| other == decider);
+        let tracked = match options.source_track {
+            Some(SourceTrack::Global) => made(&|other| match other {
+                Decider::Rule(id) => {
+                    let other = self.compiled.ruleset.rule(id).and_then(|rule| rule.state.as_ref());
+                    other.is_some_and(|other| other.source_track == Some(SourceTrack::Global))
+                }
+                Decider::Default
+                | Decider::Skipped
+                | Decider::OwnState
+                | Decider::State
+                | Decider::Nobody
+                | Decider::Anchor(_) => false,
+            }),
+            Some(SourceTrack::Rule) | None => own,
+        };
+        let reached = |limit: Option<u32>, made: u32| limit.is_some_and(|limit| limit > 0 && made >= limit);
+        reached(options.max, own) || reached(options.max_src_states, tracked)
+    }
+
     /// `set tos` and `set prio`: the next hop sees them.
     pub(super) fn set_fields(&mut self, rule: &Rule) -> Vec<(Field, Term)> {
         let tos = rule.set.as_ref().and_then(|set| set.tos).map(|tos| {
@@ -412,5 +444,14 @@ impl<'e, 'a> Classes<'e, 'a> {
         };
         path.hops.push(hop);
         self.ended_at(path, End::Stopped, frame.last());
+    }
+}
+
+/// The packets of a region whose number in that field, by then, is in the set.
+fn part(region: &PacketBox, now: &Now, field: Field, set: &RangeSet) -> Option<PacketBox> {
+    match now.read(field, set, region.family, &Narrowed::new()) {
+        Reading::On(field, set) => region.clone().with(field, &set),
+        Reading::Always(false) => None,
+        Reading::Always(true) | Reading::Choice(..) | Reading::Unknown(_) => Some(region.clone()),
     }
 }
