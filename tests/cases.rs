@@ -1,7 +1,7 @@
 //! The cases of `corpus/cases`: each is checked as a user would, in a terminal of 80 columns without color, and the
 //! answer compared with `expected.txt`. `NAME-broken` is found wrong, everything else right.
 //!
-//! With `BLESS=1` the expected answers are written instead.
+//! With `PFPROOF_UPDATE=1` the expected answers are written instead.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +23,7 @@ fn check(case: &Path, arguments: &[&str]) -> (String, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_pfproof"))
         .current_dir(case)
         .env("COLUMNS", "80")
-        .arg("check")
+        .args(["check", "-q"])
         .args(arguments)
         .output()
         .expect("pfproof runs");
@@ -33,7 +33,7 @@ fn check(case: &Path, arguments: &[&str]) -> (String, Option<i32>) {
 
 #[test]
 fn every_case_is_answered_as_expected() {
-    let bless = std::env::var_os("BLESS").is_some();
+    let bless = std::env::var_os("PFPROOF_UPDATE").is_some();
     let mut wrong = Vec::new();
     for case in cases() {
         let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -49,7 +49,7 @@ fn every_case_is_answered_as_expected() {
             std::fs::write(&golden, &answer).expect("expected.txt is written");
         } else if std::fs::read_to_string(&golden).unwrap_or_default() != answer {
             wrong.push(format!(
-                "{name}: not as in expected.txt (BLESS=1 rewrites it):\n{answer}"
+                "{name}: not as in expected.txt (PFPROOF_UPDATE=1 rewrites it):\n{answer}"
             ));
         }
     }
