@@ -1,7 +1,5 @@
 //! Packets from JSON lines through a ruleset of 50 rules, as `pfproof trace --packets` does it: 200,000 a second at least.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
-
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use pfproof::context::context_from_toml;

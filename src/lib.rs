@@ -13,6 +13,14 @@
 //!
 //! Imports run one way, in the order of the modules below.
 
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::todo,
+    clippy::dbg_macro
+)]
+
 pub mod context;
 pub mod diagnostic;
 pub mod lower;

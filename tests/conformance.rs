@@ -1,8 +1,6 @@
 //! What pfctl prints and refuses, byte for byte and line by line, against the data beside the repository (`../shared`):
 //! OpenBSD's own regression rulesets, published files, measured vectors.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;

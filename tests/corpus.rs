@@ -3,8 +3,6 @@
 //!
 //! `PFPROOF_UPDATE=1` writes what is found instead; read the difference before committing it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! eval against engine: what one decides for a packet, the other must say of the box that holds it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 #[path = "support/packets.rs"]
 mod packets;
 #[path = "support/rules.rs"]

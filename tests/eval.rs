@@ -1,7 +1,5 @@
 //! What the evaluator says where the measured vectors have nothing to say: choices, limits, hostile rulesets.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use pfproof::context::{Context, context_from_toml};
 use pfproof::eval::{Criterion, Machine, Memory, Named, RuleId, Verdict, reply};
 use pfproof::lower;

@@ -1,7 +1,5 @@
 //! Laws of the evaluator: what may be done to a ruleset without a packet's noticing.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 #[path = "support/packets.rs"]
 mod packets;
 #[path = "support/rules.rs"]

@@ -1,11 +1,5 @@
 //! Reading against the shared data: what pfctl accepts is read without a word, what it refuses as syntax is refused on
 //! the same line.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test says what failed by panicking"
-)]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! The conventions of the tree, as tests: import order, file size, opening comments, paths named in the documents.
 
-#![expect(clippy::panic, reason = "a test that cannot go on fails")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! `pfproof trace` from outside: words, files of packets and of sequences, bad lines, statuses.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 

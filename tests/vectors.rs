@@ -2,8 +2,6 @@
 //!
 //! `PFPROOF_VECTORS=nat-0` tries only the rulesets whose folder's name holds that text.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::{Path, PathBuf};
 
 use pfproof::context::context_from_toml;

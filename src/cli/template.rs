@@ -77,9 +77,7 @@ fn in_line(line: &str) -> Option<(&'static str, usize, usize)> {
     }
     let mut from = 0;
     while let Some(start) = line[from..].find("{{").map(|at| from + at) {
-        let Some(end) = line[start..].find("}}").map(|at| start + at) else {
-            return None;
-        };
+        let end = line[start..].find("}}").map(|at| start + at)?;
         if let Some(language) = expression(&line[start + 2..end]) {
             return Some((language, start, end + 2));
         }

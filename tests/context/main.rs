@@ -1,7 +1,5 @@
 //! What the readers of the context make of samples, each from its format's manual page.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-
 mod commands;
 mod files;
 mod toml;
