@@ -175,7 +175,9 @@ impl Searcher<'_> {
     fn required(&self, region: &PacketSet, expected: &[Expected]) -> Found {
         let mut found = Found::default();
         let stopped = Question::new(region.clone(), Goal::Stopped);
-        found.collect(self.engine.classes(stopped), &Why::Stopped, |_| true);
+        // A destination without a route holds: what keeps the packet away is no rule.
+        let kept_away = |class: &Class| class.journey.end != End::NoRoute;
+        found.collect(self.engine.classes(stopped), &Why::Stopped, kept_away);
         let passing = Question::new(region.clone(), Goal::GetsThrough);
         for (at, class) in self.engine.classes(passing).enumerate() {
             if at >= MOST_CLASSES || found.offences.len() >= MOST_OFFENCES {
