@@ -1,7 +1,5 @@
 //! The engine's steps and time are bounded, whatever the rules: an answer, or undecided.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 #[path = "support/generate.rs"]
 mod generate;
 

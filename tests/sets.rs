@@ -1,7 +1,5 @@
 //! The laws of sets of packets, with binary decision diagrams as the oracle: three fields of three bits each.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use biodivine_lib_bdd::{Bdd, BddVariable, BddVariableSet};
 use pfproof::engine::{Field, PacketBox, PacketSet};
 use pfproof::net::{Family, RangeSet};

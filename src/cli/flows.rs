@@ -1,14 +1,14 @@
 //! `pfproof flows`: who reaches whom, and what passes between two zones, exactly.
 
 use clap::Args;
-use pfproof::diagnostic::{self, Code, Severity};
+use pfproof::diagnostic::{Code, Severity};
 use pfproof::engine::Engine;
-use pfproof::lower;
 use pfproof::report::flows::Flows;
 
 use super::Status;
 use super::console::Console;
-use super::discover::{self, Loaded};
+use super::discover;
+use super::expanded::Expanded;
 use super::options::{Input, Output};
 
 /// Show what passes between zones (interfaces, or `self`): the matrix, or one pair in few boxes
@@ -39,25 +39,17 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    let Loaded {
-        mut sources,
-        document,
-        loader,
+    let Expanded {
+        sources,
         context,
-        mut diagnostics,
-        ..
-    } = loaded;
-    let (lowered, more) = lower::lower(document, &mut sources, &loader, &context, &lower::Limits::default());
-    diagnostics.extend(more);
+        lowered,
+        mut findings,
+    } = Expanded::new(loaded);
     // A file that is missing leaves its contents unknown; the rest can be judged.
     let refused = |code: Code, severity: Severity| severity == Severity::Error && code != Code::Unreadable;
-    diagnostics.retain(|finding| finding.severity == Severity::Error);
-    diagnostic::sort(&mut diagnostics);
-    console.findings(&diagnostics, &sources);
-    if diagnostics
-        .iter()
-        .any(|finding| refused(finding.code, finding.severity))
-    {
+    findings.retain(|finding| finding.severity == Severity::Error);
+    console.findings(&findings, &sources);
+    if findings.iter().any(|finding| refused(finding.code, finding.severity)) {
         return Status::CouldNotJudge;
     }
     let engine = Engine::new(&lowered.ruleset, &context);

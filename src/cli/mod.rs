@@ -6,6 +6,7 @@ mod check;
 mod console;
 mod context;
 mod discover;
+mod expanded;
 mod files;
 mod flows;
 mod globs;

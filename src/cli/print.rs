@@ -1,12 +1,12 @@
 //! `pfproof print`: the expanded ruleset as `pfctl -o none -nvf` prints it.
 
 use clap::Args;
-use pfproof::diagnostic::{self, Code, Severity};
-use pfproof::{lower, print};
+use pfproof::print;
 
 use super::Status;
 use super::console::Console;
-use super::discover::{self, Loaded};
+use super::discover;
+use super::expanded::Expanded;
 use super::options::{Input, Output};
 
 /// Print the expanded ruleset, byte for byte as `pfctl -o none -nvf` does
@@ -33,23 +33,12 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    let Loaded {
-        mut sources,
-        document,
-        loader,
-        context,
-        mut diagnostics,
-        ..
-    } = loaded;
-    let (lowered, more) = lower::lower(document, &mut sources, &loader, &context, &lower::Limits::default());
-    diagnostics.extend(more);
-    // What is wrong with the context is no matter of pfctl's; `pfproof context` tells it.
-    diagnostics.retain(|finding| finding.code != Code::Context || finding.severity == Severity::Error);
-    diagnostic::sort(&mut diagnostics);
-    console.findings(&diagnostics, &sources);
-    if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+    let expanded = Expanded::new(loaded);
+    console.findings(&expanded.findings, &expanded.sources);
+    if expanded.refused() {
         return Status::CouldNotJudge;
     }
+    let lowered = &expanded.lowered;
     console.answer(
         &print::ruleset(&lowered.ruleset, &lowered.loaded, arguments.numbers),
         Status::Success,

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pfproof::context::Context;
-use pfproof::diagnostic::{self, Code, Severity};
 use pfproof::eval::{Machine, Memory, Session, reply};
-use pfproof::lower;
 use pfproof::packet::{Packet, Way, parse_words, read_item};
 use pfproof::report::{trace, trace_json};
 use pfproof::ruleset::Ruleset;
@@ -16,7 +14,8 @@ use serde_json::{Map, Value};
 
 use super::Status;
 use super::console::Console;
-use super::discover::{self, Loaded};
+use super::discover;
+use super::expanded::Expanded;
 use super::options::{Format, Input, Output};
 
 /// The longest line of a file of packets.
@@ -81,22 +80,17 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    let Loaded {
-        mut sources,
-        document,
-        loader,
-        context,
-        mut diagnostics,
-        ..
-    } = loaded;
-    let (lowered, more) = lower::lower(document, &mut sources, &loader, &context, &lower::Limits::default());
-    diagnostics.extend(more);
-    diagnostics.retain(|finding| finding.code != Code::Context || finding.severity == Severity::Error);
-    diagnostic::sort(&mut diagnostics);
-    console.findings(&diagnostics, &sources);
-    if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+    let expanded = Expanded::new(loaded);
+    console.findings(&expanded.findings, &expanded.sources);
+    if expanded.refused() {
         return Status::CouldNotJudge;
     }
+    let Expanded {
+        sources,
+        context,
+        lowered,
+        ..
+    } = expanded;
     let tracer = Tracer {
         arguments,
         console,
