@@ -22,6 +22,7 @@ const LAYERS: &[&str] = &[
     "diff",
     "mutate",
     "report",
+    "check",
 ];
 
 /// Layers that share data, never decisions.
