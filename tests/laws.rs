@@ -112,7 +112,7 @@ proptest! {
     // forall rulesets, packets. a rule that matches nothing, put anywhere => nothing changes
     #[test]
     fn a_rule_that_matches_nothing_changes_nothing(
-        statements in rules::ruleset(8), which in 0..3usize, at in any::<prop::sample::Index>(), seed: u64,
+        statements in rules::ruleset(8), which in 0..rules::CONTEXTS.len(), at in any::<prop::sample::Index>(), seed: u64,
         dead in prop::sample::select(&[
             "block quick on em99\n",
             "pass in quick from <nowhere> to any\n",
@@ -130,7 +130,7 @@ proptest! {
     // forall rulesets, packets. a rule with a list == its items, one after the other
     #[test]
     fn a_list_is_its_items(
-        before in rules::ruleset(4), after in rules::ruleset(4), which in 0..3usize, seed: u64,
+        before in rules::ruleset(4), after in rules::ruleset(4), which in 0..rules::CONTEXTS.len(), seed: u64,
         head in prop::sample::select(&["pass in", "block out quick", "match in log tag A", "pass out log (all)"][..]),
         protos in prop::sample::select(PROTOCOLS),
         sources in prop::collection::vec(prop::sample::select(&["10.0.1.0/24", "!10.0.1.5", "10.0.2.7", "2001:db8:1::/64"][..]), 1..4),
@@ -154,7 +154,7 @@ proptest! {
     // forall rulesets without match and tag, packets. a quick rule that decides, moved first, decides
     #[test]
     fn a_quick_rule_moved_first_decides_what_it_decided(
-        statements in rules::ruleset(10), which in 0..3usize, seed: u64, at in any::<prop::sample::Index>(),
+        statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed: u64, at in any::<prop::sample::Index>(),
         quick in rules::rule().prop_filter("a plain quick rule", |rule| {
             rule.contains(" quick") && !rule.starts_with("match") && ["tag", "once", "rate", "prob"].iter().all(|word| !rule.contains(word))
         }),
@@ -188,7 +188,7 @@ proptest! {
     // forall rulesets, packets. neighbours of one action and options that match disjoint packets, swapped => nothing changes
     #[test]
     fn disjoint_neighbours_may_change_places(
-        before in rules::ruleset(4), after in rules::ruleset(4), which in 0..3usize, seed: u64,
+        before in rules::ruleset(4), after in rules::ruleset(4), which in 0..rules::CONTEXTS.len(), seed: u64,
         head in prop::sample::select(&["pass in", "block quick", "match in log tag A", "pass out quick log"][..]),
         pair in prop::sample::select(&[
             ("proto tcp to port 80", "proto tcp to port 81:90"),
@@ -206,7 +206,7 @@ proptest! {
 
     // forall rulesets, packets. what is printed, read again, decides the same
     #[test]
-    fn what_is_printed_decides_the_same(statements in rules::ruleset(10), which in 0..3usize, seed: u64) {
+    fn what_is_printed_decides_the_same(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed: u64) {
         let context = context(which);
         // pfctl prints the tables of an inline anchor as if they were the main ruleset's.
         let in_anchor = |statement: &String| statement.starts_with("anchor") && statement.contains("table ");
@@ -218,7 +218,7 @@ proptest! {
 
     // forall packets. read(write(packet)) == packet
     #[test]
-    fn packets_survive_json(statements in rules::ruleset(3), which in 0..3usize, seed: u64) {
+    fn packets_survive_json(statements in rules::ruleset(3), which in 0..rules::CONTEXTS.len(), seed: u64) {
         let context = context(which);
         let bounds = Bounds::of(&load(&statements.concat(), &context).0.ruleset, &context);
         let mut random = Random(seed);

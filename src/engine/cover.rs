@@ -24,22 +24,41 @@ use crate::ruleset::RuleId;
 pub(super) struct Duty {
     frame: Rc<Frame>,
     decider: Option<usize>,
+    /// The quick match rule that is to end the evaluation.
+    ended_by: Option<usize>,
+    /// Where the evaluation ends.
+    pub(super) stop: Position,
     /// The hop of the way that it is.
     hop: usize,
 }
 
 impl Duty {
-    pub(super) fn new(frame: &Rc<Frame>, decider: Option<usize>) -> Self {
+    pub(super) fn new(list: &List<'_>, frame: &Rc<Frame>, decider: Option<usize>, ended_by: Option<usize>) -> Self {
+        let entry = |number: usize| list.entries.get(number);
+        let stop = match (ended_by.and_then(entry), decider.and_then(entry)) {
+            (Some(end), _) => end.position,
+            (None, Some(decider)) => decider.stop,
+            (None, None) => END,
+        };
         Self {
             frame: Rc::clone(frame),
             decider,
+            ended_by,
+            stop,
             hop: usize::from(frame.hop),
         }
     }
 
+    /// The number of the rule that is to decide.
+    pub(super) fn rule(&self, list: &List<'_>) -> Option<usize> {
+        let entry = list.entries.get(self.decider?)?;
+        Some(entry.rule)
+    }
+
     /// The rules that translate on that hop.
     pub(super) fn translators(&self, list: &List<'_>) -> Vec<RuleId> {
-        let matched = self.frame.steps.iter().filter_map(|(position, _)| {
+        let before = self.frame.steps.iter().filter(|(position, _)| *position <= self.stop);
+        let matched = before.filter_map(|(position, _)| {
             let at = list.entries.partition_point(|entry| entry.position < *position);
             list.entries.get(at)
         });
@@ -218,8 +237,9 @@ impl Cover {
         }
         let mut supposed = self.path.supposed.clone();
         for Guarded { duty, rivals } in &self.guarded {
-            let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
-            if let Some(entry) = decider.filter(|entry| entry.parts.iter().any(|part| part.tag.is_some())) {
+            let chosen = [duty.decider, duty.ended_by].into_iter().flatten();
+            let chosen = chosen.filter_map(|number| ground.list.entries.get(number));
+            for entry in chosen.filter(|entry| entry.parts.iter().any(|part| part.tag.is_some())) {
                 let mut there = whole.clone();
                 if matches!(
                     duty.frame.matches(ground, entry, at, &self.path.supposed, &mut there),
@@ -282,7 +302,6 @@ impl Cover {
             let Some(hop) = hops.get_mut(duty.hop) else { continue };
             let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
             let logs = |entry: &Entry| ground.list.rule(entry).is_some_and(|(_, rule)| rule.log.is_some());
-            let stop = decider.map_or(END, |entry| entry.stop);
             hop.logged = decider.is_some_and(logs)
                 || duty
                     .frame
@@ -291,7 +310,7 @@ impl Cover {
                     .iter()
                     .filter_map(|&number| ground.list.entries.get(number))
                     .any(|entry| {
-                        entry.position < stop
+                        entry.position <= duty.stop
                             && duty.frame.may_match(entry, &within)
                             && matches!(
                                 duty.frame.matches(ground, entry, at, &supposed, &mut within),
@@ -462,10 +481,8 @@ fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox
 fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
     let entries = &ground.list.entries;
     let overlapping = duty.frame.overlapping(ground, region);
-    let (position, stop) = match duty.decider.and_then(|number| entries.get(number)) {
-        Some(entry) => (entry.position, entry.stop),
-        None => (0, END),
-    };
+    let decider = duty.decider.and_then(|number| entries.get(number));
+    let (position, stop) = (decider.map_or(0, |entry| entry.position), duty.stop);
     let in_between = |numbers: &[usize], after: Position, until: Position| -> Vec<usize> {
         let between = numbers.iter().copied().filter(|&number| {
             entries
@@ -481,11 +498,10 @@ fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival
         }
         let stops_before = entry.quick && entry.position < position;
         let comes_later = entry.kind.decides() && entry.position > position && entry.position <= stop;
+        let ends_earlier = entry.quick && entry.position > position && entry.position < stop;
         let ends_before = entry.kind.decides() && entry.stop < position;
-        let unless = if stops_before {
+        let unless = if stops_before || comes_later || ends_earlier {
             Vec::new()
-        } else if comes_later {
-            in_between(&duty.frame.met.quick_matches, position, entry.position)
         } else if ends_before {
             let mut others = in_between(&overlapping, entry.position, entry.stop);
             let ends_elsewhere = |other: &Entry| other.kind.decides() && other.stop != entry.stop;

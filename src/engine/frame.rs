@@ -178,9 +178,10 @@ impl Frame {
         before.map_or(&self.start, |(_, now)| now)
     }
 
-    /// The header at the end.
-    pub(super) fn last(&self) -> &Now {
-        self.steps.last().map_or(&self.start, |(_, now)| now)
+    /// The header after an evaluation that ends at that position.
+    pub(super) fn until(&self, stop: Position) -> &Now {
+        let last = self.steps.iter().rev().find(|(at, _)| *at <= stop);
+        last.map_or(&self.start, |(_, now)| now)
     }
 
     /// Whether the entry can match somewhere in the region. May say yes too often.
@@ -399,7 +400,10 @@ impl Frame {
                 tag
             }
             Tagging::Is(tag) => RangeSet::single(*tag),
-            Tagging::After(frame, stop) => frame.tags(ground, *stop, at, supposed, within, depth + 1),
+            Tagging::After(frame, stop) => {
+                let after = stop.saturating_add(1);
+                frame.tags(ground, after, at, supposed, within, depth + 1)
+            }
         };
         tags.union(&before)
     }

@@ -6,7 +6,7 @@ use super::cover::Duty;
 use super::frame::{Frame, Match, Tagging};
 use super::header::{Field, PacketBox, transport};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
-use super::list::{END, Entry, Kind};
+use super::list::{END, Entry, Kind, Position};
 use super::question::{Goal, Scope};
 use super::rewriting::{Narrowed, Now, Reading, Term};
 use super::search::{Arrival, Classes, Path, Task};
@@ -100,7 +100,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                         }
                         supposed.suppose(&needs);
                     }
-                    let mut now = frame.last().clone();
+                    let mut now = frame.until(END).clone();
                     let mut translator = Translator {
                         compiled,
                         original: frame.original,
@@ -163,16 +163,45 @@ impl<'e, 'a> Classes<'e, 'a> {
             self.stack.push(rest);
             let mut chosen = Path { region, ..path };
             chosen.supposed.suppose(&needs);
-            chosen.duties.push(Duty::new(&frame, Some(number)));
-            return self.decided(chosen, &frame, entry);
+            for path in self.ended(chosen, &frame, Some(number)) {
+                self.decided(path, &frame, entry);
+            }
+            return;
         }
         if self.deciding.is_some() {
             return;
         }
         // Nothing matches: the default passes, without a state.
-        let mut chosen = path;
-        chosen.duties.push(Duty::new(&frame, None));
-        self.pass(chosen, &frame, None);
+        for path in self.ended(path, &frame, None) {
+            self.pass(path, &frame, None);
+        }
+    }
+
+    /// The ways on which that entry decides: the evaluation ends where it must, or a quick match rule ends it before.
+    fn ended(&self, path: Path, frame: &Rc<Frame>, decider: Option<usize>) -> Vec<Path> {
+        let list = &self.compiled.list;
+        let whole = Duty::new(list, frame, decider, None);
+        let from = decider.and_then(|number| list.entries.get(number));
+        let from = from.map_or(0, |entry| entry.position);
+        let mut ways = Vec::new();
+        for &number in &frame.met.quick_matches {
+            let Some(entry) = list.entries.get(number) else {
+                continue;
+            };
+            if entry.position <= from || entry.position > whole.stop || self.ground.without == Some(entry.rule) {
+                continue;
+            }
+            if let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) {
+                let mut ended = Path { region, ..path.clone() };
+                ended.supposed.suppose(&needs);
+                ended.duties.push(Duty::new(list, frame, decider, Some(number)));
+                ways.push(ended);
+            }
+        }
+        let mut path = path;
+        path.duties.push(whole);
+        ways.push(path);
+        ways
     }
 
     /// Whether a way on which that entry decides can be one that is asked for.
@@ -217,7 +246,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 self.stopped(path.clone(), frame, decider.clone(), Verdict::Block);
                 let place = self.place(frame);
                 // Its rules may send the packet anywhere else.
-                let mut elsewhere = frame.last().clone();
+                let mut elsewhere = frame.until(stop(&path)).clone();
                 let mut open = path.clone();
                 for field in [Field::Destination, Field::DestinationPort] {
                     let id = self.fresh();
@@ -229,14 +258,15 @@ impl<'e, 'a> Classes<'e, 'a> {
                         place,
                         decider.clone(),
                         elsewhere,
-                        self.tagging(frame, entry),
+                        self.tagging(frame, entry, stop(&path)),
                         true,
                         None,
                     );
                 }
                 open = path;
-                let now = frame.last().clone();
-                self.passed(open, place, decider, now, self.tagging(frame, entry), false, None);
+                let now = frame.until(stop(&open)).clone();
+                let tagging = self.tagging(frame, entry, stop(&open));
+                self.passed(open, place, decider, now, tagging, false, None);
             }
             Kind::Match | Kind::Call => {}
         }
@@ -247,18 +277,18 @@ impl<'e, 'a> Classes<'e, 'a> {
     }
 
     /// The tag that the hop leaves on the packet.
-    pub(super) fn tagging(&self, frame: &Rc<Frame>, decider: &Entry) -> Tagging {
+    pub(super) fn tagging(&self, frame: &Rc<Frame>, decider: &Entry, stop: Position) -> Tagging {
         if frame.met.taggers.is_empty() {
             return frame.tagging.clone();
         }
         let entries = &self.compiled.list.entries;
         let own = self.compiled.tags.get(decider.rule).copied().unwrap_or(0);
         let mut later = frame.met.taggers.iter().filter_map(|&number| entries.get(number));
-        let overridden = later.any(|entry| entry.position > decider.position && entry.position <= decider.stop);
+        let overridden = later.any(|entry| entry.position > decider.position && entry.position <= stop);
         if own != 0 && !overridden {
             Tagging::Is(own)
         } else {
-            Tagging::After(Rc::clone(frame), decider.stop)
+            Tagging::After(Rc::clone(frame), stop)
         }
     }
 
@@ -296,17 +326,12 @@ impl<'e, 'a> Classes<'e, 'a> {
                     let tagging = if frame.met.taggers.is_empty() {
                         frame.tagging.clone()
                     } else {
-                        Tagging::After(Rc::clone(frame), END)
+                        Tagging::After(Rc::clone(frame), stop(&path))
                     };
-                    self.passed(
-                        path,
-                        self.place(frame),
-                        Decider::Default,
-                        frame.start.clone(),
-                        tagging,
-                        false,
-                        None,
-                    );
+                    // Without a state, too, the packet goes by the routing table that match rules have set.
+                    let mut now = frame.start.clone();
+                    now.rtable = frame.until(stop(&path)).rtable;
+                    self.passed(path, self.place(frame), Decider::Default, now, tagging, false, None);
                 }
                 Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
             }
@@ -322,7 +347,8 @@ impl<'e, 'a> Classes<'e, 'a> {
         decider: &Decider,
     ) {
         let place = self.place(frame);
-        let tagging = self.tagging(frame, entry);
+        let stop = stop(&path);
+        let tagging = self.tagging(frame, entry, stop);
         // Translation is done by the state. The header that rules saw before is what goes on without one.
         let stateless = match rule.keep_state {
             KeepState::No => vec![path.region.clone()],
@@ -343,10 +369,10 @@ impl<'e, 'a> Classes<'e, 'a> {
             stateful = stateful.iter().flat_map(|part| part.minus(&region)).collect();
             let path = Path { region, ..path.clone() };
             let mut now = frame.start.clone();
-            now.rtable = rule.rtable.or(frame.last().rtable);
+            now.rtable = rule.rtable.or(frame.until(stop).rtable);
             now.later = self.set_fields(rule);
             now.settle();
-            if self.compiled.translation_fails(entry.rule, frame.last().family) {
+            if self.compiled.translation_fails(entry.rule, frame.until(stop).family) {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
             } else {
                 self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
@@ -365,7 +391,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             let at = witness::readable(&piece);
             let mut within = piece.clone();
-            let mut now = frame.last().clone();
+            let mut now = frame.until(stop).clone();
             let mut translator = Translator {
                 compiled: self.compiled,
                 original: frame.original,
@@ -443,8 +469,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             ends: frame.start.ends(&path.supposed.narrowed),
         };
         path.hops.push(hop);
-        self.ended_at(path, End::Stopped, frame.last());
+        let now = frame.until(stop(&path));
+        self.ended_at(path, End::Stopped, now);
     }
+}
+
+/// Where the evaluation of a way's last hop ends.
+fn stop(path: &Path) -> Position {
+    path.duties.last().map_or(END, |duty| duty.stop)
 }
 
 /// The packets of a region whose number in that field, by then, is in the set.

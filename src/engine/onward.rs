@@ -1,8 +1,9 @@
 //! What comes after a hop that passes: the route, the next hop, the end.
 
+use super::criteria::{About, Fact};
 use super::frame::Tagging;
 use super::header::{Field, PacketBox, transport};
-use super::journey::{Decider, Drop, End, Hop, Verdict};
+use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
 use super::question::Scope;
 use super::rewriting::{Now, Reading, Term};
 use super::routing::{Piece, Target};
@@ -69,6 +70,14 @@ impl<'e, 'a> Classes<'e, 'a> {
                 let last = path.hops.len() - 1;
                 path.hops[last].verdict = Verdict::Drop(Drop::Route);
                 return self.ended_at(path, End::Stopped, &now);
+            }
+            let chosen_by = path.duties.last().and_then(|duty| duty.rule(&self.compiled.list));
+            if let (Some(rule), [_, _, ..]) = (chosen_by, by.as_slice()) {
+                let fact = Fact {
+                    unknown: Unknown::Pool,
+                    about: About::Rule(rule),
+                };
+                path.supposed.facts.push((fact, Some(0), true));
             }
             for out in by {
                 self.leave(path.clone(), on, out, now.clone(), tagging.clone(), made);

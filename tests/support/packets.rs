@@ -7,6 +7,16 @@ use pfproof::context::Context;
 use pfproof::net::{Family, Operator, Protocol, TcpFlags};
 use pfproof::packet::{Fragment, Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Host, PoolAddress, Ruleset, Translation};
+use proptest::test_runner::Config;
+
+/// So many cases, or as many as `PROPTEST_CASES` says.
+#[allow(dead_code, reason = "not every test that shares this file counts cases")]
+pub(crate) fn cases(usual: u32) -> Config {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default(),
+        None => Config::with_cases(usual),
+    }
+}
 
 /// A generator of numbers (splitmix64).
 pub(crate) struct Random(pub(crate) u64);
@@ -57,8 +67,19 @@ impl Bounds {
                 .iter()
                 .map(|interface| interface.name.clone())
                 .collect(),
-            inet: vec![Ipv4Addr::new(8, 8, 8, 8).into(), Ipv4Addr::new(10, 0, 2, 5).into()],
-            inet6: vec!["2620:fe::fe".parse().unwrap(), "2001:db8:2::5".parse().unwrap()],
+            inet: [
+                "8.8.8.8",
+                "10.0.2.5",
+                "127.0.0.1",
+                "255.255.255.255",
+                "224.0.0.5",
+                "0.0.0.0",
+            ]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+            inet6: ["2620:fe::fe", "2001:db8:2::5", "::1", "ff02::1", "fe80::5", "::"]
+                .map(|text| text.parse().unwrap())
+                .to_vec(),
             ports: vec![1, 53, 80, 65535],
             protocols: vec![
                 Protocol::TCP,
@@ -210,7 +231,12 @@ impl Bounds {
             _ => {}
         }
         if random.one_in(12) {
-            packet.fragment = Some(Fragment::First { id: 1 });
+            packet.fragment = Some(random.pick(&[Fragment::First { id: 1 }, Fragment::Later { id: 1, offset: 1480 }]));
+        }
+        // Its own reverse.
+        if random.one_in(12) {
+            packet.dst = packet.src;
+            packet.dport = packet.sport;
         }
         if random.one_in(12) {
             packet.options = random.pick(&[IpOptions::Some, IpOptions::RouterAlert]);

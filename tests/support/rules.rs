@@ -6,8 +6,9 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// The machines: a router of both families, one with routing domains and labels, one without IPv6.
-pub(crate) const CONTEXTS: [&str; 3] = [
+/// The machines: a router of both families, one with routing domains and labels, one without IPv6, one with a
+/// point-to-point link and routes that reject.
+pub(crate) const CONTEXTS: [&str; 4] = [
     r#"
 [interface.lo0]
 addresses = ["127.0.0.1/8", "::1/128"]
@@ -65,6 +66,34 @@ to = "default"
 interface = "em0"
 via = "203.0.113.1"
 "#,
+    r#"
+[interface.lo0]
+addresses = ["127.0.0.1/8", "::1/128", "fe80::1/64"]
+[interface.em0]
+addresses = ["203.0.113.7/32", "2001:db8::7/64"]
+peer = "203.0.113.1"
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/25", "10.0.1.129/25", "fe80::1/64", "2001:db8:1::1/64"]
+groups = ["trusted"]
+[interface.em2]
+addresses = []
+groups = ["trusted"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "203.0.113.1"
+[[route]]
+to = "10.0.2.0/24"
+interface = "em1"
+via = "10.0.1.9"
+label = "lab"
+[[route]]
+to = "10.0.3.0/24"
+interface = "lo0"
+via = "127.0.0.1"
+reject = true
+"#,
 ];
 
 /// What precedes every ruleset: the tables that its rules name.
@@ -83,6 +112,8 @@ const INTERFACES: &[&str] = &[
     "any",
     "! em1",
     "{ em0 em1 }",
+    "! egress",
+    "all",
     "em9",
 ];
 
@@ -109,6 +140,26 @@ const HOSTS: &[&str] = &[
     "2001:db8:1::/64",
     "2001:db8:1::5",
     "{ 10.0.1.0/24 2001:db8:1::/64 }",
+    "any",
+    "0.0.0.0/0",
+    "10.0.1.255",
+    "! 10.0.1.1",
+    "255.255.255.255",
+    "224.0.0.0/4",
+    "127.0.0.1",
+    "em1:broadcast",
+    "(em1:network)",
+    "! (em0:network)",
+    "(egress)",
+    "(trusted:network:0)",
+    "! (self)",
+    "! self",
+    "! 2001:db8::/32",
+    "2001:db8:2::5",
+    "fe80::/10",
+    "{ <hosts> 8.8.8.8 }",
+    "{ 10.0.0.0/8 ! 10.0.1.0/24 }",
+    "10.0.1.10 - 10.0.2.20",
 ];
 
 const PORTS: &[&str] = &[
@@ -120,6 +171,10 @@ const PORTS: &[&str] = &[
     "port != 53",
     "port 1000:2000",
     "port <= 53",
+    "port >= 80",
+    "port < 80",
+    "port 1:65535",
+    "port { != 80 22 }",
 ];
 
 /// One of the words, or nothing: the latter as often as `nothing` says.
@@ -140,7 +195,16 @@ fn protocol() -> impl Strategy<Value = (String, String, String, String)> {
     let tcp = (
         maybe(PORTS, 4),
         maybe(PORTS, 1),
-        select(&["flags S/SA", "flags any", "flags A/A", "flags SF/SFRA"][..]),
+        select(
+            &[
+                "flags S/SA",
+                "flags any",
+                "flags A/A",
+                "flags SF/SFRA",
+                "flags /SFRA",
+                "flags S/SAEW",
+            ][..],
+        ),
     );
     let icmp = select(
         &[
@@ -150,6 +214,9 @@ fn protocol() -> impl Strategy<Value = (String, String, String, String)> {
             ("inet6 proto icmp6", "icmp6-type echoreq"),
             ("inet6 proto icmp6", "icmp6-type neighbrsol"),
             ("inet6 proto icmp6", ""),
+            ("inet6 proto icmp6", "icmp6-type { echorep routeradv toobig }"),
+            ("inet proto icmp", "icmp-type { echorep timereq }"),
+            ("inet proto { icmp tcp }", ""),
         ][..],
     );
     let none = String::new;
@@ -157,7 +224,8 @@ fn protocol() -> impl Strategy<Value = (String, String, String, String)> {
         4 => ported.prop_map(|(proto, sport, dport)| (format!(" proto {proto}"), sport, dport, String::new())),
         2 => tcp.prop_map(|(sport, dport, flags)| (" proto tcp".to_owned(), sport, dport, format!(" {flags}"))),
         2 => icmp.prop_map(move |(proto, kind)| (format!(" {proto}"), none(), none(), format!(" {kind}"))),
-        1 => Just((" proto esp".to_owned(), none(), none(), none())),
+        1 => select(&[" proto esp", " proto { esp ah }", " proto 2", " proto { tcp icmp6 }"][..])
+            .prop_map(move |proto| (proto.to_owned(), none(), none(), none())),
         4 => maybe(&["inet", "inet6"], 3).prop_map(move |family| (family, none(), none(), none())),
     ]
 }
@@ -165,24 +233,36 @@ fn protocol() -> impl Strategy<Value = (String, String, String, String)> {
 /// Criteria and what a rule sets, of every action.
 fn options() -> impl Strategy<Value = String> {
     (
-        maybe(&["tos 0x10", "tos lowdelay"], 20),
+        maybe(&["tos 0x10", "tos lowdelay", "tos 0xb8"], 15),
         maybe(
             &[
                 "received-on em0",
                 "received-on em1",
                 "! received-on em1",
                 "received-on egress",
+                "! received-on any",
+                "received-on any",
             ],
             10,
         ),
         maybe(&["tagged A", "! tagged A", "tagged B"], 6),
-        maybe(&["tag A", "tag B"], 4),
+        maybe(&["tag A", "tag B", "tag \"on $if\""], 4),
         maybe(&["prio 3", "prio 5"], 20),
         maybe(&["set prio 5", "set ( prio (2, 6), tos 0x10 )", "set tos lowdelay"], 12),
-        maybe(&["user root", "user > 1000", "group = 0"], 40),
-        maybe(&["rtable 1"], 40),
-        maybe(&["fragment"], 40),
-        maybe(&["probability 50%", "once", "max-pkt-rate 2/10"], 40),
+        maybe(
+            &[
+                "user root",
+                "user > 1000",
+                "group = 0",
+                "user != 1000",
+                "user { root 1000 }",
+                "user unknown",
+            ],
+            15,
+        ),
+        maybe(&["rtable 1", "rtable 0"], 15),
+        maybe(&["fragment"], 20),
+        maybe(&["probability 50%", "once", "max-pkt-rate 2/10"], 15),
     )
         .prop_map(
             |(tos, received, tagged, tag, prio, set, user, rtable, fragment, chance)| {
@@ -200,6 +280,8 @@ fn pass_options() -> impl Strategy<Value = String> {
                 "no state",
                 "keep state",
                 "keep state (if-bound)",
+                "keep state (floating)",
+                "keep state (no-sync)",
                 "keep state (sloppy)",
                 "modulate state",
                 "synproxy state",
@@ -214,8 +296,14 @@ fn pass_options() -> impl Strategy<Value = String> {
                 "reply-to 203.0.113.1",
                 "divert-to 127.0.0.1 port 8080",
                 "divert-packet port 700",
+                "route-to { 10.0.1.9 203.0.113.1 } round-robin",
+                "route-to 2001:db8::1",
+                "route-to 10.0.7.7",
+                "reply-to (em0)",
+                "dup-to 10.0.1.9",
+                "divert-reply",
             ],
-            20,
+            10,
         ),
     )
         .prop_map(|(options, state, way)| format!("{options}{state}{way}"))
@@ -234,8 +322,16 @@ fn translation(outward: bool) -> impl Strategy<Value = String> {
                 "nat-to { 203.0.113.8 203.0.113.9 } round-robin sticky-address",
                 "nat-to 203.0.113.16/28 bitmask",
                 "nat-to (em0) nat-to 203.0.113.8",
+                "nat-to (em1)",
+                "nat-to (em0:0) static-port",
+                "nat-to 203.0.113.16/28 source-hash",
+                "nat-to 203.0.113.16/28 random",
+                "nat-to 2001:db8::9",
+                "nat-to <hosts> round-robin",
+                "nat-to (em9)",
+                "nat-to 10.0.1.5 static-port",
             ],
-            4,
+            3,
         )
         .boxed()
     } else {
@@ -247,11 +343,20 @@ fn translation(outward: bool) -> impl Strategy<Value = String> {
                 "rdr-to 10.0.2.5 port 500:600",
                 "rdr-to { 10.0.2.5 10.0.2.6 } random",
                 "rdr-to 127.0.0.1",
+                "rdr-to (em1) port 22",
+                "rdr-to 2001:db8:2::5 port 8080",
+                "rdr-to ::1",
+                "rdr-to 10.0.9.9",
+                "rdr-to 255.255.255.255",
+                "rdr-to <empty> round-robin",
+                "rdr-to { 10.0.1.5 8.8.8.8 } sticky-address",
+                "nat-to 10.0.1.2",
                 "rdr-to 10.0.2.0/28 bitmask",
                 "af-to inet from 203.0.113.7",
                 "af-to inet6 from 2001:db8::7 to 2001:db8:2::5",
+                "af-to inet from 203.0.113.7 to 10.0.2.5",
             ],
-            4,
+            3,
         )
         .boxed()
     }
@@ -264,6 +369,8 @@ pub(crate) fn rule() -> impl Strategy<Value = String> {
             "block",
             "block return",
             "block return-icmp",
+            "block drop",
+            "block return-rst",
             "pass",
             "pass",
             "pass",
@@ -303,6 +410,29 @@ pub(crate) fn rule() -> impl Strategy<Value = String> {
     })
 }
 
+/// Statements that are no rule of the usual form.
+const STATEMENTS: &[&str] = &[
+    "antispoof for em1",
+    "antispoof quick for { em0 (em1) lo0 }",
+    "anchor \"filled/*\"",
+    "anchor \"filled\" quick on em1",
+    "pass out on em0 from 10.0.1.5 to any binat-to 203.0.113.8",
+    "pass on em0 inet from 10.0.1.0/28 to any binat-to 203.0.113.16/28",
+    "match on em0 inet from 10.0.1.5 to any binat-to 203.0.113.8",
+    "match scrub (no-df)",
+    "match in scrub (random-id reassemble tcp max-mss 1440)",
+    "match in on em1 scrub (min-ttl 10 set-tos lowdelay)",
+    "match in on em1 rtable 1",
+    "block in quick from urpf-failed",
+    "block in from no-route",
+    "pass quick on em1",
+    "pass out on em0 inet from ! (em0) nat-to (em0)",
+    "block in log on ! em1 inet from 10.0.1.0/24",
+    "set state-policy if-bound",
+    "set block-policy return",
+    "set state-defaults if-bound",
+];
+
 /// One statement: a rule, an antispoof, or an anchor with rules of its own.
 pub(crate) fn statement() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
@@ -324,7 +454,7 @@ pub(crate) fn statement() -> impl Strategy<Value = String> {
     });
     prop_oneof![
         12 => any.boxed(),
-        1 => Just("antispoof for em1\n".to_owned()).boxed(),
+        1 => select(STATEMENTS).prop_map(|text| format!("{text}\n")).boxed(),
     ]
 }
 
@@ -346,7 +476,15 @@ pub(crate) fn accepted(statements: Vec<String>, loads: impl Fn(&str) -> bool) ->
 fn settings() -> impl Strategy<Value = String> {
     (
         maybe(&["set block-policy return\n"], 3),
-        maybe(&["set skip on lo0\n", "set skip on em2\n"], 4),
+        maybe(
+            &[
+                "set skip on lo0\n",
+                "set skip on em2\n",
+                "set skip on trusted\n",
+                "set skip on { lo0 em0 }\n",
+            ],
+            4,
+        ),
         maybe(&["set state-policy if-bound\n"], 6),
         maybe(&["set reassemble no\n", "set reassemble yes no-df\n"], 3),
         maybe(&["set state-defaults pflow\n"], 20),

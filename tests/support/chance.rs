@@ -1,0 +1,80 @@
+//! Every way through what pf chooses at random and what only the running machine knows, one after the other.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use pfproof::eval::{Choices, Criterion};
+use pfproof::ruleset::RuleId;
+
+/// The most ways that are tried for one packet.
+const MOST: usize = 64;
+
+/// Answers that run through all alternatives: the last one that was asked for changes first.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// Each answer, and of how many alternatives.
+    answers: Vec<(usize, usize)>,
+    next: usize,
+    /// Whether fingerprints match: no choice of pf's. `None`: one more alternative.
+    os: Option<bool>,
+}
+
+impl Script {
+    fn pick(&mut self, alternatives: usize) -> usize {
+        if self.next == self.answers.len() {
+            self.answers.push((0, alternatives));
+        }
+        let (answer, _) = self.answers[self.next];
+        self.next += 1;
+        answer
+    }
+
+    /// Whether there is another way; it is the next one.
+    fn advance(&mut self) -> bool {
+        self.next = 0;
+        while let Some((answer, alternatives)) = self.answers.pop() {
+            if answer + 1 < alternatives {
+                self.answers.push((answer + 1, alternatives));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Choices for Script {
+    fn holds(&mut self, _rule: &RuleId, criterion: Criterion) -> Option<bool> {
+        match self.os {
+            Some(known) if criterion == Criterion::Os => Some(known),
+            _ => Some(self.pick(2) == 0),
+        }
+    }
+
+    fn address(&mut self, _rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
+        let ends = pool.iter().flat_map(|net| [net.network(), net.broadcast()]);
+        let mut ends: Vec<IpAddr> = ends.collect();
+        ends.dedup();
+        let at = self.pick(ends.len().min(4));
+        ends.get(at).copied()
+    }
+
+    fn port(&mut self, _rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {
+        match self.pick(2) {
+            0 => (low..=high).find(|&port| !taken(port)),
+            _ => (low..=high).rev().find(|&port| !taken(port)),
+        }
+    }
+}
+
+/// What comes of each way; with `os` fingerprints match always, or never.
+pub(crate) fn ways<T>(os: Option<bool>, mut run: impl FnMut(&mut Script) -> T) -> Vec<T> {
+    let mut script = Script {
+        os,
+        ..Script::default()
+    };
+    let mut found = vec![run(&mut script)];
+    while found.len() < MOST && script.advance() {
+        found.push(run(&mut script));
+    }
+    found
+}
