@@ -32,6 +32,7 @@ pub mod engine;
 pub mod eval;
 pub mod policy;
 pub mod verify;
+pub mod lint;
 pub mod report;
 pub mod check;
 pub mod source;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::context::{Context, context_from_toml};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::Engine;
+use crate::lint;
 use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Policy};
 use crate::report::check::{Router, Subject, matrix, router};
@@ -79,6 +80,14 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     };
     let (mut verified, complaints) = verify(case);
     findings.extend(complaints);
+    // What is left of a pf.conf that is refused says little about it.
+    if findings.iter().all(|finding| finding.code != Code::Syntax) {
+        findings.extend(lint::findings(lint::Subject {
+            sources,
+            engine: &engine,
+            assumed_anchors: &assumed_anchors,
+        }));
+    }
     if let Some(text) = main_text(sources, &name) {
         let patient = repair::Patient {
             name: &name,
@@ -129,12 +138,18 @@ pub fn draft(
     (verify::draft(&engine, &macros, name, &assumptions), findings)
 }
 
-/// How many pass rules the policy speaks of, and where the others are.
+/// How many of the pass rules that decide something the policy speaks of, and where the others are.
 fn coverage_words(case: Case<'_>, sources: &Sources) -> Option<String> {
     let coverage = verify::coverage(case)?;
     let silent = coverage.silent.len();
+    if silent == 0 && coverage.unknown > 0 {
+        return None;
+    }
     if silent == 0 {
-        return Some(format!("the policy speaks of every pass rule ({})", coverage.all));
+        return Some(format!(
+            "the policy speaks of what every deciding pass rule lets through ({})",
+            coverage.all
+        ));
     }
     let lines = coverage.silent.iter().filter_map(|id| {
         let rule = case.engine.ruleset().rule(id)?;
@@ -142,16 +157,17 @@ fn coverage_words(case: Case<'_>, sources: &Sources) -> Option<String> {
     });
     let mut lines: Vec<String> = lines.map(|line| line.to_string()).collect();
     lines.dedup();
+    let word = if lines.len() == 1 { "line" } else { "lines" };
     let more = lines.len().saturating_sub(8);
     lines.truncate(8);
     if more > 0 {
         lines.push(format!("… ({more} more)"));
     }
-    let words = format!(
-        "no statement speaks of a packet that {silent} of {} pass rules decide",
-        coverage.all
-    );
-    Some(format!("{words}: line {}", lines.join(", ")))
+    Some(format!(
+        "no statement speaks of what {silent} of {} deciding pass rules let through: {word} {}",
+        coverage.all,
+        lines.join(", ")
+    ))
 }
 
 /// The text of pf.conf itself.

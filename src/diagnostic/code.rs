@@ -42,6 +42,10 @@ codes! {
     Policy = "policy", Error;
     /// No such interface or group in the context: the rule never matches.
     UnknownInterface = "unknown-interface", Warning;
+    /// Other rules decide all the packets that this rule matches.
+    NeverDecides = "never-decides", Warning;
+    /// Other rules decide all the packets of some of the rules that a line makes.
+    DeadListItem = "dead-list-item", Info;
     /// A statement of a policy does not hold.
     Violated = "violated", Error;
     /// A statement of a policy could not be proved.

@@ -1,10 +1,11 @@
 //! [`Compiled`]: a ruleset on a machine as the search needs it, and what is asked of it again and again.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::criteria::{About, Fact, Reader};
+use super::decided::ByRule;
 use super::frame::Met;
 use super::header::{Field, PacketBox};
 use super::index::Index;
@@ -36,6 +37,8 @@ pub(super) struct Compiled<'a> {
     pub(super) tags: Vec<u128>,
     /// Of each interface, whether `set skip` names it.
     pub(super) skipped: Vec<bool>,
+    /// Made when it is first asked for.
+    pub(super) by_rule: OnceCell<ByRule>,
     met: RefCell<MetBy>,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
 }
@@ -49,6 +52,7 @@ impl<'a> Compiled<'a> {
         Self {
             tags: list.rules.iter().map(|(_, rule)| tag(rule)).collect(),
             skipped: context.interfaces.iter().map(skips).collect(),
+            by_rule: OnceCell::new(),
             met: RefCell::default(),
             routes: RefCell::default(),
             everything: space.anywhere(),

@@ -144,7 +144,11 @@ impl Budget {
     }
 
     pub(super) fn is_spent(&self) -> bool {
-        self.0.get() == 0
+        self.left() == 0
+    }
+
+    pub(super) fn left(&self) -> u64 {
+        self.0.get()
     }
 }
 

@@ -13,6 +13,7 @@ mod compiled;
 mod cover;
 mod criteria;
 mod dead;
+mod decided;
 mod following;
 mod frame;
 pub mod header;
@@ -32,6 +33,7 @@ mod translate;
 mod witness;
 
 pub use dead::DeadRule;
+pub use decided::Decided;
 pub use header::{Field, Header, PacketBox, transport};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub use question::{Goal, Question, Scope};

@@ -54,8 +54,19 @@ pub fn diagnostic(finding: &Diagnostic, sources: &Sources, look: Look) -> String
             None => groups.push((line, vec![label])),
         }
     }
-    for ((file, _), group) in groups {
-        out.push_str(&snippet(sources.file(file), &group, finding.primary.as_ref(), look));
+    let statements = finding.primary.iter().chain(&finding.related);
+    if statements
+        .clone()
+        .all(|label| is_whole(sources.file(label.span.file), label))
+    {
+        // A line under a whole statement would point at nothing.
+        for label in statements {
+            out.push_str(&statement(sources, label, look));
+        }
+    } else {
+        for ((file, _), group) in groups {
+            out.push_str(&snippet(sources.file(file), &group, finding.primary.as_ref(), look));
+        }
     }
     if let Some(help) = &finding.help {
         for line in printable(help).lines() {
@@ -65,6 +76,36 @@ pub fn diagnostic(finding: &Diagnostic, sources: &Sources, look: Look) -> String
             out.push_str(line.get("  help:".len()..).unwrap_or(""));
             out.push('\n');
         }
+    }
+    out
+}
+
+/// Whether a label is about all that stands on its lines.
+fn is_whole(file: &SourceFile, label: &Label) -> bool {
+    let (first, last) = lines_of(file, label.span.start, label.span.end);
+    let text = file.text();
+    let before = text.get(file.line_start(first) as usize..label.span.start as usize);
+    let behind = text.get(label.span.end as usize..file.line_start(last + 1) as usize);
+    let blank = |part: Option<&str>| part.is_some_and(|part| part.split('#').next().unwrap_or("").trim().is_empty());
+    label.span.start < label.span.end && blank(before) && blank(behind)
+}
+
+/// A whole statement: its place, its text in as many lines as it takes, what is said of it.
+fn statement(sources: &Sources, label: &Label, look: Look) -> String {
+    let at = sources.location(label.span);
+    let place = look.paint(Paint::Note, &format!("{}:{}", at.name, at.line));
+    let text = sources.text(label.span).lines().map(|line| line.trim_end_matches('\\'));
+    let words: Vec<&str> = text.flat_map(str::split_whitespace).collect();
+    let text = words.join(" ");
+    let shown = text
+        .char_indices()
+        .nth(LONGEST_LINE as usize)
+        .map_or(&*text, |(end, _)| &text[..end]);
+    let mut out = format!("  {place}\n{}\n", look.wrap(&format!("    {}", printable(shown)), 6));
+    if !label.text.is_empty() {
+        let said = look.wrap(&format!("    {}", printable(&label.text)), 6);
+        out.push_str(&look.paint(Paint::Faint, &said));
+        out.push('\n');
     }
     out
 }

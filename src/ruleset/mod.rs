@@ -78,6 +78,21 @@ impl Ruleset {
         self.rules(&id.anchor).get(id.number)
     }
 
+    /// All rules, with their numbers: the main ruleset's first, then anchor by anchor.
+    pub fn all_rules(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.anchors.iter().flat_map(|(anchor, known)| {
+            let id = |number| RuleId {
+                anchor: anchor.clone(),
+                number,
+            };
+            known
+                .rules
+                .iter()
+                .enumerate()
+                .map(move |(number, rule)| (id(number), rule))
+        })
+    }
+
     /// The rules of the anchor at that path; none where it is absent.
     #[must_use]
     pub fn rules(&self, path: &str) -> &[Rule] {

@@ -22,3 +22,4 @@ pub(crate) use draft::parsed;
 pub use judge::{Case, Verified, coverage, verify};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};
+pub(crate) use witness::{choose, rank};

@@ -13,7 +13,7 @@ const PORTS: [u16; 20] = [
 const EPHEMERAL: u16 = 49152;
 
 /// How readable a class is: lower is better. Fit to sort the classes of one cause.
-pub(super) fn rank(region: &PacketBox) -> (u8, u8, usize) {
+pub(crate) fn rank(region: &PacketBox) -> (u8, u8, usize) {
     let transports = region.numbers(Field::Transport);
     let kind = preferred_transports(region.family)
         .iter()
@@ -44,7 +44,7 @@ fn preferred_transports(family: Family) -> [u128; 4] {
 }
 
 /// The most readable packet of the box; with `own_reverse` one whose source is its destination.
-pub(super) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -> Option<Header> {
+pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -> Option<Header> {
     let network = zones.network();
     let engine = network.engine();
     let family = region.family;

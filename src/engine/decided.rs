@@ -1,0 +1,100 @@
+//! What one rule matches, and what of it the rule decides.
+//!
+//! Both are about one hop, at any place and with any tag: a rule that would decide only packets that cannot come about
+//! is taken for one that decides.
+
+use std::collections::HashMap;
+
+use super::Engine;
+use super::compiled::Compiled;
+use super::header::PacketBox;
+use super::journey::{Class, Undecided};
+use super::search::Classes;
+use super::set::PacketSet;
+use crate::ruleset::RuleId;
+
+/// The entries of each rule of the list, by its name: those of all places where its anchor is called.
+pub(super) type ByRule = HashMap<RuleId, Vec<usize>>;
+
+/// The classes of packets of one hop that one rule decides.
+#[expect(missing_debug_implementations, reason = "a search has nothing to show")]
+pub struct Decided<'e, 'a>(Classes<'e, 'a>);
+
+impl Decided<'_, '_> {
+    /// How many steps are left of those that the search was given.
+    #[must_use]
+    pub fn steps_left(&self) -> u64 {
+        self.0.ground.budget.left()
+    }
+}
+
+impl Iterator for Decided<'_, '_> {
+    type Item = Result<Class, Undecided>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// The classes of packets of one hop that the rule decides, on whatever conditions; none where other rules decide
+    /// all that it matches. After an `Err` nothing follows.
+    pub fn decided_by<'e>(&'e self, rule: &RuleId, steps: u64) -> Decided<'e, 'a> {
+        Decided(Classes::deciding(
+            &self.compiled,
+            self.compiled.entries_of(rule),
+            None,
+            steps,
+        ))
+    }
+
+    /// The packets that the rule's conditions on the header match where it is evaluated; what a header does not show
+    /// is left out of account.
+    #[must_use]
+    pub fn matched_by(&self, rule: &RuleId) -> PacketSet {
+        let entries = &self.compiled.list.entries;
+        let own = self
+            .compiled
+            .entries_of(rule)
+            .iter()
+            .filter_map(|&at| entries.get(at)?.own());
+        let everything = &self.compiled.everything;
+        let boxes: PacketSet = own.map(|part| part.region.clone()).collect();
+        boxes.intersection(everything)
+    }
+}
+
+impl Compiled<'_> {
+    /// The entries by which the rule may decide.
+    fn entries_of(&self, rule: &RuleId) -> &[usize] {
+        let known = self.by_rule.get_or_init(|| {
+            let mut by_rule = ByRule::new();
+            for (at, entry) in self.list.entries.iter().enumerate() {
+                if let Some((id, _)) = self.list.rule(entry).filter(|_| entry.kind.decides()) {
+                    by_rule.entry(id.clone()).or_default().push(at);
+                }
+            }
+            by_rule
+        });
+        known.get(rule).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl PacketBox {
+    /// How many packets are in it, as a power of two, roughly: for the order of boxes by size.
+    #[must_use]
+    pub fn magnitude(&self) -> f64 {
+        self.limits()
+            .map(|(field, set)| bits(set) - bits(&field.line(self.family)))
+            .sum()
+    }
+}
+
+fn bits(set: &crate::net::RangeSet) -> f64 {
+    let size: f64 = set
+        .ranges()
+        .iter()
+        .map(|&(first, last)| (last - first) as f64 + 1.0)
+        .sum();
+    size.log2()
+}

@@ -1,0 +1,42 @@
+//! What is wrong with a ruleset whatever its policy: one file a lint, all of them in [`LINTS`].
+//!
+//! Lints say *what passes* by the engine, never by looks, and show a packet that the evaluator has replayed. What the
+//! steps do not suffice for is said, not guessed.
+
+mod never_decides;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::engine::Engine;
+use crate::ruleset::Name;
+use crate::source::Sources;
+
+/// What lints look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The texts, for places in messages.
+    pub sources: &'a Sources,
+    /// The ruleset and the machine.
+    pub engine: &'a Engine<'a>,
+    /// Anchors whose contents are assumed: they are no text of the user's.
+    pub assumed_anchors: &'a [Name],
+}
+
+/// One lint.
+#[derive(Debug)]
+pub struct Lint {
+    /// The codes of its findings.
+    pub codes: &'static [Code],
+    run: fn(Subject<'_>) -> Vec<Diagnostic>,
+}
+
+/// Every lint, in the order in which findings are told.
+pub const LINTS: &[Lint] = &[Lint {
+    codes: &[Code::NeverDecides, Code::DeadListItem],
+    run: never_decides::findings,
+}];
+
+/// What the lints find.
+#[must_use]
+pub fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
+    LINTS.iter().flat_map(|lint| (lint.run)(subject)).collect()
+}
