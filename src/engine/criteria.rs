@@ -140,8 +140,17 @@ impl<'a, 's> Reader<'a, 's> {
                 InterfaceMatch::All => true,
                 InterfaceMatch::Any => self.context.matches(interface, "any"),
                 InterfaceMatch::Name { negated, name } => self.context.matches(interface, name) != *negated,
-                // pf tests the `!` against the interface as well, so that the negated form matches nothing.
-                InterfaceMatch::Rdomain { negated, rdomain } => interface.rdomain == *rdomain && !*negated,
+                // pf tests the `!` against the interface as well: without one the negated form matches nothing.
+                InterfaceMatch::Rdomain {
+                    negated,
+                    rdomain,
+                    interface: scope,
+                } => {
+                    let named = scope
+                        .as_ref()
+                        .is_none_or(|scope| self.context.matches(interface, scope));
+                    named != *negated && (interface.rdomain == *rdomain) != *negated
+                }
             })
         };
         let came = |ReceivedOn { negated, interface }: &ReceivedOn, id: usize| {

@@ -61,8 +61,8 @@ impl Machine<'_> {
             rule.direction.is_none_or(|direction| direction == pd.direction),
             Direction
         );
-        if let InterfaceMatch::Rdomain { negated: _, rdomain } = rule.interface {
-            require!(rdomain == pd.rdomain, Rdomain);
+        if let InterfaceMatch::Rdomain { negated, rdomain, .. } = rule.interface {
+            require!((rdomain == pd.rdomain) != negated, Rdomain);
         }
         require!(rule.family.is_none_or(|family| family == pd.family), Family);
         require!(rule.protocol.is_none_or(|protocol| protocol == pd.protocol), Protocol);

@@ -269,15 +269,25 @@ impl<'a> Compiler<'a> {
 
     fn interfaces(&self, on: &InterfaceMatch) -> Option<Vec<bool>> {
         match on {
-            InterfaceMatch::All | InterfaceMatch::Rdomain { negated: false, .. } => None,
-            // The `!` counts for the interface too, and no interface is none: this never matches.
-            InterfaceMatch::Rdomain { negated: true, .. } => {
-                Some(self.context.interfaces.iter().map(|_| false).collect())
-            }
+            InterfaceMatch::All
+            | InterfaceMatch::Rdomain {
+                negated: false,
+                interface: None,
+                ..
+            } => None,
+            // The `!` counts for the interface too, and no interface is every one: this never matches.
+            InterfaceMatch::Rdomain {
+                negated: true,
+                interface: None,
+                ..
+            } => Some(self.context.interfaces.iter().map(|_| false).collect()),
             InterfaceMatch::Any => Some(self.named("any")),
-            InterfaceMatch::Name { negated, name } => {
-                Some(self.named(name).into_iter().map(|named| named != *negated).collect())
-            }
+            InterfaceMatch::Name { negated, name }
+            | InterfaceMatch::Rdomain {
+                negated,
+                interface: Some(name),
+                ..
+            } => Some(self.named(name).into_iter().map(|named| named != *negated).collect()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::consistent::{self, Draft};
 use super::label::{self, Words};
-use super::node::{IcmpNode, InterfaceNode, LISTS, Lists, Node, Redirection, Redirections};
+use super::node::{INET_LABEL_BYTES, IcmpNode, InterfaceNode, LISTS, Lists, Node, Redirection, Redirections};
 use super::pool::{Purpose, dynamic_name};
 use super::{Lowerer, Refused};
 use crate::diagnostic::Code;
@@ -329,6 +329,7 @@ impl Lowerer<'_> {
             InterfaceNode::Rdomain { negated, rdomain } => InterfaceMatch::Rdomain {
                 negated: *negated,
                 rdomain: *rdomain,
+                interface: scope.cloned(),
             },
             InterfaceNode::Name { negated: false, name } if &**name == "any" => InterfaceMatch::Any,
             InterfaceNode::Name { negated, name } => InterfaceMatch::Name {
@@ -357,11 +358,12 @@ impl Lowerer<'_> {
             return None;
         }
         for node in [source, destination] {
-            let address = matches!(node.host, Host::Prefix(_));
-            if address && family == Some(Family::Inet) && node.bits > Family::Inet.bits() {
-                let text = format!("netmask {} invalid for IPv4 address", node.bits);
+            if let Some(bits) = node.mask_beyond_inet().filter(|_| family == Some(Family::Inet)) {
+                let text = format!("netmask {bits} invalid for IPv4 address");
+                let help = matches!(node.host, Host::RouteLabel(_))
+                    .then(|| format!("with inet pfctl takes route labels of at most {INET_LABEL_BYTES} bytes"));
                 let before = self.faults.len();
-                self.refuse(node.at, text);
+                self.refuse_with(node.at, text, help);
                 progress.without_place += self.faults.len() - before;
                 progress.failed = true;
             }

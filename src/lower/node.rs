@@ -8,6 +8,11 @@ use crate::net::{Family, Operator, Protocol};
 use crate::ruleset::{Host, IcmpMatch, Name, PoolKind};
 use crate::source::At;
 
+/// The bytes of an address in `struct pf_addr_wrap`; its mask follows.
+const ADDRESS_BYTES: usize = 16;
+/// The longest route label that leaves the part of the mask alone that IPv4 does not have.
+pub(super) const INET_LABEL_BYTES: usize = ADDRESS_BYTES + 4;
+
 /// One host of a list (`struct node_host`).
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -38,6 +43,25 @@ impl Node {
             bits: 128,
             weight: None,
             at,
+        }
+    }
+
+    /// The bits of a mask that no IPv4 address has, where `check_netmask` of pfctl_parser.c finds one. A route label lies
+    /// in the same bytes as an address and its mask.
+    pub(super) fn mask_beyond_inet(&self) -> Option<u32> {
+        match &self.host {
+            Host::Prefix(_) if self.bits > Family::Inet.bits() => Some(self.bits.into()),
+            Host::RouteLabel(label) if label.len() > INET_LABEL_BYTES => {
+                label.as_bytes().get(ADDRESS_BYTES).map(|first| first.leading_ones())
+            }
+            Host::Any
+            | Host::Prefix(_)
+            | Host::Range(..)
+            | Host::Dynamic(_)
+            | Host::Table(_)
+            | Host::NoRoute
+            | Host::UrpfFailed
+            | Host::RouteLabel(_) => None,
         }
     }
 

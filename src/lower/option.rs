@@ -108,6 +108,7 @@ impl Lowerer<'_> {
                 if self.shared.state_defaults.is_some() {
                     return Err(self.refuse(at, "cannot redefine state-defaults"));
                 }
+                self.check_timeouts(options)?;
                 self.shared.state_defaults = Some(options.clone());
                 Ok(())
             }

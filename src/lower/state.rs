@@ -57,6 +57,9 @@ impl Lowerer<'_> {
         defaults: bool,
         at: At,
     ) -> Result<StateOptions, Refused> {
+        if !defaults {
+            self.check_timeouts(options)?;
+        }
         let mut draft = Draft::default();
         for option in options {
             let place = if defaults { at } else { option.at };
@@ -68,6 +71,32 @@ impl Lowerer<'_> {
             draft.options.if_bound = true;
         }
         draft.finish().map_err(|text| self.refuse(at, text))
+    }
+
+    /// Refuses timeouts that no state has.
+    pub(super) fn check_timeouts(&mut self, options: &[StateOption]) -> Result<(), Refused> {
+        for option in options {
+            if let StateOptionKind::Timeout { name, .. } = &option.kind
+                && let Err(text) = state_timeout(&name.text)
+            {
+                let of_states = TIMEOUTS.iter().copied().filter(|name| name.contains('.'));
+                let help = self.did_you_mean(&name.text, of_states);
+                return Err(self.refuse_with(name.at, text, help));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of a timeout that a state may have.
+fn state_timeout(name: &str) -> Result<usize, String> {
+    let Some(number) = TIMEOUTS.iter().position(|&known| known == name) else {
+        return Err(format!("illegal timeout name {name}"));
+    };
+    if name.contains('.') {
+        Ok(number)
+    } else {
+        Err(format!("illegal state timeout {name}"))
     }
 }
 
@@ -151,12 +180,7 @@ impl Draft {
             }
             StateOptionKind::Pflow => options.pflow = true,
             StateOptionKind::Timeout { name, seconds } => {
-                let Some(number) = TIMEOUTS.iter().position(|&known| known == &*name.text) else {
-                    return Err(format!("illegal timeout name {name}"));
-                };
-                if !name.text.contains('.') {
-                    return Err(format!("illegal state timeout {name}"));
-                }
+                let number = state_timeout(&name.text)?;
                 if self.timeouts[number] != 0 {
                     return Err(format!("state timeout {name} multiple definitions"));
                 }

@@ -163,7 +163,16 @@ fn write_interface(out: &mut impl Write, interface: &InterfaceMatch) -> fmt::Res
         InterfaceMatch::All => Ok(()),
         InterfaceMatch::Any => out.write_str(" on any"),
         InterfaceMatch::Name { negated, name } => write!(out, " on {}{name}", not(*negated)),
-        InterfaceMatch::Rdomain { negated, rdomain } => write!(out, " on {}rdomain {rdomain}", not(*negated)),
+        InterfaceMatch::Rdomain {
+            negated,
+            rdomain,
+            interface,
+        } => {
+            if let Some(name) = interface {
+                write!(out, " on {}{name}", not(*negated))?;
+            }
+            write!(out, " on {}rdomain {rdomain}", not(*negated))
+        }
     }
 }
 

@@ -58,11 +58,15 @@ pub(super) fn why(criterion: Criterion, rule: &Rule, hop: &Evaluation, seen: &Se
     match criterion {
         Criterion::Once => "it is used up (`once`)".to_owned(),
         Criterion::Interface => match &rule.interface {
-            InterfaceMatch::Rdomain { negated: true, .. } => "`on ! rdomain` never matches".to_owned(),
+            InterfaceMatch::Rdomain {
+                negated: true,
+                interface: None,
+                ..
+            } => "`on ! rdomain` never matches".to_owned(),
             InterfaceMatch::All
             | InterfaceMatch::Any
             | InterfaceMatch::Name { .. }
-            | InterfaceMatch::Rdomain { negated: false, .. } => format!("on {}", packet.interface),
+            | InterfaceMatch::Rdomain { .. } => format!("on {}", packet.interface),
         },
         Criterion::Direction => format!("going {}", hop.direction),
         Criterion::Rdomain => "of another routing domain".to_owned(),

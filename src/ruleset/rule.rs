@@ -83,10 +83,12 @@ pub enum InterfaceMatch {
     },
     /// `on rdomain N`.
     Rdomain {
-        /// `!`.
+        /// `!`, which counts for the interface too (`ifnot` of pf.c).
         negated: bool,
         /// The routing domain.
         rdomain: u32,
+        /// The interface that a link-local host of the rule belongs to.
+        interface: Option<Name>,
     },
 }
 

@@ -113,7 +113,17 @@ impl Reader<'_> {
                 fault = fault.related(span, "this `{` is never closed");
             }
             self.words.note(u32::MAX, fault);
-            self.adopt(open.statements);
+            match open.rule {
+                // pfctl has judged its head.
+                Some(mut rule) => {
+                    if let Some(body) = &mut rule.body {
+                        body.statements = open.statements;
+                    }
+                    let kind = StatementKind::Anchor(rule);
+                    self.adopt(vec![Statement { at: open.at, kind }]);
+                }
+                None => self.adopt(open.statements),
+            }
         }
     }
 

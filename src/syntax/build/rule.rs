@@ -13,6 +13,8 @@ use crate::syntax::grammar::Rule;
 const LABEL_SIZE: usize = 64;
 /// `PATH_MAX`
 const PATH_SIZE: usize = 1024;
+/// `PF_ANCHOR_NAME_SIZE`
+const ANCHOR_NAME_SIZE: usize = 64;
 
 impl Builder {
     pub(super) fn pf_rule(&self, pair: Pair<'_>) -> Built<PfRule> {
@@ -286,6 +288,11 @@ impl Builder {
     }
 }
 
+/// What pfctl keeps of an anchor's path as its name: the last `/` and what follows.
+fn own_name(path: &Word) -> &str {
+    path.text.rfind('/').map_or(&path.text, |slash| &path.text[slash..])
+}
+
 /// What pfctl checks of an anchor when it has read all of it; `at` is the place of its head.
 pub(in crate::syntax) fn check_anchor(rule: &AnchorRule, at: At) -> Built<()> {
     match &rule.name {
@@ -297,6 +304,9 @@ pub(in crate::syntax) fn check_anchor(rule: &AnchorRule, at: At) -> Built<()> {
         }
         Some(name) if rule.body.is_none() && name.text.ends_with('/') => {
             return refuse(name.at, format!("anchorrule: bad anchor name {name}"));
+        }
+        Some(name) if own_name(name).len() >= ANCHOR_NAME_SIZE => {
+            return refuse(name.at, format!("anchor name is longer than {}", ANCHOR_NAME_SIZE - 1));
         }
         None if rule.body.is_none() => {
             return refuse(at, "anchors without explicit rules must specify a name");

@@ -352,14 +352,16 @@ impl<'a> Preprocessor<'a> {
                     .finding(token.at, "syntax error", "expected the end of the line")
                     .help("the rules of an inline anchor begin on the line after its `{`");
                 self.note(token.at.start, fault);
-                let mut last = token.kind;
-                while let Ok(token) = self.lexer.lex() {
-                    if matches!(token.kind, Kind::Newline | Kind::End) {
-                        break;
-                    }
-                    last = token.kind;
+                let mut braces = 1;
+                let mut next = Ok(token);
+                while let Ok(token) = next
+                    && !matches!(token.kind, Kind::Newline | Kind::End)
+                {
+                    braces += i64::from(token.kind == Kind::Sign(b'{')) - i64::from(token.kind == Kind::Sign(b'}'));
+                    next = self.lexer.lex();
                 }
-                if last == Kind::Sign(b'}') {
+                // Closed on the same line: no rules follow.
+                if braces <= 0 {
                     raw.kind = RawKind::Plain;
                 }
                 self.lexer.write_end();
