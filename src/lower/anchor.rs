@@ -2,7 +2,7 @@
 
 use super::expand::{Places, Template};
 use super::node::Redirections;
-use super::rule::decide_family;
+use super::rule::{Criteria, Heads, decide_family};
 use super::{LoadAnchor, Lowerer, Refused};
 use crate::ruleset::{Action, Anchor, AnchorCall, Name, Rule};
 use crate::source::At;
@@ -12,22 +12,14 @@ impl Lowerer<'_> {
     pub(super) fn anchor_rule(&mut self, written: &AnchorRule, at: At) -> Result<(), Refused> {
         let none = FilterOptions::default();
         let options = written.options.as_deref().unwrap_or(&none);
-        let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
-        let criteria = self.criteria(options);
-        let checked = self.check_names(options);
+        let names = self.anchor_names(written, at);
         let origin = self.origin;
         let call = match &written.body {
-            Some(body) => self.inline(
-                written,
-                body,
-                heads.is_err() || criteria.is_err() || checked.is_err(),
-                at,
-            ),
+            Some(body) => self.inline(written, body, names.is_err(), at),
             None => self.call(written, at),
         };
         self.origin = origin;
-        let (heads, criteria, call) = (heads?, criteria?, call?);
-        checked?;
+        let ((heads, criteria), call) = (names?, call?);
         let end = written.body.as_ref().map(|body| self.document.span(body.end));
         self.end = Some(end.unwrap_or(origin.span));
         let mut rule = Rule::new(origin, Action::Anchor(Box::new(call)));
@@ -46,6 +38,16 @@ impl Lowerer<'_> {
         };
         self.expand_with(template, &heads, &criteria, Redirections::default(), &places);
         Ok(())
+    }
+
+    /// What the words of an anchor's head stand for, each by itself.
+    pub(super) fn anchor_names(&mut self, written: &AnchorRule, at: At) -> Result<(Heads, Criteria), Refused> {
+        let none = FilterOptions::default();
+        let options = written.options.as_deref().unwrap_or(&none);
+        let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
+        let criteria = self.criteria(options);
+        self.check_names(options)?;
+        Ok((heads?, criteria?))
     }
 
     /// The call of an anchor that is filled elsewhere.

@@ -178,6 +178,7 @@ impl<'a> Lowerer<'a> {
     /// Lowers the whole file; what is loaded stands in `shared` then.
     fn file(mut self) -> (Shared, Loaded) {
         self.statements(&self.document.statements);
+        self.beginnings();
         let queues = self.finish_queues();
         self.close_anchor();
         let loaded = Loaded {
@@ -187,6 +188,28 @@ impl<'a> Lowerer<'a> {
             replaced: std::collections::BTreeMap::new(),
         };
         (self.shared, loaded)
+    }
+
+    /// Looks up the names in the beginnings of statements that have a syntax error.
+    fn beginnings(&mut self) {
+        for statement in &self.document.beginnings {
+            let at = statement.at;
+            self.origin.span = self.document.span(at);
+            self.end = None;
+            // What is wrong is noted, and the statement is refused anyway.
+            let _noted = match &statement.kind {
+                StatementKind::Rule(rule) => self.rule_names(rule, at).map(|_| ()),
+                StatementKind::Anchor(anchor) => self.anchor_names(anchor, at).map(|_| ()),
+                StatementKind::Table(table) => self.table_hosts(table).map(|_| ()),
+                StatementKind::Option(option) => self.option(option, at),
+                StatementKind::Macro(_)
+                | StatementKind::Include(_)
+                | StatementKind::Queue(_)
+                | StatementKind::Antispoof(_)
+                | StatementKind::LoadAnchor(_) => Ok(()),
+            };
+            self.keep_faults();
+        }
     }
 
     /// Lowers statement after statement; whether each of them went through pfctl's parser (`YYERROR` is no).

@@ -31,6 +31,15 @@ pub(super) struct Heads {
     pub(super) systems: Vec<Option<Name>>,
 }
 
+/// All names of a rule, looked up.
+pub(super) struct RuleNames {
+    action: Action,
+    heads: Heads,
+    criteria: Criteria,
+    redirections: [Option<Redirection>; 3],
+    divert: Option<(Vec<Node>, u16)>,
+}
+
 /// The lists among the options of a rule, their names looked up. A list that was not given is empty.
 #[derive(Default)]
 pub(super) struct Criteria {
@@ -70,15 +79,13 @@ impl Lowerer<'_> {
     pub(super) fn pf_rule(&mut self, written: &PfRule, at: At) -> Result<(), Refused> {
         let none = FilterOptions::default();
         let options = written.options.as_deref().unwrap_or(&none);
-        let action = self.action(&written.action.value);
-        let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
-        let criteria = self.criteria(options);
-        let redirections = self.redirections(options);
-        let divert = self.divert(options.divert.as_deref());
-        let checked = self.check_names(options);
-        let (action, heads, criteria) = (action?, heads?, criteria?);
-        let ([nat, rdr, route], divert) = (redirections?, divert?);
-        checked?;
+        let RuleNames {
+            action,
+            heads,
+            criteria,
+            redirections: [nat, rdr, route],
+            divert,
+        } = self.rule_names(written, at)?;
 
         self.end = Some(self.origin.span);
         let mut rule = Rule::new(self.origin, action);
@@ -117,6 +124,25 @@ impl Lowerer<'_> {
         };
         self.expand_with(template, &heads, &criteria, redirections, &places);
         Ok(())
+    }
+
+    /// What the words of a rule stand for, each by itself.
+    pub(super) fn rule_names(&mut self, written: &PfRule, at: At) -> Result<RuleNames, Refused> {
+        let none = FilterOptions::default();
+        let options = written.options.as_deref().unwrap_or(&none);
+        let action = self.action(&written.action.value);
+        let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
+        let criteria = self.criteria(options);
+        let redirections = self.redirections(options);
+        let divert = self.divert(options.divert.as_deref());
+        self.check_names(options)?;
+        Ok(RuleNames {
+            action: action?,
+            heads: heads?,
+            criteria: criteria?,
+            redirections: redirections?,
+            divert: divert?,
+        })
     }
 
     /// Combines the lists; an absent list of hosts is any host.

@@ -27,21 +27,16 @@ struct Draft {
 impl Lowerer<'_> {
     pub(super) fn table(&mut self, written: &TableRule, at: At) -> Result<(), Refused> {
         let mut draft = Draft::default();
-        let mut hosts = Vec::new();
         // Hosts are looked up as they are read, files when the definition is complete.
+        let mut hosts = self.table_hosts(written)?.into_iter();
         for option in &written.options {
             match option {
                 TableOption::Const(_) => draft.table.constant = true,
                 TableOption::Persist(_) => draft.table.persist = true,
                 TableOption::Counters(_) => draft.table.counters = true,
-                TableOption::Hosts(items) => {
-                    draft.initialized = true;
-                    hosts.push(self.table_items(&items.value));
-                }
-                TableOption::File(_) => draft.initialized = true,
+                TableOption::Hosts(_) | TableOption::File(_) => draft.initialized = true,
             }
         }
-        let mut hosts = super::rule::all(hosts)?.into_iter();
         self.end = Some(self.origin.span);
         let mut outcome = Ok(());
         for option in &written.options {
@@ -73,6 +68,15 @@ impl Lowerer<'_> {
         });
         self.anchor.tables.insert(name, table);
         outcome
+    }
+
+    /// The hosts of each list.
+    pub(super) fn table_hosts(&mut self, written: &TableRule) -> Result<Vec<Vec<Node>>, Refused> {
+        let lists = written.options.iter().filter_map(|option| match option {
+            TableOption::Hosts(items) => Some(self.table_items(&items.value)),
+            TableOption::Const(_) | TableOption::Persist(_) | TableOption::Counters(_) | TableOption::File(_) => None,
+        });
+        super::rule::all(lists)
     }
 
     /// The hosts of a list, nested ones too.

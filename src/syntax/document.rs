@@ -27,6 +27,9 @@ pub struct Document {
     pub statements: Vec<Statement>,
     /// The macros in the order of their definitions, redefinitions included.
     pub macros: Vec<Macro>,
+    /// The beginnings of statements that have a syntax error, up to the error, what is open there being closed: names in
+    /// them that are unknown are to be reported too, for pfctl meets them first.
+    pub beginnings: Vec<Statement>,
     pub(super) text: String,
     pub(super) map: SpanMap,
     pub(super) start: Span,

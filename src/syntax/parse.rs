@@ -3,7 +3,7 @@
 use pest::Parser;
 
 use super::ast::{Statement, StatementKind};
-use super::build::{Builder, contents};
+use super::build::{Builder, Built, contents};
 use super::document::finding;
 use super::explain;
 use super::grammar::{Grammar, Rule};
@@ -83,8 +83,23 @@ pub(super) fn parse_later(
     (statements, refused)
 }
 
-/// A refusal, and what orders it among the others.
-pub(super) type Refused = (u32, Diagnostic);
+/// A refused statement: what orders it among the others, why, and its beginning.
+pub(super) struct Refused {
+    pub(super) order: u32,
+    pub(super) diagnostic: Diagnostic,
+    pub(super) beginning: Option<Statement>,
+}
+
+impl Refused {
+    pub(super) fn new(raw: Raw, fault: Fault) -> Self {
+        let beginning = fault.beginning.map(|kind| Statement { at: raw.at, kind });
+        Self {
+            order: raw.at.start,
+            diagnostic: fault.diagnostic,
+            beginning,
+        }
+    }
+}
 
 /// The trees of statements, `None` for those that are refused, many at a time where they stand side by side. After more
 /// than `limit` refusals the rest is left out.
@@ -112,7 +127,7 @@ fn parse_all(
                     Ok(kind) => kinds.push(kind),
                     Err(fault) => {
                         kinds.push(None);
-                        refused.push((raw.at.start, fault.diagnostic));
+                        refused.push(Refused::new(raw, *fault));
                     }
                 }
             }
@@ -126,7 +141,7 @@ fn parse_batch(batch: &[Raw], text: &str) -> Option<Vec<StatementKind>> {
     let (first, last) = (batch.first()?, batch.last()?);
     let base = first.at.start;
     let lines = text.get(base as usize..last.at.end as usize + 1)?;
-    let builder = Builder { base };
+    let builder = Builder { base, whole: true };
     let pairs = Grammar::parse(Rule::lines, lines).ok()?;
     let kinds: Vec<StatementKind> = pairs
         .map_while(|pair| builder.statement(pair).transpose())
@@ -144,6 +159,8 @@ fn line(text: &str, raw: Raw) -> &str {
 pub(super) struct Fault {
     pub(super) at: u32,
     pub(super) diagnostic: Diagnostic,
+    /// What its words before a syntax error would be.
+    pub(super) beginning: Option<StatementKind>,
 }
 
 /// The tree of one statement, whose expanded text `text` is.
@@ -151,7 +168,10 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
     let fault = |at, message, label: &str| finding(map, start, Code::Syntax, at, message, label);
     let parsed = Grammar::parse(Rule::line, text).map(|mut pairs| pairs.next());
     if let Ok(pair) = parsed {
-        let builder = Builder { base: raw.at.start };
+        let builder = Builder {
+            base: raw.at.start,
+            whole: true,
+        };
         return match pair.map(|pair| builder.statement(pair)) {
             None => Ok(None),
             Some(Ok(kind)) => Ok(kind),
@@ -159,7 +179,11 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
                 let mut diagnostic = fault(refusal.at, refusal.message, "");
                 diagnostic.help = refusal.help;
                 let at = refusal.at.start;
-                Err(Box::new(Fault { at, diagnostic }))
+                Err(Box::new(Fault {
+                    at,
+                    diagnostic,
+                    beginning: None,
+                }))
             }
         };
     }
@@ -167,6 +191,25 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
     let at = At {
         start: raw.at.start + found.start,
         end: raw.at.start + found.end,
+    };
+    let before = text.get(..found.start as usize).unwrap_or("");
+    let beginning = match beginning(before, raw.at.start) {
+        // pfctl refuses it there already.
+        Some(Err(refusal)) => {
+            let mut diagnostic = fault(refusal.at, refusal.message, "");
+            diagnostic.help = refusal.help;
+            if found.old {
+                diagnostic.code = Code::OldSyntax;
+                diagnostic.help = found.help;
+            }
+            return Err(Box::new(Fault {
+                at: at.start,
+                diagnostic,
+                beginning: None,
+            }));
+        }
+        Some(Ok(kind)) => Some(kind),
+        None => None,
     };
     let unclosed = raw.unclosed.filter(|brace| brace.end < at.start);
     let label = match unclosed {
@@ -184,5 +227,40 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
     Err(Box::new(Fault {
         at: at.start,
         diagnostic,
+        beginning,
     }))
+}
+
+/// The statement that the words before a syntax error make, when what is open there is closed and at most a few words
+/// are left out: pfctl has judged them before it meets the error. `None` if they make none.
+fn beginning(words: &str, base: u32) -> Option<Built<StatementKind>> {
+    const LEFT_OUT: usize = 4;
+    let mut ends = words.rmatch_indices(' ').map(|(at, _)| at + 1);
+    ends.by_ref().take(LEFT_OUT).find_map(|end| {
+        let words = words.get(..end)?;
+        let text = format!("{words}{}\n", closing(words)?);
+        let pair = Grammar::parse(Rule::line, &text).ok()?.next()?;
+        Builder { base, whole: false }.statement(pair).transpose()
+    })
+}
+
+/// What closes the lists and parentheses that are open after those words; `None` within quotes.
+fn closing(words: &str) -> Option<String> {
+    let mut open = Vec::new();
+    let mut quoted = false;
+    let mut escaped = false;
+    for byte in words.bytes() {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b'{' if !quoted => open.push("} "),
+            b'(' if !quoted => open.push(") "),
+            b'}' | b')' if !quoted => {
+                open.pop();
+            }
+            _ => {}
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    open.reverse();
+    (!quoted).then(|| open.concat())
 }

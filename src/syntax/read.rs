@@ -3,7 +3,7 @@
 use super::ast::{AnchorRule, Include, MacroDefinition, Statement, StatementKind, Word};
 use super::build::{check_anchor, contents};
 use super::document::Document;
-use super::parse::{Slot, parse, parse_later};
+use super::parse::{Refused, Slot, parse, parse_later};
 use super::preprocess::{Preprocessor, Raw, RawKind};
 use super::{Limits, decode};
 use crate::diagnostic::{Code, Diagnostic};
@@ -30,6 +30,7 @@ struct Reader<'a> {
     slots: Vec<Slot>,
     open: Vec<Open>,
     includes: u32,
+    beginnings: Vec<Statement>,
 }
 
 /// The statements of a pf.conf, and what is wrong with those that pfctl would refuse.
@@ -63,13 +64,27 @@ pub fn read(
         slots: Vec::new(),
         open: Vec::new(),
         includes: 0,
+        beginnings: Vec::new(),
     };
     reader.run();
-    let Reader { words, slots, .. } = reader;
+    let Reader {
+        words,
+        slots,
+        mut beginnings,
+        ..
+    } = reader;
     let start = words.start();
     let (text, map, macros, mut faults) = words.finish();
     let (statements, refused) = parse_later(slots, &text, &map, start, limits.faults);
-    faults.extend(refused);
+    for Refused {
+        order,
+        diagnostic,
+        beginning,
+    } in refused
+    {
+        faults.push((order, diagnostic));
+        beginnings.extend(beginning);
+    }
     faults.sort_by_key(|&(order, _)| order);
     let mut faults: Vec<Diagnostic> = faults.into_iter().map(|(_, fault)| fault).collect();
     if faults.len() > limits.faults {
@@ -80,6 +95,7 @@ pub fn read(
     let document = Document {
         statements,
         macros,
+        beginnings,
         text,
         map,
         start,
@@ -119,8 +135,9 @@ impl Reader<'_> {
                     if let Some(body) = &mut rule.body {
                         body.statements = open.statements;
                     }
+                    let at = contents(self.words.text(open.at), open.at.start);
                     let kind = StatementKind::Anchor(rule);
-                    self.adopt(vec![Statement { at: open.at, kind }]);
+                    self.adopt(vec![Statement { at, kind }]);
                 }
                 None => self.adopt(open.statements),
             }
@@ -332,8 +349,12 @@ impl Reader<'_> {
         match parse(self.words.text(line), self.words.map(), self.words.start(), raw) {
             Ok(kind) => kind,
             Err(fault) => {
-                self.words.recover(fault.at);
-                self.note(raw, fault.diagnostic);
+                let recovered = self.words.recover(fault.at);
+                let refused = Refused::new(raw, *fault);
+                self.note(raw, refused.diagnostic);
+                if !recovered {
+                    self.beginnings.extend(refused.beginning);
+                }
                 None
             }
         }

@@ -83,6 +83,8 @@ pub(super) fn contents(words: &str, start: u32) -> At {
 pub(super) struct Builder {
     /// Where the statement's text begins in the expanded text.
     pub(super) base: u32,
+    /// Whether it is all of the statement, or its beginning alone: then nothing is said of what is missing.
+    pub(super) whole: bool,
 }
 
 impl Builder {

@@ -46,7 +46,9 @@ impl Builder {
                 _ => self.filteropt(rule.options.get_or_insert_default(), part)?,
             }
         }
-        if let Some(options) = &rule.options {
+        if self.whole
+            && let Some(options) = &rule.options
+        {
             let once_fits = match &rule.action.value {
                 ActionWord::Pass | ActionWord::Block(_) => true,
                 ActionWord::Match => false,
@@ -93,7 +95,7 @@ impl Builder {
             }
         }
         // pfctl judges the head of an inline anchor after its rules.
-        if rule.body.is_none() {
+        if self.whole && rule.body.is_none() {
             check_anchor(&rule, at)?;
         }
         Ok(rule)

@@ -387,8 +387,8 @@ impl<'a> Preprocessor<'a> {
     }
 
     /// After a statement of several lines was refused at `at`: goes back to a line after that which looks like a
-    /// statement of its own, so that it is not lost. (A list that was never closed swallows all that follows.)
-    pub(in crate::syntax) fn recover(&mut self, at: u32) {
+    /// statement of its own, so that it is not lost, and `true`. (A list that was never closed swallows all that follows.)
+    pub(in crate::syntax) fn recover(&mut self, at: u32) -> bool {
         let looks_like_definition = |line: &Line| {
             let text = self.lexer.out.text.get(line.start as usize..).unwrap_or(&[]);
             let Some(word) = text.strip_prefix(b"\"") else {
@@ -407,7 +407,9 @@ impl<'a> Preprocessor<'a> {
             self.skip_next = number == of_fault;
             self.why_skipped = "pfctl takes this definition for a part of the list above, which is not closed";
             self.faults.truncate(line.faults);
+            return true;
         }
+        false
     }
 
     fn is_definition(&self) -> bool {
