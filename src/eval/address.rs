@@ -2,10 +2,12 @@
 //! packet comes (pf_if.c).
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
+use super::blocks::{Block, blocks};
 use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::Family;
 use crate::ruleset::{DynamicAddress, Table};
@@ -71,6 +73,19 @@ impl Levels {
         }
     }
 
+    /// All prefixes, each with whether it is a positive one.
+    fn entries(&self, family: Family) -> Vec<(IpNet, bool)> {
+        self.levels
+            .iter()
+            .flat_map(|(length, level)| {
+                level.iter().filter_map(|(&network, &positive)| {
+                    let net = IpNet::new(from_bits(family, network), *length).ok()?;
+                    Some((net, positive))
+                })
+            })
+            .collect()
+    }
+
     /// Whether the longest prefix that holds the address is a positive one.
     fn contains(&self, family: Family, address: u128) -> bool {
         self.levels
@@ -85,10 +100,10 @@ impl Levels {
 pub(super) struct AddressSet {
     inet: Levels,
     inet6: Levels,
-    /// The positive entries in the order of the text: the blocks of a pool.
-    pub(super) blocks: Vec<IpNet>,
     /// What is not known of it, if anything.
     pub(super) unknown: Option<Unknown>,
+    /// What a pool takes from it, of IPv4 and of IPv6.
+    blocks: OnceLock<[Vec<Block>; 2]>,
 }
 
 /// What is not known of a set of addresses.
@@ -108,22 +123,13 @@ impl AddressSet {
             IpNet::V4(_) => self.inet.add(prefix, positive),
             IpNet::V6(_) => self.inet6.add(prefix, positive),
         }
-        if positive && !self.blocks.contains(&prefix) {
-            self.blocks.push(prefix);
-        }
     }
 
     /// The contents of a table (`pfr_match_addr`).
     pub(super) fn of_table(name: &str, table: &Table) -> Self {
         let mut set = Self::default();
         for entry in &table.entries {
-            match entry.prefix.trunc() {
-                prefix @ IpNet::V4(_) => set.inet.add(prefix, !entry.negated),
-                prefix @ IpNet::V6(_) => set.inet6.add(prefix, !entry.negated),
-            }
-            if !entry.negated {
-                set.blocks.push(entry.prefix.trunc());
-            }
+            set.add(entry.prefix.trunc(), !entry.negated);
         }
         if table.unknown {
             set.unknown = Some(Unknown {
@@ -229,6 +235,20 @@ impl AddressSet {
         match family {
             Family::Inet => unknown.inet = true,
             Family::Inet6 => unknown.inet6 = true,
+        }
+    }
+
+    /// The blocks of one family that a pool takes addresses from, in order.
+    pub(super) fn blocks(&self, family: Family) -> &[Block] {
+        let [inet, inet6] = self.blocks.get_or_init(|| {
+            [
+                blocks(Family::Inet, self.inet.entries(Family::Inet)),
+                blocks(Family::Inet6, self.inet6.entries(Family::Inet6)),
+            ]
+        });
+        match family {
+            Family::Inet => inet,
+            Family::Inet6 => inet6,
         }
     }
 

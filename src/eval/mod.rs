@@ -8,7 +8,7 @@
 //!   descriptor   what is read off the packet (pf_setup_pdesc), fragment: reassembly (pf_norm.c)
 //!   track, tcp, icmp_state   the state it belongs to (pf_find_state, pf_test_state)
 //!   rules        the rules (pf_match_rule), criteria: whether one matches
-//!   translate, pool   nat-to, rdr-to, af-to (pf_lb.c)
+//!   translate, pool, blocks   nat-to, rdr-to, af-to (pf_lb.c)
 //!   create       the state it makes (pf_create_state)
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! of memory, syncookies, packets of more than two fragments.
 
 mod address;
+mod blocks;
 mod choices;
 mod create;
 mod criteria;

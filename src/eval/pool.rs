@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::address::{bits, from_bits, is_link_local, mask};
+use super::blocks::Block;
 use super::choices::Choices;
 use super::machine::{CompiledPool, Machine, PoolSet, RuleRef};
 use super::memory::{Memory, PoolUse};
 use super::record::{Chosen, Unproven};
 use crate::net::Family;
-use crate::ruleset::PoolKind;
+use crate::ruleset::{PoolAddress, PoolKind};
 
 /// Pools of more addresses than this are not listed.
 pub(super) const LISTED: u128 = 64;
@@ -105,55 +106,77 @@ pub(super) fn alternatives(pool: &CompiledPool<'_>, asker: Asker) -> Result<Vec<
 }
 
 fn candidates(pool: &CompiledPool<'_>, asker: Asker) -> Result<Candidates, Unproven> {
-    let (blocks, is_table) = match &pool.addresses {
+    let kind = pool.pool.kind;
+    let set = match &pool.addresses {
         PoolSet::Prefix(prefix) if Family::of(prefix.addr()) != asker.family => return Ok(Candidates::None),
-        PoolSet::Prefix(prefix) => (vec![*prefix], None),
+        PoolSet::Prefix(prefix) => {
+            return match kind {
+                PoolKind::First => Ok(Candidates::One(prefix.addr())),
+                PoolKind::Bitmask => Ok(Candidates::One(masked(*prefix, asker.source))),
+                PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin => Ok(among(vec![*prefix])),
+                PoolKind::LeastStates => Err(Unproven("least-states of a single network is not modelled".to_owned())),
+            };
+        }
         PoolSet::Other => {
             return Err(Unproven(
                 "a pool that is no address, network or table is not modelled".to_owned(),
             ));
         }
-        PoolSet::Dynamic(set) | PoolSet::Table(set) => {
-            if let Some(unknown) = set.unknown.as_ref().filter(|unknown| unknown.of(asker.family)) {
-                return Err(Unproven(unknown.why.clone()));
-            }
-            let of_family = |net: &&IpNet| Family::of(net.addr()) == asker.family;
-            // The kernel walks a table in the order of the addresses.
-            let mut blocks: Vec<IpNet> = set.blocks.iter().filter(of_family).copied().collect();
-            blocks.sort_by_key(|net| (bits(net.network()), net.prefix_len()));
-            (blocks, Some(matches!(pool.addresses, PoolSet::Table(_))))
-        }
+        PoolSet::Dynamic(set) | PoolSet::Table(set) => set,
     };
-    // The kernel walks a table in the order of the addresses.
-    let lowest = blocks
-        .iter()
-        .min_by_key(|net| (bits(net.network()), net.prefix_len()))
-        .copied();
-    let usable = |blocks: Vec<IpNet>| -> Vec<IpNet> {
-        let of_interface = is_table == Some(false);
-        blocks
-            .into_iter()
-            .filter(|net| !(of_interface && is_link_local(net.addr())))
-            .collect()
-    };
-    Ok(match pool.pool.kind {
-        PoolKind::First | PoolKind::Bitmask if is_table == Some(true) => Candidates::None,
+    if let Some(unknown) = set.unknown.as_ref().filter(|unknown| unknown.of(asker.family)) {
+        return Err(Unproven(unknown.why.clone()));
+    }
+    let lowest = set.blocks(asker.family).first().map(|block| block.net);
+    Ok(match kind {
+        // Not with a table (`PF_POOL_DYNTYPE`).
+        PoolKind::First | PoolKind::Bitmask if matches!(pool.addresses, PoolSet::Table(_)) => Candidates::None,
         PoolKind::First => lowest.map_or(Candidates::None, |net| Candidates::One(net.addr())),
-        PoolKind::Bitmask => lowest.map_or(Candidates::None, |net| Candidates::One(pool_mask(net, asker.source))),
-        // Of a block of a table the first address.
-        PoolKind::Random | PoolKind::SourceHash(_) if is_table.is_some() => among(
-            usable(blocks)
-                .into_iter()
+        PoolKind::Bitmask => lowest.map_or(Candidates::None, |net| Candidates::One(masked(net, asker.source))),
+        // Of each block the first address.
+        PoolKind::Random | PoolKind::SourceHash(_) => among(
+            usable(pool, asker.family)
+                .filter_map(|block| block.free.first())
                 .map(|net| IpNet::from(net.network()))
                 .collect(),
         ),
-        PoolKind::LeastStates if is_table.is_none() => {
-            return Err(Unproven("least-states of a single network is not modelled".to_owned()));
-        }
-        PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin | PoolKind::LeastStates => {
-            among(usable(blocks))
-        }
+        PoolKind::RoundRobin | PoolKind::LeastStates => among(
+            usable(pool, asker.family)
+                .flat_map(|block| block.free.iter().copied())
+                .collect(),
+        ),
     })
+}
+
+/// The blocks that a pool takes addresses from: those of an interface without its link-local ones.
+fn usable<'p>(pool: &'p CompiledPool<'_>, family: Family) -> impl Iterator<Item = &'p Block> {
+    let (blocks, of_interface) = match &pool.addresses {
+        PoolSet::Dynamic(set) => (set.blocks(family), true),
+        PoolSet::Table(set) => (set.blocks(family), false),
+        PoolSet::Prefix(_) | PoolSet::Other => (&[][..], false),
+    };
+    blocks
+        .iter()
+        .filter(move |block| !(of_interface && is_link_local(block.net.addr())))
+}
+
+/// The length of the mask that a pool's address carries (`addr.v.a.mask`): a table's name lies in its place, of which
+/// no byte is all ones.
+pub(super) fn mask_length(pool: &CompiledPool<'_>, family: Family) -> u8 {
+    match &pool.pool.address {
+        PoolAddress::Prefix(prefix) => prefix.prefix_len(),
+        PoolAddress::Dynamic(dynamic) => dynamic.prefix.unwrap_or(u8::MAX).min(family.bits()),
+        PoolAddress::Table(_) | PoolAddress::Other(_) => 0,
+    }
+}
+
+/// The address as one of that family: pf takes its first octets for it.
+pub(super) fn in_family(address: IpAddr, family: Family) -> IpAddr {
+    match (address, family) {
+        (IpAddr::V6(address), Family::Inet) => from_bits(family, u128::from(address) >> 96),
+        (IpAddr::V4(address), Family::Inet6) => from_bits(family, u128::from(u32::from(address)) << 96),
+        (IpAddr::V4(_), Family::Inet) | (IpAddr::V6(_), Family::Inet6) => address,
+    }
 }
 
 fn among(blocks: Vec<IpNet>) -> Candidates {
@@ -164,11 +187,15 @@ fn among(blocks: Vec<IpNet>) -> Candidates {
     }
 }
 
-/// The network part of the pool's address, the host part of the other (`pf_poolmask`).
-pub(super) fn pool_mask(net: IpNet, host: IpAddr) -> IpAddr {
-    let family = Family::of(net.addr());
-    let mask = mask(family, net.prefix_len());
-    from_bits(family, (bits(net.addr()) & mask) | (bits(host) & !mask))
+/// The network part of the one address, the host part of the other (`pf_poolmask`).
+pub(super) fn pool_mask(net: IpAddr, length: u8, host: IpAddr) -> IpAddr {
+    let family = Family::of(net);
+    let mask = mask(family, length);
+    from_bits(family, (bits(net) & mask) | (bits(host) & !mask))
+}
+
+fn masked(net: IpNet, host: IpAddr) -> IpAddr {
+    pool_mask(net.addr(), net.prefix_len(), host)
 }
 
 /// Every address of the prefixes, in order.

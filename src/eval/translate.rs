@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::choices::Choices;
 use super::descriptor::Descriptor;
 use super::icmp;
-use super::machine::{Addresses, CompiledPool, CompiledRule, Machine, PoolSet, RuleRef};
+use super::machine::{CompiledPool, CompiledRule, Machine, RuleRef};
 use super::memory::{Memory, PoolUse};
-use super::pool::{Asker, LISTED, Mapped, alternatives, map_address, pool_mask};
+use super::pool::{Asker, LISTED, Mapped, alternatives, in_family, map_address, mask_length, pool_mask};
 use super::record::{Chosen, Unproven};
 use super::state::StateKey;
-use crate::net::{Direction, Operator, Protocol};
-use crate::ruleset::{AfTo, NatPorts, PoolKind, RdrPorts, Rule, Translation};
+use crate::net::{Direction, Family, Operator, Protocol};
+use crate::ruleset::{AfTo, Host, NatPorts, PoolKind, RdrPorts, Rule, Translation};
 
 /// The ports that nat-to takes if nothing else is said (`PF_NAT_PROXY_PORT_LOW`, `_HIGH`).
 const NAT_PORTS: (u16, u16) = (50001, 65535);
@@ -120,8 +120,9 @@ impl Translator<'_, '_> {
         let Some(mut mapped) = map_address(self.machine, pool, asker, self.memory, self.choices)? else {
             return Ok(None);
         };
-        if let (PoolKind::Bitmask, PoolSet::Prefix(prefix)) = (pool.pool.kind, &pool.addresses) {
-            mapped.address = pool_mask(*prefix, pd.new_dst);
+        if pool.pool.kind == PoolKind::Bitmask {
+            // The host part is that of the old destination.
+            mapped.address = pool_mask(mapped.address, mask_length(pool, pd.family), pd.new_dst);
         }
         pd.new_dst = mapped.address;
         pd.chosen.dst = mapped.chosen;
@@ -146,7 +147,7 @@ impl Translator<'_, '_> {
             rule: self.place,
             what: PoolUse::Nat,
             family: pd.new_family,
-            source: pd.new_src,
+            source: in_family(pd.new_src, pd.new_family),
         };
         let Some(first) = map_address(self.machine, pool, asker, self.memory, self.choices)? else {
             return Ok(None);
@@ -227,11 +228,17 @@ impl Translator<'_, '_> {
             return Ok((!is_taken(low)).then_some((low, Chosen::Fixed)));
         }
         let taken = |port: u16| is_taken(port) || is_bad(pd.protocol, port);
-        if (low..=high).all(taken) {
-            return Ok(None);
-        }
+        // What is chosen at random is hardly ever what was there before.
+        let taken_or_own = |port: u16| taken(port) || port == pd.new_sport;
         let id = self.machine.id(self.place);
-        match self.choices.port(&id, low, high, &taken) {
+        let chosen = if !(low..=high).all(taken_or_own) {
+            self.choices.port(&id, low, high, &taken_or_own)
+        } else if !(low..=high).all(taken) {
+            self.choices.port(&id, low, high, &taken)
+        } else {
+            return Ok(None);
+        };
+        match chosen {
             Some(port) if u128::from(high - low) < LISTED => Ok(Some((port, Chosen::OneOf((low..=high).collect())))),
             Some(port) => Ok(Some((port, Chosen::Random))),
             None => Err(Unproven(format!("rule {id}: the port it chooses is not known"))),
@@ -272,28 +279,16 @@ impl Translator<'_, '_> {
                 if let Some(ports) = af_to.destination_ports.filter(|ports| ports.first != 0) {
                     pd.new_dport = ports.first;
                 }
-                let length = match &rdr.addresses {
-                    PoolSet::Prefix(prefix) => prefix.prefix_len(),
-                    PoolSet::Dynamic(_) | PoolSet::Table(_) | PoolSet::Other => pd.new_family.bits(),
-                };
-                combine(pd.new_dst, mapped.address, length)
+                combine(pd.new_dst, mapped.address, mask_length(rdr, pd.new_family))
             }
             None => match (pd.new_dst, new_src) {
                 // The prefix is that of the rule's destination.
-                (IpAddr::V6(dst), IpAddr::V4(_)) => {
-                    let length = match &compiled.destination {
-                        Addresses::Prefix(prefix) => prefix.prefix_len(),
-                        _ => 0,
-                    };
-                    extract(dst, dst, if length < 32 { 96 } else { length }).map(IpAddr::V4)
-                }
+                (IpAddr::V6(dst), IpAddr::V4(_)) => destination_length(&compiled.rule.destination.host)
+                    .and_then(|length| extract(dst, dst, if length < 32 { 96 } else { length }))
+                    .map(IpAddr::V4),
                 // The prefix is that of the new source.
                 (IpAddr::V4(dst), IpAddr::V6(src)) => {
-                    let length = match &pool.addresses {
-                        PoolSet::Prefix(prefix) => prefix.prefix_len(),
-                        PoolSet::Dynamic(_) | PoolSet::Table(_) | PoolSet::Other => 128,
-                    };
-                    embed(dst, src, length.min(96)).map(IpAddr::V6)
+                    Some(IpAddr::V6(embed(dst, src, mask_length(pool, pd.new_family).min(96))))
                 }
                 _ => None,
             },
@@ -378,7 +373,7 @@ fn combine(address: IpAddr, prefix: IpAddr, length: u8) -> Option<IpAddr> {
             let host = u128::from(address) as u32;
             Some(IpAddr::V4(blend(host, prefix.into(), length).into()))
         }
-        (IpAddr::V4(address), IpAddr::V6(prefix)) => embed(address, prefix, length).map(IpAddr::V6),
+        (IpAddr::V4(address), IpAddr::V6(prefix)) => Some(IpAddr::V6(embed(address, prefix, length))),
         _ => None,
     }
 }
@@ -416,9 +411,9 @@ fn extract(address: Ipv6Addr, prefix: Ipv6Addr, length: u8) -> Option<Ipv4Addr> 
     }
 }
 
-/// The IPv6 address that holds an IPv4 address behind a prefix of that length (`inet_nat64_inet6`); `None` for
-/// lengths that have no place for one.
-fn embed(address: Ipv4Addr, prefix: Ipv6Addr, length: u8) -> Option<Ipv6Addr> {
+/// The IPv6 address that holds an IPv4 address behind a prefix of that length (`inet_nat64_inet6`); the prefix alone
+/// for lengths that have no place for one.
+fn embed(address: Ipv4Addr, prefix: Ipv6Addr, length: u8) -> Ipv6Addr {
     let mut into = prefix.octets();
     match octets(length) {
         Some(places) => {
@@ -426,13 +421,24 @@ fn embed(address: Ipv4Addr, prefix: Ipv6Addr, length: u8) -> Option<Ipv6Addr> {
             for (place, octet) in places.into_iter().zip(address.octets()) {
                 into[place] = octet;
             }
-            Some(into.into())
+            into.into()
         }
         None if (96..=128).contains(&length) => {
             let low = blend(address.into(), u128::from(prefix) as u32, length - 96);
-            Some(((u128::from(prefix) >> 32 << 32) | u128::from(low)).into())
+            ((u128::from(prefix) >> 32 << 32) | u128::from(low)).into()
         }
-        None => None,
+        None => prefix,
+    }
+}
+
+/// The length of the mask in a rule's destination (`dst.addr.v.a.mask`): a table's name lies in its place, of which no
+/// byte is all ones; `None` for a range, whose end lies there.
+fn destination_length(host: &Host) -> Option<u8> {
+    match host {
+        Host::Prefix(prefix) => Some(prefix.prefix_len()),
+        Host::Dynamic(dynamic) => Some(dynamic.prefix.unwrap_or(Family::Inet6.bits())),
+        Host::Any | Host::Table(_) | Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => Some(0),
+        Host::Range(..) => None,
     }
 }
 
@@ -470,7 +476,7 @@ mod tests {
             ("2001:db8:122:344::", 64, "2001:db8:122:344:c0:2:2100::"),
             ("2001:db8:122:344::", 96, "2001:db8:122:344::192.0.2.33"),
         ] {
-            let embedded = embed(v4, prefix.parse().unwrap(), length).unwrap();
+            let embedded = embed(v4, prefix.parse().unwrap(), length);
             assert_eq!(embedded, expected.parse::<Ipv6Addr>().unwrap());
             assert_eq!(extract(embedded, embedded, length), Some(v4));
         }
