@@ -1,12 +1,14 @@
 //! What the evaluator says where the measured vectors have nothing to say: choices, limits, hostile rulesets.
 
 use pfproof::context::{Context, context_from_toml};
-use pfproof::eval::{Criterion, Machine, Memory, Named, RuleId, Verdict, reply};
+use pfproof::eval::{Criterion, Machine, Memory, Named, RuleId, Session, Verdict, reply};
 use pfproof::lower;
 use pfproof::packet::{Packet, parse_words};
 use pfproof::report::trace::short;
+use pfproof::report::trace_json::answer;
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
+use serde_json::{Value, json};
 
 const ROUTER: &str = r#"
 [interface.lo0]
@@ -216,4 +218,101 @@ fn what_an_ah_header_hides_is_unproven() {
         "in on em1 proto ah from 10.0.1.5 to 9.9.9.9",
         "unproven: pf looks through an AH header, and what is behind it is not said",
     );
+}
+
+/// The answers to packets one after the other, each meeting the states of those before it.
+fn answers(rules: &str, words: &[&str]) -> Vec<Value> {
+    let context = context(ROUTER);
+    let ruleset = ruleset(rules, &context);
+    let machine = Machine::new(&ruleset, &context);
+    let mut session = Session::new(&machine);
+    words
+        .iter()
+        .map(|words| answer(&session.follow(packet(words)), &ruleset))
+        .collect()
+}
+
+fn verdicts(rules: &str, words: &[&str]) -> String {
+    let verdicts: Vec<_> = answers(rules, words)
+        .iter()
+        .map(|answer| answer["verdict"].as_str().unwrap().to_owned())
+        .collect();
+    verdicts.join(" ")
+}
+
+const NAT64: &str = "in on em1 proto tcp from 2001:db8::5 port 50001 to 64:ff9b::9.9.9.9 port 80";
+
+#[test]
+fn af_to_makes_a_new_header_in_the_end() {
+    // pf_test scrubs first and calls pf_translate_af then; a port chosen at random is not the one that was there.
+    let rules = "pass in on em1 inet6 from any to 64:ff9b::/96 set tos lowdelay af-to inet from 203.0.113.7\n";
+    let hop = &answers(rules, &[NAT64])[0]["hops"][0];
+    assert_eq!(hop["af"], "inet", "{hop}");
+    assert_eq!(hop["dst"], "9.9.9.9");
+    assert_eq!((&hop["sport"], hop.get("tos")), (&Value::Null, None));
+}
+
+#[test]
+fn pools_take_what_lies_in_no_other_entry() {
+    // pfr_pool_get.
+    for (kind, expected) in [
+        (
+            "round-robin",
+            json!({ "any_of": ["203.0.113.8", "203.0.113.10", "203.0.113.11"] }),
+        ),
+        ("random", json!("203.0.113.8")),
+    ] {
+        let rules =
+            format!("table <t> const {{ 203.0.113.8/30 !203.0.113.9 }}\npass in\npass out on em0 nat-to <t> {kind}\n");
+        assert_eq!(answers(&rules, &[WEB])[0]["hops"][1]["src"], expected, "{kind}");
+    }
+    // pf_poolmask takes the first octets of the other family's address.
+    let rules = "pass in on em1 inet6 from any to 64:ff9b::/96 af-to inet from 192.0.2.0/24 bitmask\n";
+    assert_eq!(answers(rules, &[NAT64])[0]["hops"][0]["src"], "192.0.2.184");
+}
+
+#[test]
+fn a_handshake_may_begin_anew() {
+    let syn = "in on em1 proto tcp from 10.0.1.5 port 1000 to 10.0.1.1 port 22 seq 100";
+    for (rules, second, third, expected) in [
+        // pf_tcp_track_full forgets an answer that fits no SYN.
+        (
+            "pass\n",
+            "out on em1 proto tcp from 10.0.1.1 port 22 to 10.0.1.5 port 1000 flags SA seq 5000 ack 1000000",
+            "out on em1 proto tcp from 10.0.1.1 port 22 to 10.0.1.5 port 1000 flags SA seq 900000 ack 101",
+            "pass drop pass",
+        ),
+        // pf_synproxy wants the number that pf chose.
+        (
+            "pass proto tcp synproxy state\n",
+            "in on em1 proto tcp from 10.0.1.5 port 1000 to 10.0.1.1 port 22 flags A seq 101 ack 7",
+            syn,
+            "synproxy drop synproxy",
+        ),
+    ] {
+        assert_eq!(verdicts(rules, &[syn, second, third]), expected, "{rules}");
+    }
+}
+
+#[test]
+fn sources_are_counted_for_each_rule() {
+    // pf_insert_src_node, with `source-track global` too.
+    let rules = "pass in proto tcp to port 80 keep state (source-track global, max-src-states 1)\n\
+                 pass in proto tcp to port 81 keep state (source-track global, max-src-states 1)\n";
+    let to = |sport: u16, port: u16| format!("in on em1 proto tcp from 10.0.1.5 port {sport} to 10.0.1.1 port {port}");
+    let words = [to(1, 80), to(2, 81), to(3, 80)];
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    assert_eq!(verdicts(rules, &words), "pass pass drop");
+}
+
+#[test]
+fn headers_are_looked_through_up_to_a_limit() {
+    // pf_walk_header6.
+    for (headers, expected) in [(19, "pass"), (20, "drop")] {
+        let words = format!(
+            "in on em1 proto udp from 2001:db8::5 to 2001:db8::6 port 53 ext6 {}",
+            vec!["dst"; headers].join(",")
+        );
+        assert_eq!(verdicts("pass allow-opts\n", &[&words]), expected, "{headers}");
+    }
 }

@@ -1,12 +1,12 @@
 //! Making a state, and translating the packet that makes it (`pf_create_state`, `pf_state_key_setup`,
 //! `pf_translate`).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::criteria::is_sloppy;
 use super::descriptor::{Descriptor, Mbuf};
 use super::hop::{Act, Hop, is_synproxied};
-use super::icmp;
+use super::icmp::{self, Discovery};
 use super::machine::{CompiledRule, RuleRef};
 use super::memory::PoolUse;
 use super::pool::{Asker, map_address};
@@ -15,7 +15,7 @@ use super::state::{Actions, State, StateKey, TcpPeer};
 use super::tcp;
 use crate::net::{Direction, Family, Protocol, TcpFlags};
 use crate::packet::{Icmp, Packet};
-use crate::ruleset::{KeepState, Name, Rule, SourceTrack};
+use crate::ruleset::{KeepState, Name, Rule};
 
 /// What came of making a state.
 pub(super) struct Made {
@@ -134,7 +134,6 @@ impl Hop<'_, '_> {
             rewritten |= translate_packet(pd, &mut mbuf.packet, target);
         }
         if rewritten && pd.af_to() {
-            change_family(pd, &mut mbuf.packet);
             made.act = Act::AfTo;
         }
         Ok(made)
@@ -142,12 +141,14 @@ impl Hop<'_, '_> {
 
     /// The keys of the state that the packet makes.
     fn keys(&self, pd: &Descriptor, packet: &Packet, rtable: u32) -> Keys {
-        let (source, destination) = (pd.source_index(), 1 - pd.source_index());
+        let source = pd.source_index();
+        let discovery = Discovery::of(packet);
         let old = key(
             (pd.family, pd.protocol, pd.rdomain),
-            (source, pd.src, pd.old_sport),
-            (destination, pd.dst, pd.old_dport),
-            packet,
+            source,
+            (pd.src, pd.old_sport),
+            (pd.dst, pd.old_dport),
+            discovery,
         );
         let rdomain = self.machine.rdomain_of(rtable);
         let translated = pd.new_src != pd.src
@@ -158,11 +159,7 @@ impl Hop<'_, '_> {
             || pd.af_to();
         let new = if translated {
             // After af-to the ends change places: both families come in.
-            let (source, destination) = if pd.af_to() {
-                (destination, source)
-            } else {
-                (source, destination)
-            };
+            let source = if pd.af_to() { 1 - source } else { source };
             let protocol = match pd.protocol {
                 Protocol::ICMP if pd.af_to() => Protocol::ICMP6,
                 Protocol::ICMP6 if pd.af_to() => Protocol::ICMP,
@@ -170,9 +167,10 @@ impl Hop<'_, '_> {
             };
             key(
                 (pd.new_family, protocol, rdomain),
-                (source, pd.new_src, pd.new_sport),
-                (destination, pd.new_dst, pd.new_dport),
-                packet,
+                source,
+                (pd.new_src, pd.new_sport),
+                (pd.new_dst, pd.new_dport),
+                discovery,
             )
         } else {
             old.clone()
@@ -188,24 +186,22 @@ impl Hop<'_, '_> {
         }
     }
 
-    /// Which limit of the rule is reached, if one is.
+    /// Which limit of the rule is reached, if one is (`pf_insert_src_node`). Sources are counted for each rule, with
+    /// `source-track global` too.
     fn over_limit(&self, place: RuleRef, rule: &Rule, source: IpAddr) -> Option<Reason> {
         let options = rule.state.as_deref()?;
-        if let Some(track) = options.source_track {
-            let of_group = |state: &&State| self.counts_with(state, place, track);
+        let of_rule = || self.memory.states.iter().filter(|state| state.rule == place);
+        if options.source_track.is_some() {
             let mut same = 0u32;
             let mut others = rustc_hash::FxHashSet::default();
-            for state in self.memory.states.iter().filter(of_group) {
-                match state.counted_source {
-                    Some(counted) if counted == source => same += 1,
-                    Some(counted) => {
-                        others.insert(counted);
-                    }
-                    None => {}
+            for counted in of_rule().filter_map(|state| state.counted_source) {
+                if counted == source {
+                    same += 1;
+                } else {
+                    others.insert(counted);
                 }
             }
-            let nodes_full = track == SourceTrack::Rule
-                && same == 0
+            let nodes_full = same == 0
                 && options
                     .max_src_nodes
                     .is_some_and(|max| max != 0 && others.len() >= max as usize);
@@ -214,23 +210,10 @@ impl Hop<'_, '_> {
                 return Some(Reason::SourceLimit);
             }
         }
-        let of_rule = || self.memory.states.iter().filter(|state| state.rule == place).count();
         options
             .max
-            .filter(|&max| max != 0 && of_rule() >= max as usize)
+            .filter(|&max| max != 0 && of_rule().count() >= max as usize)
             .map(|_| Reason::StateLimit)
-    }
-
-    /// Whether a state counts for the limits of a rule: its own, or with global tracking all of that kind.
-    fn counts_with(&self, state: &State, place: RuleRef, track: SourceTrack) -> bool {
-        match track {
-            SourceTrack::Rule => state.rule == place,
-            SourceTrack::Global => self
-                .machine
-                .rule(state.rule)
-                .and_then(|compiled| compiled.rule.state.as_deref())
-                .is_some_and(|options| options.source_track == Some(SourceTrack::Global)),
-        }
     }
 
     /// Says that a connection of the rule is established; refuses to judge where that may pass a limit whose counts
@@ -246,15 +229,15 @@ impl Hop<'_, '_> {
         else {
             return Ok(());
         };
-        let Some(track) = options.source_track else {
+        if options.source_track.is_none() {
             return Ok(());
-        };
+        }
         let connections = self
             .memory
             .states
             .iter()
             .filter(|other| {
-                self.counts_with(other, state.rule, track)
+                other.rule == state.rule
                     && other.counted_source == state.counted_source
                     && other.src.state >= super::state::TcpState::Established
                     && other.dst.state >= super::state::TcpState::Established
@@ -273,39 +256,17 @@ impl Hop<'_, '_> {
 
 /// A key; in neighbour discovery the target stands for one end (`pf_state_key_addr_setup`).
 pub(super) fn key(
-    (family, protocol, rdomain): (Family, Protocol, u32),
-    (source, src, sport): (usize, IpAddr, u16),
-    (destination, dst, dport): (usize, IpAddr, u16),
-    packet: &Packet,
+    header: (Family, Protocol, u32),
+    source: usize,
+    (src, sport): (IpAddr, u16),
+    (dst, dport): (IpAddr, u16),
+    discovery: Option<Discovery>,
 ) -> StateKey {
-    let (src, dst) = discovery_ends(family, protocol, src, dst, packet);
-    let mut key = StateKey {
-        family,
-        protocol,
-        rdomain,
-        address: [src; 2],
-        port: [sport; 2],
+    let (src, dst) = match discovery {
+        Some(discovery) if header.0 == Family::Inet6 => discovery.ends(src, dst),
+        Some(_) | None => (src, dst),
     };
-    if let (Some(address), Some(port)) = (key.address.get_mut(destination), key.port.get_mut(destination)) {
-        *address = dst;
-        *port = dport;
-    }
-    debug_assert_eq!(source, 1 - destination);
-    key
-}
-
-/// The ends of a packet as keys have them.
-fn discovery_ends(family: Family, protocol: Protocol, src: IpAddr, dst: IpAddr, packet: &Packet) -> (IpAddr, IpAddr) {
-    let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let target = packet.target.map_or(unspecified, IpAddr::V6);
-    if family == Family::Inet || protocol != Protocol::ICMP6 || packet.family != Family::Inet6 {
-        return (src, dst);
-    }
-    match packet.icmp.map(|icmp| icmp.kind) {
-        Some(icmp::NEIGHBOR_SOLICIT) => (src, target),
-        Some(icmp::NEIGHBOR_ADVERT) => (target, if packet.dst.is_multicast() { unspecified } else { dst }),
-        _ => (src, dst),
-    }
+    StateKey::new(header, source, (src, sport), (dst, dport))
 }
 
 /// Gives the packet the addresses and ports of a key; whether anything changed (`pf_translate`).
@@ -362,7 +323,9 @@ pub(super) fn change_family(pd: &Descriptor, packet: &mut Packet) {
     packet.dst = pd.new_dst;
     packet.extensions.clear();
     packet.options = crate::packet::IpOptions::None;
+    // What rules have set of these is lost.
     packet.tos = pd.tos;
+    packet.ttl = pd.ttl;
     packet.protocol = match (packet.protocol, pd.new_family) {
         (Protocol::ICMP, Family::Inet6) => Protocol::ICMP6,
         (Protocol::ICMP6, Family::Inet) => Protocol::ICMP,

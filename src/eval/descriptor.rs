@@ -59,6 +59,7 @@ pub(super) struct Descriptor {
     pub(super) bad_options: bool,
     /// The type of service without the ECN bits.
     pub(super) tos: u8,
+    pub(super) ttl: u8,
     /// Bytes of payload.
     pub(super) payload: u32,
     /// What kind of icmp message it is.
@@ -132,11 +133,15 @@ pub(super) fn set_up(mbuf: &Mbuf, direction: Direction, interface: usize, rdomai
         bad_options: walk.router_alert || walk.other,
         // The two lowest bits are for congestion.
         tos: packet.tos & !0x03,
+        ttl: packet.ttl,
         payload: u32::from(packet.len),
         icmp: None,
         chosen: mbuf.chosen.clone(),
     })
 }
+
+/// How many headers pf looks through (`pf_hdr_limit`).
+const HEADER_LIMIT: usize = 20;
 
 /// The IPv4 options, and the AH header that pf looks through (`pf_walk_header`).
 fn walk_header(packet: &Packet) -> Result<Walk, Reason> {
@@ -164,7 +169,7 @@ fn walk_header6(packet: &Packet) -> Result<Walk, Reason> {
     };
     let mut routing_headers = 0;
     let mut fragment_headers = u32::from(packet.fragment.is_some());
-    for (at, header) in packet.extensions.iter().enumerate() {
+    for (at, header) in packet.extensions.iter().enumerate().take(HEADER_LIMIT) {
         match header {
             ExtensionHeader::HopByHop | ExtensionHeader::RouterAlert if at > 0 => return Err(Reason::IpOption),
             ExtensionHeader::HopByHop | ExtensionHeader::Destination => walk.other = true,
@@ -184,6 +189,10 @@ fn walk_header6(packet: &Packet) -> Result<Walk, Reason> {
                 }
             }
         }
+    }
+    let before_the_payload = usize::from(matches!(packet.fragment, Some(Fragment::First { .. })));
+    if packet.extensions.len() + before_the_payload >= HEADER_LIMIT {
+        return Err(Reason::IpOption);
     }
     if matches!(packet.fragment, Some(Fragment::Later { .. })) {
         // The walk ends at the fragment header; what follows is of no protocol.

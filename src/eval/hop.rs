@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::address::has_scope;
 use super::choices::Choices;
+use super::create::change_family;
 use super::criteria::keeps_state;
 use super::descriptor::{self, Descriptor, Mbuf, VirtualProtocol};
 use super::fragment::Reassembly;
@@ -351,6 +352,9 @@ impl Hop<'_, '_> {
         }
         if let Some((usual, preferred_prio)) = prio {
             packet.prio = if preferred { preferred_prio } else { usual };
+        }
+        if outcome.act == Act::AfTo {
+            change_family(pd, packet);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What kinds of icmp messages there are, and how a query and its reply meet in one state (`pf_icmp_mapping`).
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::net::{Direction, Family, Protocol};
 use crate::packet::{Embedded, Icmp, Packet};
 
@@ -32,6 +34,55 @@ pub(super) struct Mapping {
     pub(super) virtual_id: u16,
     /// Whether it belongs to another connection, or makes no state for another reason (`state_icmp`).
     pub(super) other_state: bool,
+}
+
+/// A message of IPv6: its type and what it tells of (`struct nd_neighbor_solicit`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Discovery {
+    kind: u8,
+    /// The neighbour that it is about; nobody where it does not say.
+    target: Ipv6Addr,
+    /// Whether it goes to many.
+    multicast: bool,
+}
+
+impl Discovery {
+    /// What a packet tells; `None` where it is no message of IPv6.
+    pub(super) fn of(packet: &Packet) -> Option<Self> {
+        let icmp = packet
+            .icmp
+            .filter(|_| packet.family == Family::Inet6 && packet.protocol == Protocol::ICMP6)?;
+        Some(Self {
+            kind: icmp.kind,
+            target: packet.target.unwrap_or(Ipv6Addr::UNSPECIFIED),
+            multicast: packet.dst.is_multicast(),
+        })
+    }
+
+    /// What the packet tells that an error carries: so much of it is not there that it has a target.
+    pub(super) fn of_embedded(mapping: Mapping, embedded: &Embedded) -> Option<Self> {
+        (embedded.protocol == Protocol::ICMP6).then_some(Self {
+            kind: mapping.kind,
+            target: Ipv6Addr::UNSPECIFIED,
+            multicast: embedded.dst.is_multicast(),
+        })
+    }
+
+    /// Whether it is a neighbour solicitation or advertisement.
+    pub(super) fn has_target(self) -> bool {
+        matches!(self.kind, NEIGHBOR_SOLICIT | NEIGHBOR_ADVERT)
+    }
+
+    /// The ends of the packet as keys have them (`pf_state_key_addr_setup`).
+    pub(super) fn ends(self, src: IpAddr, dst: IpAddr) -> (IpAddr, IpAddr) {
+        let target = IpAddr::V6(self.target);
+        match self.kind {
+            NEIGHBOR_SOLICIT => (src, target),
+            NEIGHBOR_ADVERT if self.multicast => (target, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+            NEIGHBOR_ADVERT => (target, dst),
+            _ => (src, dst),
+        }
+    }
 }
 
 /// Whether routers and neighbours tell each other something with it: such messages never pass a router.

@@ -3,10 +3,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::create::{change_family, icmp_of_other_family, key};
+use super::create::{icmp_of_other_family, key};
 use super::descriptor::{Descriptor, Mbuf};
 use super::hop::{Act, Hop};
-use super::icmp::{self, Mapping};
+use super::icmp::{self, Discovery, Mapping};
 use super::record::{Reason, Unproven};
 use super::state::{State, StateKey};
 use super::tcp;
@@ -28,15 +28,15 @@ enum IcmpLookup {
 }
 
 /// The two ends of a packet, its own or a carried one, as the lookup sees them.
-struct Ends<'e> {
+struct Ends {
     src: IpAddr,
     dst: IpAddr,
     /// The place of the source in keys.
     source: usize,
     /// The protocol of the message.
     protocol: Protocol,
-    /// The packet whose message tells of neighbours.
-    packet: Option<&'e Packet>,
+    /// What it tells of neighbours.
+    discovery: Option<Discovery>,
     /// Whether it is carried by an error.
     inner: bool,
 }
@@ -61,7 +61,7 @@ impl Hop<'_, '_> {
             dst: pd.dst,
             source: pd.source_index(),
             protocol: pd.protocol,
-            packet: Some(&mbuf.packet),
+            discovery: Discovery::of(&mbuf.packet),
             inner: false,
         };
         let (at, id) = match self.icmp_lookup_twice(mapping, &ends, pd)? {
@@ -73,46 +73,26 @@ impl Hop<'_, '_> {
             return Ok(Lookup::None);
         };
         pd.chosen = state.chosen_for(pd);
-        if !state.translates() {
+        let Some(target) = state.target(pd) else {
             return Ok(Lookup::Found(at, Act::Pass));
-        }
-        let Target {
-            key,
-            source,
-            destination,
-        } = state.target(pd);
-        let af_to = key.family != pd.family;
-        let id = if af_to { 1 - id } else { id };
-        mbuf.rtable = key.rdomain;
+        };
+        let af_to = target.key.family != pd.family;
+        let Some(mut icmp) = mbuf.packet.icmp else {
+            return Ok(Lookup::None);
+        };
         if af_to {
-            let Some(icmp) = mbuf.packet.icmp.and_then(|icmp| icmp_of_other_family(pd.family, icmp)) else {
+            let Some(other) = icmp_of_other_family(pd.family, icmp) else {
                 return Ok(Lookup::Found(at, Act::Drop(Reason::Normalize)));
             };
-            mbuf.packet.icmp = Some(icmp);
-            pd.new_src = key.address[source];
-            pd.new_dst = key.address[destination];
-            pd.new_family = key.family;
-        } else {
-            mbuf.packet.src = key.address[source];
-            mbuf.packet.dst = key.address[destination];
+            icmp = other;
         }
-        if let Some(icmp) = &mut mbuf.packet.icmp {
-            icmp.id = key.port[id];
-        }
-        if af_to {
-            change_family(pd, &mut mbuf.packet);
-            return Ok(Lookup::Found(at, Act::AfTo));
-        }
-        Ok(Lookup::Found(at, Act::Pass))
+        icmp.id = target.key.port[if af_to { 1 - id } else { id }];
+        mbuf.packet.icmp = Some(icmp);
+        Ok(Lookup::Found(at, target.translate(pd, mbuf)))
     }
 
     /// Looks for the state of a message; an IPv6 reply may come to a query that went to all nodes.
-    fn icmp_lookup_twice(
-        &mut self,
-        mapping: Mapping,
-        ends: &Ends<'_>,
-        pd: &Descriptor,
-    ) -> Result<IcmpLookup, Unproven> {
+    fn icmp_lookup_twice(&mut self, mapping: Mapping, ends: &Ends, pd: &Descriptor) -> Result<IcmpLookup, Unproven> {
         let first = self.icmp_lookup(mapping, ends, pd, false)?;
         let again = pd.family == Family::Inet6 && mapping.direction == Direction::Out;
         if !again || matches!(first, IcmpLookup::Found(..)) {
@@ -128,25 +108,25 @@ impl Hop<'_, '_> {
     fn icmp_lookup(
         &mut self,
         mapping: Mapping,
-        ends: &Ends<'_>,
+        ends: &Ends,
         pd: &Descriptor,
         multicast: bool,
     ) -> Result<IcmpLookup, Unproven> {
-        let (source, destination) = (ends.source, 1 - ends.source);
         let (id_at, sport, dport) = match mapping.direction {
-            Direction::In => (source, mapping.virtual_id, mapping.virtual_type),
-            Direction::Out => (destination, mapping.virtual_type, mapping.virtual_id),
+            Direction::In => (ends.source, mapping.virtual_id, mapping.virtual_type),
+            Direction::Out => (1 - ends.source, mapping.virtual_type, mapping.virtual_id),
         };
-        let discovers = matches!(mapping.kind, icmp::NEIGHBOR_SOLICIT | icmp::NEIGHBOR_ADVERT);
-        if multicast && discovers {
+        if multicast && ends.discovery.is_some_and(Discovery::has_target) {
             return Ok(IcmpLookup::None);
         }
         let src = if multicast { IpAddr::V6(ALL_NODES) } else { ends.src };
-        let header = (pd.family, ends.protocol, pd.rdomain);
-        let wanted = match ends.packet {
-            Some(packet) => key(header, (source, src, sport), (destination, ends.dst, dport), packet),
-            None => plain_key(header, (source, src, sport), (destination, ends.dst, dport)),
-        };
+        let wanted = key(
+            (pd.family, ends.protocol, pd.rdomain),
+            ends.source,
+            (src, sport),
+            (ends.dst, dport),
+            ends.discovery,
+        );
         let Find::Found(at) = self.find(&wanted, pd)? else {
             return Ok(IcmpLookup::None);
         };
@@ -181,6 +161,11 @@ impl Hop<'_, '_> {
         if embedded.src != pd.dst || Family::of(embedded.dst) != pd.family {
             return Ok(Lookup::None);
         }
+        if embedded.protocol == Protocol::AH {
+            return Err(Unproven(
+                "pf looks through the AH header that an error carries, and what is behind it is not said".to_owned(),
+            ));
+        }
         let mapping = match embedded.protocol {
             // The other family's icmp makes no sense inside.
             Protocol::ICMP if pd.family != Family::Inet => return Ok(Lookup::None),
@@ -196,7 +181,7 @@ impl Hop<'_, '_> {
                     dst: embedded.dst,
                     source,
                     protocol: embedded.protocol,
-                    packet: None,
+                    discovery: Discovery::of_embedded(mapping, &embedded),
                     inner: true,
                 };
                 match self.icmp_lookup_twice(mapping, &ends, pd)? {
@@ -207,8 +192,12 @@ impl Hop<'_, '_> {
             }
             None => {
                 let (sport, dport) = ports(&embedded);
-                let header = (pd.family, embedded.protocol, pd.rdomain);
-                let wanted = plain_key(header, (source, embedded.src, sport), (1 - source, embedded.dst, dport));
+                let wanted = StateKey::new(
+                    (pd.family, embedded.protocol, pd.rdomain),
+                    source,
+                    (embedded.src, sport),
+                    (embedded.dst, dport),
+                );
                 match self.find(&wanted, pd)? {
                     Find::None => return Ok(Lookup::None),
                     Find::Found(at) => (at, source),
@@ -225,9 +214,9 @@ impl Hop<'_, '_> {
             return Ok(Lookup::None);
         };
         pd.chosen = state.chosen_for(pd);
-        if !state.translates() {
+        let Some(target) = state.target(pd) else {
             return Ok(Lookup::Found(at, Act::Pass));
-        }
+        };
         let has_family = !matches!(
             embedded.protocol,
             Protocol::TCP | Protocol::UDP | Protocol::ICMP | Protocol::ICMP6
@@ -238,7 +227,7 @@ impl Hop<'_, '_> {
                 embedded.protocol.0
             )));
         }
-        let act = translate_error(state, embedded, id, mapping, pd, mbuf);
+        let act = translate_error(&target, embedded, id, mapping, pd, mbuf);
         Ok(Lookup::Found(at, act))
     }
 }
@@ -252,29 +241,9 @@ fn ports(embedded: &Embedded) -> (u16, u16) {
     }
 }
 
-/// A key of two ends as they are.
-fn plain_key(
-    (family, protocol, rdomain): (Family, Protocol, u32),
-    (source, src, sport): (usize, IpAddr, u16),
-    (_, dst, dport): (usize, IpAddr, u16),
-) -> StateKey {
-    let (mut address, mut port) = ([src, dst], [sport, dport]);
-    if source == 1 {
-        address.reverse();
-        port.reverse();
-    }
-    StateKey {
-        family,
-        protocol,
-        rdomain,
-        address,
-        port,
-    }
-}
-
 /// Translates an error and the packet it carries.
 fn translate_error(
-    state: &State,
+    target: &Target<'_>,
     mut embedded: Embedded,
     id: usize,
     mapping: Option<Mapping>,
@@ -283,7 +252,7 @@ fn translate_error(
 ) -> Act {
     // What is carried went the other way.
     let (source, destination) = (1 - pd.source_index(), pd.source_index());
-    let Target { key, .. } = state.target(pd);
+    let key = target.key;
     let af_to = key.family != pd.family;
     let is_echo = mapping.is_some_and(|mapping| {
         let echo_request = match pd.family {
@@ -293,8 +262,8 @@ fn translate_error(
         mapping.virtual_type == u16::from(echo_request)
     });
     let id = if af_to { key.port[1 - id] } else { key.port[id] };
-    mbuf.rtable = key.rdomain;
     if !af_to {
+        mbuf.rtable = key.rdomain;
         let old_dst = embedded.dst;
         embedded.src = key.address[source];
         embedded.dst = key.address[destination];
@@ -304,7 +273,7 @@ fn translate_error(
             mbuf.packet.src = embedded.dst;
         }
         if embedded.protocol.has_ports() {
-            if embedded.dport != Some(key.port[destination]) {
+            if ports(&embedded).1 != key.port[destination] {
                 mbuf.packet.src = embedded.dst;
             }
             embedded.sport = Some(key.port[source]);
@@ -349,13 +318,9 @@ fn translate_error(
         }
         _ => {}
     }
-    pd.new_src = key.address[source];
-    pd.new_dst = key.address[destination];
-    pd.new_family = key.family;
     mbuf.packet.icmp = Some(outer);
     mbuf.packet.embedded = Some(Box::new(embedded));
-    change_family(pd, &mut mbuf.packet);
-    Act::AfTo
+    target.translate(pd, mbuf)
 }
 
 impl State {

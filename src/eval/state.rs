@@ -19,6 +19,29 @@ pub(super) struct StateKey {
     pub(super) port: [u16; 2],
 }
 
+impl StateKey {
+    /// The key of two ends, each with its port; `source` is the place of the first.
+    pub(super) fn new(
+        (family, protocol, rdomain): (Family, Protocol, u32),
+        source: usize,
+        (src, sport): (IpAddr, u16),
+        (dst, dport): (IpAddr, u16),
+    ) -> Self {
+        let (mut address, mut port) = ([src, dst], [sport, dport]);
+        if source == 1 {
+            address.reverse();
+            port.reverse();
+        }
+        Self {
+            family,
+            protocol,
+            rdomain,
+            address,
+            port,
+        }
+    }
+}
+
 /// The progress of one end of a tcp connection (`TCPS_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TcpState {

@@ -74,7 +74,6 @@ impl State {
     pub(super) fn track_full(&mut self, packet: &mut Packet, direction: Direction, reversed: bool) -> bool {
         let flags = packet.flags;
         let payload = u32::from(packet.len);
-        let handshake = self.src.state == TcpState::SynSent && self.dst.state == TcpState::SynSent;
         let (src, dst) = self.ends(direction, reversed);
         let original = packet.seq;
         let mut seq = original;
@@ -151,7 +150,8 @@ impl State {
                 src.state = src.state.max(TcpState::Closing);
             }
         } else {
-            if handshake {
+            if src.state == TcpState::SynSent && dst.state == TcpState::SynSent {
+                // The handshake went wrong: this end may begin anew.
                 src.seq_low = 0;
                 src.seq_high = 1;
                 src.max_win = 1;

@@ -1,12 +1,11 @@
 //! A packet and the state it belongs to: finding it, whether the packet fits, and translating it back and forth
 //! (`pf_find_state`, `pf_test_state`, `pf_synproxy`).
 
-use super::create::change_family;
 use super::descriptor::{Descriptor, Mbuf};
 use super::hop::{Act, Hop};
 use super::record::{Chosen, ChosenParts, Reason, Unproven};
 use super::state::{State, StateKey, TcpState};
-use crate::net::{Direction, Protocol, TcpFlags};
+use crate::net::{Protocol, TcpFlags};
 
 /// What the state table says of a packet.
 pub(super) enum Lookup {
@@ -25,17 +24,12 @@ pub(super) enum Find {
 impl Hop<'_, '_> {
     /// What the state table says of a packet that is no icmp.
     pub(super) fn state(&mut self, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
-        let mut key = StateKey {
-            family: pd.family,
-            protocol: pd.protocol,
-            rdomain: pd.rdomain,
-            address: [pd.src, pd.dst],
-            port: [pd.old_sport, pd.old_dport],
-        };
-        if pd.direction == Direction::Out {
-            key.address.reverse();
-            key.port.reverse();
-        }
+        let key = StateKey::new(
+            (pd.family, pd.protocol, pd.rdomain),
+            pd.source_index(),
+            (pd.src, pd.old_sport),
+            (pd.dst, pd.old_dport),
+        );
         match self.find(&key, pd)? {
             Find::None => Ok(Lookup::None),
             Find::Found(at) => self.test_state(at, pd, mbuf),
@@ -68,7 +62,7 @@ impl Hop<'_, '_> {
     /// Whether the packet fits its state (`pf_test_state`).
     fn test_state(&mut self, at: usize, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Result<Lookup, Unproven> {
         if pd.protocol == Protocol::TCP {
-            if let Some(act) = self.synproxy(at, pd, mbuf)? {
+            if let Some(act) = self.synproxy(at, pd, mbuf) {
                 return Ok(Lookup::Found(at, act));
             }
             let Some(state) = self.memory.states.get_mut(at) else {
@@ -104,57 +98,27 @@ impl Hop<'_, '_> {
             return Ok(Lookup::None);
         };
         pd.chosen = state.chosen_for(pd);
-        if !state.translates() {
+        let Some(target) = state.target(pd) else {
             return Ok(Lookup::Found(at, Act::Pass));
-        }
-        let Target {
-            key,
-            source,
-            destination,
-        } = state.target(pd);
-        let packet = &mut mbuf.packet;
+        };
         if pd.protocol.has_ports() {
-            packet.sport = key.port[source];
-            packet.dport = key.port[destination];
+            mbuf.packet.sport = target.key.port[target.source];
+            mbuf.packet.dport = target.key.port[target.destination];
         }
-        mbuf.rtable = key.rdomain;
-        if key.family == pd.family {
-            packet.src = key.address[source];
-            packet.dst = key.address[destination];
-            return Ok(Lookup::Found(at, Act::Pass));
-        }
-        pd.new_src = key.address[source];
-        pd.new_dst = key.address[destination];
-        pd.new_family = key.family;
-        change_family(pd, packet);
-        Ok(Lookup::Found(at, Act::AfTo))
+        Ok(Lookup::Found(at, target.translate(pd, mbuf)))
     }
 
-    /// What becomes of a packet of a handshake that pf answers itself; `None` where it does not.
-    fn synproxy(&self, at: usize, pd: &Descriptor, mbuf: &Mbuf) -> Result<Option<Act>, Unproven> {
-        let Some(state) = self.memory.states.get(at).filter(|state| state.proxying) else {
-            return Ok(None);
-        };
-        let flags = mbuf.packet.flags;
-        let dropped = Some(Act::Drop(Reason::Synproxy));
-        Ok(if pd.direction != state.direction {
-            Some(Act::Synproxy)
-        } else if flags.contains(TcpFlags::SYN) {
-            if mbuf.packet.seq == state.src.seq_low {
-                Some(Act::Synproxy)
-            } else {
-                dropped
-            }
-        } else if flags.contains(TcpFlags::ACK)
-            && !flags.intersects(TcpFlags::RST | TcpFlags::FIN)
-            && mbuf.packet.seq == state.src.seq_low.wrapping_add(1)
-        {
-            let id = self.machine.id(state.rule);
-            return Err(Unproven(format!(
-                "rule {id}: whether the packet acknowledges the number that synproxy chose is not known"
-            )));
+    /// What becomes of a packet of a handshake that pf answers itself; `None` where it does not (`pf_synproxy`).
+    ///
+    /// The handshake never gets on: an ACK must have the number that pf chose at random, which almost surely no packet
+    /// has that does not know it.
+    fn synproxy(&self, at: usize, pd: &Descriptor, mbuf: &Mbuf) -> Option<Act> {
+        let state = self.memory.states.get(at).filter(|state| state.proxying)?;
+        let repeats = mbuf.packet.flags.contains(TcpFlags::SYN) && mbuf.packet.seq == state.src.seq_low;
+        Some(if pd.direction != state.direction || repeats {
+            Act::Synproxy
         } else {
-            dropped
+            Act::Drop(Reason::Synproxy)
         })
     }
 }
@@ -166,29 +130,44 @@ pub(super) struct Target<'s> {
     pub(super) destination: usize,
 }
 
+impl Target<'_> {
+    /// Gives the packet the addresses of the key, or with af-to notes them for the packet that it will be; what is done
+    /// with it.
+    pub(super) fn translate(&self, pd: &mut Descriptor, mbuf: &mut Mbuf) -> Act {
+        let (src, dst) = (self.key.address[self.source], self.key.address[self.destination]);
+        mbuf.rtable = self.key.rdomain;
+        if self.key.family == pd.family {
+            (mbuf.packet.src, mbuf.packet.dst) = (src, dst);
+            return Act::Pass;
+        }
+        (pd.new_src, pd.new_dst) = (src, dst);
+        pd.new_family = self.key.family;
+        Act::AfTo
+    }
+}
+
 impl State {
     /// Whether both ends are established.
     fn is_established(&self) -> bool {
         self.src.state >= TcpState::Established && self.dst.state >= TcpState::Established
     }
 
-    /// The key that the packet is translated to.
-    pub(super) fn target(&self, pd: &Descriptor) -> Target<'_> {
+    /// The key that the packet is translated to; `None` where the state does not translate.
+    pub(super) fn target(&self, pd: &Descriptor) -> Option<Target<'_>> {
+        if !self.translates() {
+            return None;
+        }
         let (source, destination) = (pd.source_index(), 1 - pd.source_index());
         let key = self.key(if self.reversed(pd.family) { source } else { destination });
-        if key.family == pd.family {
-            Target {
-                key,
-                source,
-                destination,
-            }
-        } else {
-            Target {
-                key,
-                source: destination,
-                destination: source,
-            }
-        }
+        let (source, destination) = match key.family == pd.family {
+            true => (source, destination),
+            false => (destination, source),
+        };
+        Some(Target {
+            key,
+            source,
+            destination,
+        })
     }
 
     /// Which parts of a packet of this state pf chose when the state was made: none of one that comes back.
