@@ -43,6 +43,9 @@ pub(super) struct Compiled<'a> {
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
 }
 
+/// How many rules may set a tag at one place only if more than the header is so, for each way to be followed.
+const MOST_UNSURE: usize = 6;
+
 impl<'a> Compiled<'a> {
     pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
         let space = Space::new(ruleset, context);
@@ -70,6 +73,7 @@ impl<'a> Compiled<'a> {
             return Rc::clone(known);
         }
         let mut met = Met::default();
+        let mut unsure = Vec::new();
         let mut indexed = Vec::new();
         for (number, entry) in self.list.entries.iter().enumerate() {
             let here = |region: &PacketBox| match (place, region.limit(Field::Place)) {
@@ -99,6 +103,9 @@ impl<'a> Compiled<'a> {
             let Some(rule) = rule else { continue };
             if self.list.asks_for_tags && rule.tag.is_some() {
                 met.taggers.push(number);
+                if entry.parts.iter().any(|part| !part.facts.is_empty()) {
+                    unsure.push(number);
+                }
             }
             let set = rule.set.as_ref();
             let sets = self.list.asks_for_fields && set.is_some_and(|set| set.prio.is_some() || set.tos.is_some());
@@ -108,6 +115,12 @@ impl<'a> Compiled<'a> {
             if entry.kind == Kind::Match && rule.log.is_some() {
                 met.loggers.push(number);
             }
+        }
+        // Of a few, each way is followed; of many, the tag is left open.
+        if unsure.len() <= MOST_UNSURE {
+            met.rewriters.extend(unsure);
+            met.rewriters.sort_unstable();
+            met.rewriters.dedup();
         }
         met.index = Index::new(indexed);
         let met = Rc::new(met);

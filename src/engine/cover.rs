@@ -241,12 +241,13 @@ impl Cover {
             let chosen = chosen.filter_map(|number| ground.list.entries.get(number));
             for entry in chosen.filter(|entry| entry.parts.iter().any(|part| part.tag.is_some())) {
                 let mut there = whole.clone();
-                if matches!(
-                    duty.frame.matches(ground, entry, at, &self.path.supposed, &mut there),
-                    Match::No
-                ) {
-                    *within = there;
-                    return None;
+                match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
+                    Match::No => {
+                        *within = there;
+                        return None;
+                    }
+                    Match::Maybe(needs) => supposed.suppose(&needs),
+                    Match::Yes => {}
                 }
                 narrow_to(within, &there);
             }
@@ -318,7 +319,9 @@ impl Cover {
                             )
                     });
         }
-        let conditions = supposed.facts.iter().map(|(fact, _, holds)| Condition {
+        let settled = supposed.facts.iter().map(|(fact, _, holds)| (fact, holds));
+        let open = supposed.open.iter().map(|(fact, holds)| (fact, holds));
+        let conditions = settled.chain(open).map(|(fact, holds)| Condition {
             unknown: fact.unknown.clone(),
             rule: match &fact.about {
                 About::Rule(number) => ground.list.rules.get(*number).map(|(id, _)| id.clone()),

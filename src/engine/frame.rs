@@ -19,6 +19,8 @@ pub(super) type Settled = (Fact, Option<u8>, bool);
 pub(super) struct Suppositions {
     pub(super) facts: Vec<Settled>,
     pub(super) narrowed: Narrowed,
+    /// Facts of which it is enough that one of several is so: the way hangs on them, none of them is settled.
+    pub(super) open: Vec<(Fact, bool)>,
 }
 
 impl Suppositions {
@@ -47,15 +49,16 @@ impl Suppositions {
                 self.narrowed.push((*id, others.clone()));
                 true
             }
-            // One of several is not so: which one is left open.
-            ([(fact, hop, holds), ..], _) => {
-                let open = self.known(fact, *hop).is_none();
-                if open && needs.facts.len() == 1 {
-                    self.facts.push((fact.clone(), *hop, !holds));
-                }
+            // One of several is not so: which one is left open. What pf chooses is enough.
+            (facts, choices) => {
+                let all = choices.iter().map(|(id, taken, others)| (*id, taken.union(others)));
+                self.narrowed.extend(all);
+                let chosen = |(fact, ..): &&Settled| fact.unknown.is_choice();
+                let by_choice = !choices.is_empty() || facts.iter().any(|fact| chosen(&fact));
+                let open = facts.iter().filter(|fact| !by_choice || chosen(fact));
+                self.open.extend(open.map(|(fact, _, holds)| (fact.clone(), !holds)));
                 true
             }
-            ([], [_, ..]) => true,
         }
     }
 }
@@ -117,7 +120,7 @@ pub(super) struct Met {
     pub(super) index: Index,
     /// Those that set a tag, where some rule asks for tags.
     pub(super) taggers: Vec<usize>,
-    /// Match rules that change the header.
+    /// Match rules that change the header, and rules that set a tag if more than the header is so.
     pub(super) rewriters: Vec<usize>,
     /// Quick match rules.
     pub(super) quick_matches: Vec<usize>,

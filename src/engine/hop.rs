@@ -16,6 +16,12 @@ use super::witness;
 use crate::net::{Family, Protocol, RangeSet};
 use crate::ruleset::{KeepState, Rule, SourceTrack};
 
+/// In how many ways the rewriting rules of one hop may match or not, for one box of packets.
+const MOST_OUTCOMES: usize = 1024;
+
+/// Into how many boxes translation may part those of one hop: `bitmask` moves each part of a large network by itself.
+const MOST_PIECES: u32 = 4096;
+
 impl<'e, 'a> Classes<'e, 'a> {
     /// Begins a hop: what match rules make of the header splits the region.
     pub(super) fn hop(&mut self, path: Path, arrival: Arrival) {
@@ -73,7 +79,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             return self.candidates(path, frame);
         }
         let mut left = vec![path.region.clone()];
+        let mut pieces = 0;
         while let Some(piece) = left.pop() {
+            pieces += 1;
+            if pieces > MOST_PIECES {
+                self.ground.budget.exhaust();
+            }
             if self.ground.budget.is_spent() {
                 return;
             }
@@ -81,6 +92,9 @@ impl<'e, 'a> Classes<'e, 'a> {
             let mut within = piece.clone();
             let mut outcomes = vec![(frame.clone(), path.supposed.clone())];
             for entry in &rewriters {
+                if outcomes.len() > MOST_OUTCOMES {
+                    return self.ground.budget.exhaust();
+                }
                 let Some((_, rule)) = compiled.list.rule(entry) else {
                     continue;
                 };
@@ -108,8 +122,9 @@ impl<'e, 'a> Classes<'e, 'a> {
                         within: &mut within,
                         choices: &mut self.choices,
                     };
-                    // A translation that cannot be made is an entry of its own: it drops.
-                    if translator.apply(entry.rule, rule, &mut now) {
+                    // What a rule sets that is no match rule takes effect where it decides. A translation that cannot be
+                    // made is an entry of its own: it drops.
+                    if entry.kind == Kind::Match && translator.apply(entry.rule, rule, &mut now) {
                         now.later.extend(self.set_fields(rule));
                         frame.steps.push((entry.position, now));
                     }
@@ -385,7 +400,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             return;
         }
+        let mut pieces = 0;
         while let Some(piece) = stateful.pop() {
+            pieces += 1;
+            if pieces > MOST_PIECES {
+                self.ground.budget.exhaust();
+            }
             if self.ground.budget.is_spent() {
                 return;
             }

@@ -9,7 +9,7 @@ use super::journey::{Drop, Unknown};
 use super::routing::prefix;
 use super::translate;
 use crate::net::{Family, Protocol, RangeSet};
-use crate::ruleset::{Action, AnchorCall, Name, Rule, RuleId, Ruleset, Tagged};
+use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged};
 
 /// A place in the order of evaluation.
 pub(super) type Position = u32;
@@ -112,7 +112,8 @@ impl<'a> List<'a> {
                 asks_where_received: any(reader.ruleset, |rule| {
                     rule.received_on.is_some() || rule.user.is_some() || rule.group.is_some()
                 }),
-                incomplete: None,
+                incomplete: asks_other_tables(reader.ruleset)
+                    .then(|| "a match rule sets the routing table by which later rules ask for a route".to_owned()),
             },
             position: 1,
             rewrites: Vec::new(),
@@ -139,6 +140,17 @@ struct Builder<'r, 'a> {
 /// Whether some rule of any anchor is such.
 fn any(ruleset: &Ruleset, such: impl Fn(&Rule) -> bool) -> bool {
     ruleset.anchors.values().flat_map(|anchor| &anchor.rules).any(such)
+}
+
+/// Whether routes may be asked for in another table than that of the packet's routing domain (`pf_match_rule`: in the
+/// one that match rules have set).
+fn asks_other_tables(ruleset: &Ruleset) -> bool {
+    let asks = |peer: &Peer| match peer.host {
+        Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => true,
+        Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => false,
+    };
+    any(ruleset, |rule| rule.action == Action::Match && rule.rtable.is_some())
+        && any(ruleset, |rule| asks(&rule.source) || asks(&rule.destination))
 }
 
 /// The conditions of one chain of calls.

@@ -5,10 +5,11 @@ use super::frame::Tagging;
 use super::header::{Field, PacketBox, transport};
 use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
 use super::question::Scope;
-use super::rewriting::{Now, Reading, Term};
+use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Equal, Path, Task};
 use super::space::{InterfaceId, Place};
+use crate::net::RangeSet;
 use crate::ruleset::{Divert, Name, RouteToKind, Rule, Ruleset};
 
 /// A state that a hop has made.
@@ -196,11 +197,13 @@ impl<'e, 'a> Classes<'e, 'a> {
         let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
         if found
             && !skipped
-            && let Some((region, equal)) = own_reverse(&path.region, &now)
+            && let Some(Reverse { region, equal, chosen }) = own_reverse(&path.region, &now)
         {
             let reversing = region.clone();
             let mut reverse = Path { region, ..path.clone() };
             reverse.own_reverse = Some(equal.clone());
+            let surely = chosen.is_empty();
+            reverse.supposed.narrowed.extend(chosen);
             reverse.hops.push(Hop {
                 place,
                 decider: Decider::OwnState,
@@ -211,23 +214,37 @@ impl<'e, 'a> Classes<'e, 'a> {
                 ends: now.ends(&reverse.supposed.narrowed),
             });
             self.ended_at(reverse, End::Leaves(out), &now);
-            path.not_reverse = Some((reversing, equal));
+            // What pf has chosen otherwise is for the rules.
+            path.not_reverse = surely.then_some((reversing, equal));
         }
         now.shift(Field::Ttl, u128::MAX);
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
     }
 }
 
-/// The packets of a region that are their own reverse by then, so that they find the state of their way in
-/// (`pf_find_state`): a box, and the pairs of fields that are equal besides.
-fn own_reverse(region: &PacketBox, now: &Now) -> Option<(PacketBox, Equal)> {
+/// Packets that are their own reverse, so that they find the state of their way in (`pf_find_state`).
+struct Reverse {
+    region: PacketBox,
+    /// The pairs of fields that are equal besides.
+    equal: Equal,
+    /// The choices of pf that it hangs on.
+    chosen: Narrowed,
+}
+
+/// The packets of a region that are their own reverse by then.
+fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
     if now.family != region.family {
         return None;
     }
     let icmp = transport::protocol(transport::icmp(region.family), region.family);
     let mut region = region.clone();
     region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
-    let mut equal = Vec::new();
+    let (mut equal, mut chosen) = (Vec::new(), Narrowed::new());
+    let mut choose = |id: ChoiceId, set: &RangeSet| {
+        if set.len() > 1 {
+            chosen.push((id, set.clone()));
+        }
+    };
     for (a, b) in [
         (Field::Source, Field::Destination),
         (Field::SourcePort, Field::DestinationPort),
@@ -238,13 +255,17 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<(PacketBox, Equal)> {
                 region = region.with(*a, &both)?.with(*b, &both)?;
                 equal.push((*a, *b));
             }
-            (Term::From(from, 0), Term::OneOf(_, set)) | (Term::OneOf(_, set), Term::From(from, 0)) => {
+            (Term::From(from, 0), Term::OneOf(id, set)) | (Term::OneOf(id, set), Term::From(from, 0)) => {
                 region = region.with(*from, set)?;
+                choose(*id, set);
             }
-            (Term::OneOf(_, one), Term::OneOf(_, other)) if !one.is_disjoint(other) => {}
+            (Term::OneOf(id, one), Term::OneOf(other_id, other)) if !one.is_disjoint(other) => {
+                choose(*id, one);
+                choose(*other_id, other);
+            }
             // Not followed: a moved field that comes to be equal to the other.
             (Term::OneOf(..) | Term::From(..) | Term::AddressOf(_), _) => return None,
         }
     }
-    Some((region, equal))
+    Some(Reverse { region, equal, chosen })
 }

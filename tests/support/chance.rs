@@ -51,11 +51,8 @@ impl Choices for Script {
     }
 
     fn address(&mut self, _rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
-        let ends = pool.iter().flat_map(|net| [net.network(), net.broadcast()]);
-        let mut ends: Vec<IpAddr> = ends.collect();
-        ends.dedup();
-        let at = self.pick(ends.len().min(4));
-        ends.get(at).copied()
+        let at = self.pick(pool.len().min(4));
+        pool.get(at).map(IpNet::addr)
     }
 
     fn port(&mut self, _rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {
