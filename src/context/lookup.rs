@@ -126,6 +126,12 @@ impl Interface {
             .filter(move |address| address.family() == family)
     }
 
+    /// Whether it is up and one of its addresses of that family is not known.
+    #[must_use]
+    pub fn has_unknown(&self, family: Family) -> bool {
+        !self.down && self.addresses.contains(&InterfaceAddress::Unknown(family))
+    }
+
     /// The broadcast address that goes with one of its IPv4 addresses; none for a prefix of 31 bits, on
     /// loopback and point-to-point interfaces, and for IPv6.
     #[must_use]
@@ -283,8 +289,8 @@ impl Context {
     /// whether an address is local, and what is connected, is not known either.
     #[must_use]
     pub fn has_unknown(&self, family: Family, rdomain: u32) -> bool {
-        self.interfaces.iter().any(|interface| {
-            interface.rdomain == rdomain && interface.addresses.contains(&InterfaceAddress::Unknown(family))
-        })
+        self.interfaces
+            .iter()
+            .any(|interface| interface.rdomain == rdomain && interface.has_unknown(family))
     }
 }

@@ -24,6 +24,15 @@ use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
 /// What a packet can meet, by its place and family, as far as it was asked for.
 type MetBy = HashMap<(Option<u128>, Family), Rc<Met>>;
 
+/// An interface of which an address is not known: what a destination may be to it.
+pub(super) struct UnknownNetwork {
+    pub(super) on: InterfaceId,
+    /// It is the interface's own address.
+    pub(super) own: Fact,
+    /// It lies in the interface's network.
+    pub(super) connected: Fact,
+}
+
 /// A ruleset on a machine.
 #[derive(Debug)]
 pub(super) struct Compiled<'a> {
@@ -151,10 +160,15 @@ impl<'a> Compiled<'a> {
         self.context.interfaces.get(interface).map_or(0, |known| known.rdomain)
     }
 
-    /// The addresses that are routed out of an interface, by its own routing domain's table.
+    /// The addresses that are routed out of an interface, by its own routing domain's table: where its network is not
+    /// known, all that lie in no other.
     pub(super) fn routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
         let routes = self.routes(self.rdomain(interface));
-        routes.addresses(family, |piece| piece.target == Target::Via(interface))
+        let known = self.context.interfaces.get(interface);
+        let is_open = known.is_some_and(|known| known.has_unknown(family));
+        routes.addresses(family, |piece| {
+            piece.target == Target::Via(interface) || is_open && piece.given
+        })
     }
 
     /// Whether the translation of that rule surely cannot be made for a family.
@@ -207,25 +221,37 @@ impl<'a> Compiled<'a> {
         }
     }
 
-    /// The interfaces of which an address of that family is not known, with the question whether a destination is it.
-    pub(super) fn unknown_own(&self, from: InterfaceId, family: Family) -> Vec<Fact> {
+    /// The interfaces of which an address of that family is not known, in the routing domain of an interface, with the
+    /// questions whether a destination is that address, and whether it lies in its network.
+    pub(super) fn unknown_networks(&self, from: InterfaceId, family: Family) -> Vec<UnknownNetwork> {
         let rdomain = self.rdomain(from);
-        let unknown = self.context.interfaces.iter().filter(|interface| {
-            interface.rdomain == rdomain && interface.addresses.contains(&InterfaceAddress::Unknown(family))
-        });
-        let fact = |name: &str| Fact {
-            unknown: Unknown::Address(Name::from(name)),
+        let fact = |name: &str, network: bool| Fact {
+            unknown: if network {
+                Unknown::Network(Name::from(name))
+            } else {
+                Unknown::Address(Name::from(name))
+            },
             about: About::Host(
                 Field::Destination,
                 Host::Dynamic(DynamicAddress {
                     interface: Name::from(name),
-                    modifiers: Modifiers::default(),
+                    modifiers: Modifiers {
+                        network,
+                        ..Modifiers::default()
+                    },
                     prefix: None,
                     load_time: false,
                 }),
             ),
         };
-        unknown.map(|interface| fact(&interface.name)).collect()
+        let all = self.context.interfaces.iter().enumerate();
+        all.filter(|(_, interface)| interface.rdomain == rdomain && interface.has_unknown(family))
+            .map(|(on, interface)| UnknownNetwork {
+                on,
+                own: fact(&interface.name, false),
+                connected: fact(&interface.name, true),
+            })
+            .collect()
     }
 
     /// Divides a way by what the stack forwards; what it does not has an end (`in_canforward` in ip_input.c,

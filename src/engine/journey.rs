@@ -158,6 +158,8 @@ pub enum Unknown {
     Table(Name),
     /// The address of an interface.
     Address(Name),
+    /// The network of an interface.
+    Network(Name),
     /// The rules of an anchor that others fill.
     Anchor(Name),
     /// `probability`.
@@ -180,7 +182,13 @@ impl Unknown {
     pub fn is_choice(&self) -> bool {
         match self {
             Self::Probability | Self::Once | Self::Rate | Self::Limit | Self::Pool => true,
-            Self::Os | Self::User | Self::Tag | Self::Table(_) | Self::Address(_) | Self::Anchor(_) => false,
+            Self::Os
+            | Self::User
+            | Self::Tag
+            | Self::Table(_)
+            | Self::Address(_)
+            | Self::Network(_)
+            | Self::Anchor(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What comes after a hop that passes: the route, the next hop, the end.
 
+use super::compiled::UnknownNetwork;
 use super::criteria::{About, Fact};
 use super::frame::Tagging;
 use super::header::{Field, PacketBox, transport};
@@ -134,41 +135,57 @@ impl<'e, 'a> Classes<'e, 'a> {
                     return;
                 }
             }
+            // A destination that was translated, or is that of a later packet, is another one than the first packet's.
+            let hop = (!now.is_original(Field::Destination)).then_some(u8::MAX - u8::from(!path.states.is_empty()));
+            let mut rest = Some(path);
             if given {
-                // It may be an address of the machine that is not known.
-                for fact in compiled.unknown_own(from, now.family) {
-                    let fixed = !now.is_original(Field::Destination);
-                    let hop = fixed.then_some(u8::MAX);
-                    match path.supposed.known(&fact, hop) {
-                        Some(false) => {}
-                        Some(true) => {
-                            self.ended_at(path, End::Local, now);
-                            return;
-                        }
-                        None => {
-                            let mut local = path.clone();
-                            local.supposed.facts.push((fact.clone(), hop, true));
-                            self.ended_at(local, End::Local, now);
-                            path.supposed.facts.push((fact, hop, false));
-                        }
+                // It may be an address of the machine, or lie in a network, that is not known.
+                let unknown = compiled.unknown_networks(from, now.family);
+                for UnknownNetwork { own, .. } in &unknown {
+                    if let Some(path) = divide(&mut rest, own, hop) {
+                        self.ended_at(path, End::Local, now);
+                    }
+                }
+                let others = unknown
+                    .iter()
+                    .filter(|network| ![Target::Via(network.on), Target::Reject(network.on)].contains(&target));
+                for UnknownNetwork { on, connected, .. } in others {
+                    if let Some(path) = divide(&mut rest, connected, hop) {
+                        self.toward(path, from, Target::Via(*on), received, (now, tagging), made);
                     }
                 }
             }
-            match target {
-                Target::Local(_) => self.ended_at(path, End::Local, now),
-                Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
-                Target::Via(out) if received.is_none() => {
-                    let place = Place::Out { on: out, received };
-                    let (now, tagging) = (now.clone(), tagging.clone());
-                    self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
-                }
-                Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
-                Target::Via(out) => {
-                    for (path, gone) in compiled.forwardable(path, out, now) {
-                        match gone {
-                            Some(end) => self.ended_at(path, end, now),
-                            None => self.leave(path, from, out, now.clone(), tagging.clone(), made),
-                        }
+            if let Some(path) = rest {
+                self.toward(path, from, target, received, (now, tagging), made);
+            }
+        }
+    }
+
+    /// Where a route leads.
+    fn toward(
+        &mut self,
+        path: Path,
+        from: usize,
+        target: Target,
+        received: Option<InterfaceId>,
+        (now, tagging): (&Now, &Tagging),
+        made: Option<Made>,
+    ) {
+        let compiled = self.compiled;
+        match target {
+            Target::Local(_) => self.ended_at(path, End::Local, now),
+            Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
+            Target::Via(out) if received.is_none() => {
+                let place = Place::Out { on: out, received };
+                let (now, tagging) = (now.clone(), tagging.clone());
+                self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+            }
+            Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
+            Target::Via(out) => {
+                for (path, gone) in compiled.forwardable(path, out, now) {
+                    match gone {
+                        Some(end) => self.ended_at(path, end, now),
+                        None => self.leave(path, from, out, now.clone(), tagging.clone(), made),
                     }
                 }
             }
@@ -268,4 +285,19 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
         }
     }
     Some(Reverse { region, equal, chosen })
+}
+
+/// The way on which the fact holds, if it may; what is left is the one on which it does not.
+fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<u8>) -> Option<Path> {
+    let path = rest.as_mut()?;
+    match path.supposed.known(fact, hop) {
+        Some(true) => rest.take(),
+        Some(false) => None,
+        None => {
+            let mut holds = path.clone();
+            holds.supposed.facts.push((fact.clone(), hop, true));
+            path.supposed.facts.push((fact.clone(), hop, false));
+            Some(holds)
+        }
+    }
 }

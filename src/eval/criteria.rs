@@ -8,7 +8,7 @@ use super::address::has_scope;
 use super::descriptor::{Descriptor, Mbuf, VirtualProtocol};
 use super::machine::{Addresses, CompiledRule, Machine};
 use super::record::{Criterion, Unproven};
-use crate::context::{InterfaceAddress, RouteKind};
+use crate::context::RouteKind;
 use crate::net::{Direction, Family, Operator, Protocol, TcpFlags};
 use crate::ruleset::{InterfaceMatch, Name, Peer, Rule};
 
@@ -211,7 +211,7 @@ impl Machine<'_> {
         let route = self.routes(rtable).lookup(address);
         let unknown = self.context.interfaces.iter().find(|interface| {
             interface.rdomain == rtable
-                && interface.addresses.contains(&InterfaceAddress::Unknown(family))
+                && interface.has_unknown(family)
                 && route.is_none_or(|route| route.kind == RouteKind::Given && route.interface != interface.name)
         });
         match unknown {

@@ -155,7 +155,7 @@ impl Doubt {
         match unknown {
             Unknown::Table(name) => Some(format!("assume table <{name}> empty")),
             Unknown::Anchor(name) => Some(format!("assume anchor \"{name}\" empty")),
-            Unknown::Address(name) => Some(format!("assume {name} ADDRESS/BITS")),
+            Unknown::Address(name) | Unknown::Network(name) => Some(format!("assume {name} ADDRESS/BITS")),
             Unknown::Os
             | Unknown::User
             | Unknown::Probability

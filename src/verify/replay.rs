@@ -110,6 +110,7 @@ fn criterion(unknown: &Unknown) -> Option<Criterion> {
         Unknown::User
         | Unknown::Table(_)
         | Unknown::Address(_)
+        | Unknown::Network(_)
         | Unknown::Anchor(_)
         | Unknown::Once
         | Unknown::Limit

@@ -1,0 +1,81 @@
+//! What only the running machine knows: `corpus/unknown` has machines as folders in one text, each statement of whose
+//! policies says its outcome (`# => unproven`). A proof holds for every value, or is none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The files of a text, each after a line `=== NAME`.
+fn files(text: &str) -> Vec<(&str, String)> {
+    let mut files: Vec<(&str, String)> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix("=== "), files.last_mut()) {
+            (Some(name), _) => files.push((name, String::new())),
+            (None, Some((_, text))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            // What the text is about.
+            (None, None) => {}
+        }
+    }
+    files
+}
+
+/// What a line of a policy says after `# =>`, by its number.
+fn expected(policy: &str) -> Vec<(u64, String)> {
+    let lines = policy.lines().zip(1..);
+    lines
+        .filter_map(|(line, number)| Some((number, line.split_once("# => ")?.1.trim().to_owned())))
+        .collect()
+}
+
+#[test]
+fn what_is_not_known_is_not_proved() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/unknown");
+    let entries = fs::read_dir(folder).expect("corpus/unknown");
+    let mut texts: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    texts.sort();
+    let mut wrong = Vec::new();
+    for path in texts {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("a text");
+        let files = files(&text);
+        let machine = std::env::temp_dir().join(format!("pfproof-unknown-{}-{name}", std::process::id()));
+        fs::create_dir_all(&machine).expect("a folder");
+        for (file, text) in &files {
+            fs::write(machine.join(file), text).expect("a file");
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_pfproof"))
+            .args(["check", "-q", "--format", "json"])
+            .current_dir(&machine)
+            .output()
+            .expect("pfproof runs");
+        fs::remove_dir_all(&machine).expect("it goes away");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
+        let router = &report["routers"][0];
+        let found: Vec<(u64, String)> = router["statements"]
+            .as_array()
+            .expect("statements")
+            .iter()
+            .map(|one| {
+                let outcome = one["outcome"].as_str().expect("an outcome").to_owned();
+                (one["line"].as_u64().expect("a line"), outcome)
+            })
+            .collect();
+        let policy = files.iter().find(|(file, _)| file.ends_with(".policy"));
+        let (_, policy) = policy.expect("a policy");
+        assert!(!expected(policy).is_empty(), "{name}: no outcome is expected");
+        if found != expected(policy) {
+            let error = String::from_utf8_lossy(&output.stderr);
+            wrong.push(format!("{name}: {found:?}, not {:?}\n{router}\n{error}", expected(policy)));
+        }
+        let assumed = router["assumed"].as_array().expect("assumptions");
+        assert!((1..=5).contains(&assumed.len()), "{name}: {assumed:?}");
+        if let Some((_, lines)) = files.iter().find(|(file, _)| *file == "assumed") {
+            let said: Vec<&str> = assumed.iter().filter_map(serde_json::Value::as_str).collect();
+            assert_eq!(said, lines.lines().collect::<Vec<_>>(), "{name}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
