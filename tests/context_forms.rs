@@ -56,7 +56,7 @@ fn address() -> impl Strategy<Value = InterfaceAddress> {
 /// Interfaces of every kind, hardware first, as the kernel lists them.
 fn interface(name: &'static str) -> impl Strategy<Value = Interface> {
     let groups = proptest::sample::subsequence(vec!["dmz", "lan", "wan", "egress"], 0..3);
-    let point_to_point = matches!(driver(name), "tun" | "gif");
+    let point_to_point = matches!(driver(name), "tun" | "gif" | "pppoe");
     let peer = if point_to_point {
         inet().prop_map(Some).boxed()
     } else {
@@ -97,6 +97,9 @@ fn interface(name: &'static str) -> impl Strategy<Value = Interface> {
                 broadcast: broadcast.map(IpAddr::V4),
                 rdomain,
                 down,
+                // Without one, files leave it to the kernel to find.
+                carpdev: (driver(name) == "carp").then(|| "em0".to_owned()),
+                backup: false,
             }
         })
 }
@@ -122,11 +125,11 @@ fn route(interfaces: Vec<String>) -> impl Strategy<Value = Route> {
 }
 
 fn machine() -> impl Strategy<Value = Context> {
-    let names = ["em0", "igc1", "carp0", "gif0", "tun1", "vlan92", "wg0"];
+    let names = ["em0", "igc1", "carp0", "gif0", "pppoe0", "tun1", "vlan92", "wg0"];
     let interfaces = names.map(interface);
     (
         interfaces,
-        proptest::sample::subsequence((0..7usize).collect::<Vec<_>>(), 1..6),
+        proptest::sample::subsequence((0..8usize).collect::<Vec<_>>(), 1..6),
     )
         .prop_flat_map(|(all, chosen)| {
             let interfaces: Vec<Interface> = chosen.into_iter().map(|at| all[at].clone()).collect();
@@ -154,6 +157,7 @@ fn machine() -> impl Strategy<Value = Context> {
                         forwarding_inet6: Some(forwarding_inet6),
                         interfaces,
                         open: false,
+                        routes_open: false,
                         ..Context::default()
                     };
                     for (name, inet, inet6) in hosts {
@@ -234,6 +238,9 @@ fn as_hostname(interface: &Interface) -> String {
     for group in &interface.groups {
         writeln!(text, "group {group}").expect("a string");
     }
+    if let Some(device) = &interface.carpdev {
+        writeln!(text, "vhid 1 carpdev {device} advskew 100").expect("a string");
+    }
     let mut first = true;
     for net in interface.addresses.iter().filter_map(|address| address.known()) {
         match net {
@@ -277,6 +284,9 @@ fn as_output(context: &Context) -> Vec<(Kind, String)> {
         )
         .expect("a string");
         writeln!(text, "\tindex {index} priority 0 llprio 3").expect("a string");
+        if let Some(device) = &interface.carpdev {
+            writeln!(text, "\tcarp: MASTER carpdev {device} vhid 1 advbase 1 advskew 100").expect("a string");
+        }
         let driver = driver(&interface.name);
         let mut groups: Vec<&str> = if is_cloned(driver) { vec![driver] } else { Vec::new() };
         groups.extend(interface.groups.iter().map(String::as_str));
@@ -374,6 +384,7 @@ proptest! {
         let mut read = described(&as_etc(&context));
         // Only context.toml and ifconfig say that there are no other interfaces.
         read.open = false;
+        read.routes_open = false;
         prop_assert_eq!(read, context);
     }
 
@@ -401,6 +412,7 @@ proptest! {
             let written = write_toml(&combined.context);
             let mut again = described(&[(Kind::ContextToml, written)]);
             again.open = combined.context.open;
+            again.routes_open = combined.context.routes_open;
             prop_assert_eq!(&again, &combined.context, "{:?}", kind);
             let table = combined.context.route_table(0);
             for address in ["192.0.2.1", "2001:db8::1"] {

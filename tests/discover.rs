@@ -1,56 +1,12 @@
 //! How a command finds pf.conf, its root and what is known of the machine; and that nothing leads it out.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "support/tree.rs"]
+mod tree;
 
-/// A tree of files for one test, taken away when it ends.
-struct Tree(PathBuf);
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-impl Tree {
-    fn new(files: &[(&str, &str)]) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("pfproof-discover-{}-{number}", std::process::id()));
-        let tree = Self(path);
-        for (name, text) in files {
-            tree.write(name, text);
-        }
-        tree
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, text).expect("a file");
-    }
-
-    /// Standard output, standard error and status of a run in this tree.
-    fn run(&self, arguments: &[&str]) -> (String, String, i32) {
-        self.run_in("", arguments)
-    }
-
-    fn run_in(&self, folder: &str, arguments: &[&str]) -> (String, String, i32) {
-        let output: Output = Command::new(env!("CARGO_BIN_EXE_pfproof"))
-            .args(arguments)
-            .current_dir(self.0.join(folder))
-            .stdin(std::process::Stdio::null())
-            .output()
-            .expect("pfproof runs");
-        (
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-            output.status.code().expect("no signal"),
-        )
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use tree::Tree;
 
 const HEATER: &str = "pass in on vlan92 from vlan92:network to any\npass out on egress nat-to (egress)\n";
 
@@ -60,6 +16,7 @@ fn heater_tree() -> Tree {
         ("etc/hostname.em0", "inet 203.0.113.7/24\n"),
         ("etc/hostname.vlan92", "inet 10.62.1.1/24 255.255.255.0\n"),
         ("etc/mygate", "203.0.113.1\n"),
+        ("etc/sysctl.conf", "net.inet.ip.forwarding=1\n"),
     ])
 }
 
@@ -77,7 +34,7 @@ fn a_machine_is_found_by_file_by_folder_and_by_where_one_stands() {
         let (out, err, status) = tree.run_in(folder, arguments);
         assert_eq!((err.as_str(), status), ("", 0), "{folder} {arguments:?}");
         assert!(
-            out.starts_with("# from hostname.{em0,vlan92}, mygate\nforwarding = true\n"),
+            out.starts_with("# from hostname.{em0,vlan92}, mygate, sysctl.conf\nforwarding = true\n"),
             "{out}"
         );
         assert!(
@@ -126,8 +83,10 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
         [
             "# nothing is known of the machine but what pf.conf names",
             "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one is considered",
+            "# assumed: forwarding: taken to be on: nothing says",
             "# assumed: lan, wifi: the group has one interface, of its name and 0",
-            "# assumed: egress: the default routes leave by egress0",
+            "# assumed: default routes: leave by egress0, or by another interface: each is considered; `--assume \
+             egress=INTERFACE` settles it",
         ]
     );
     let (out, _, _) = tree.run(&[
@@ -259,7 +218,7 @@ fn no_link_beside_pf_conf_leads_out_of_the_root() {
         ("secret", "inet 10.66.0.1/24\n"),
         ("machine/etc/pf.conf", "pass on em0 from em0\n"),
     ]);
-    let etc = tree.0.join("machine/etc");
+    let etc = tree.path().join("machine/etc");
     std::os::unix::fs::symlink(Path::new("../../secret"), etc.join("hostname.em0")).expect("a link");
     std::os::unix::fs::symlink(Path::new("/dev/zero"), etc.join("hosts")).expect("a link");
     let (out, err, status) = tree.run(&["context", "machine"]);
@@ -289,6 +248,7 @@ fn names_that_no_file_lists_are_taken_as_there_but_by_print() {
     assert_eq!(
         header,
         [
+            "# assumed: forwarding: taken to be on: nothing says",
             "# assumed: _rspamd: a user whose number is not known",
             "# assumed: dsync: a group whose number is not known",
             "# assumed: www.example.org: the addresses of the name are not known",
@@ -301,4 +261,165 @@ fn names_that_no_file_lists_are_taken_as_there_but_by_print() {
     tree.write("context.toml", "");
     let (out, _, _) = tree.run(&["context"]);
     assert!(!out.contains("assumed"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_machine_itself_is_asked_only_by_live() {
+    let tree = Tree::new(&[
+        ("pf.conf", "pass in on em0\n"),
+        ("hostname.em0", "dhcp\n"),
+        (
+            "fake/ifconfig",
+            "#!/bin/sh\n[ \"$*\" = -A ] || exit 9\nprintf 'em0: flags=8843<UP,BROADCAST> mtu 1500\\n'\n\
+             printf '\\tinet 192.0.2.7 netmask 0xffffff00 broadcast 192.0.2.255\\n'\n",
+        ),
+        (
+            "fake/route",
+            "#!/bin/sh\n[ \"$*\" = '-n show' ] || exit 9\nprintf 'Internet:\\nDestination Gateway Flags Refs Use Mtu Prio \
+             Iface\\ndefault 192.0.2.1 UGS 0 0 - 8 em0\\n'\n",
+        ),
+        (
+            "failing/ifconfig",
+            "#!/bin/sh\necho 'ifconfig: SIOCGIFDATA: no' >&2\nexit 1\n",
+        ),
+        ("hanging/ifconfig", "#!/bin/sh\nexec sleep 60\n"),
+        ("endless/ifconfig", "#!/bin/sh\nexec cat /dev/zero\n"),
+        ("odd/ifconfig", "#!/bin/sh\nprintf 'eth0 Link encap:Ethernet\\n'\n"),
+        ("odd/route", "#!/bin/sh\nprintf 'Kernel IP routing table\\n'\n"),
+    ]);
+    for folder in ["fake", "failing", "hanging", "endless", "odd"] {
+        tree.make_runnable(&format!("{folder}/ifconfig"));
+    }
+    tree.make_runnable("fake/route");
+    tree.make_runnable("odd/route");
+    let (out, err, status) = tree.run_with("", &["context", "--live"], Some("fake"));
+    assert_eq!((err.as_str(), status), ("", 0));
+    assert!(out.contains("addresses = [\"192.0.2.7/24\"]"), "{out}");
+    assert!(out.contains("via = \"192.0.2.1\""), "{out}");
+    for (folder, message) in [
+        ("failing", "pfproof: --live: `ifconfig -A`: ifconfig: SIOCGIFDATA: no\n"),
+        (
+            "hanging",
+            "pfproof: --live: `ifconfig -A`: no answer within 5 seconds\n",
+        ),
+        ("endless", "pfproof: --live: `ifconfig -A`: it is larger than"),
+    ] {
+        let begun = Instant::now();
+        let (_, err, status) = tree.run_with("", &["context", "--live"], Some(folder));
+        assert_eq!(status, 2);
+        assert!(err.starts_with(message), "{err}");
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    let (_, err, _) = tree.run_with("", &["context", "--live"], Some("odd"));
+    assert!(err.contains("there is no interface in it"), "{err}");
+    assert!(err.contains("there is no table of routes in it"), "{err}");
+}
+
+#[test]
+fn many_machines_are_checked_in_one_run() {
+    let machine = "block\npass in on em0 inet proto tcp to port 22\npass in on em0 inet proto tcp to port 22\n";
+    let tree = Tree::new(&[
+        (
+            "pfproof.toml",
+            "[[router]]\nconfig = \"hosts/*/pf.conf\"\n[[router]]\nconfig = \"router1/etc/pf.conf\"\npolicy = \"p/*.policy\"\n",
+        ),
+        ("hosts/a/pf.conf", machine),
+        ("hosts/a/hostname.em0", "inet 192.0.2.1/24\n"),
+        ("hosts/b/pf.conf", "ext = \"{{ wan }}\"\npass on $ext\n"),
+        ("router1/etc/pf.conf", "block\ninclude \"/etc/pf.more\"\n"),
+        ("router1/etc/pf.more", "pass in on em0 inet from 192.0.2.9\n"),
+        ("router1/etc/hostname.em0", "inet 192.0.2.2/24\n"),
+        ("p/all.policy", "zone lan on em0\nclosed from lan\n"),
+    ]);
+    let (out, err, status) = tree.run(&["check"]);
+    // The template cannot be judged, the policy of router1 is violated, hosts/a has nothing against it.
+    assert_eq!((err.as_str(), status), ("", 2), "{out}");
+    for found in [
+        "hosts/a/pf.conf: 3 lines, 3 rules",
+        "hosts/b/pf.conf",
+        "this is a template (Jinja), not a pf.conf yet",
+        "router1/etc/pf.conf: 2 lines, 2 rules",
+        "violated: closed from lan",
+        "pf.more:1",
+    ] {
+        assert!(out.contains(found), "{found} in\n{out}");
+    }
+    tree.write("hosts/b/pf.conf", "pass\n");
+    assert_eq!(tree.run(&["check"]).2, 1);
+    tree.write(
+        "p/all.policy",
+        "zone lan on em0\nforbid inet proto udp from 192.0.2.10 to any\n",
+    );
+    assert_eq!(tree.run(&["check"]).2, 0);
+    let (out, _, _) = tree.run(&["check", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("json");
+    let names: Vec<&str> = report["routers"]
+        .as_array()
+        .expect("routers")
+        .iter()
+        .filter_map(|router| router["config"].as_str())
+        .collect();
+    assert_eq!(names, ["hosts/a/pf.conf", "hosts/b/pf.conf", "router1/etc/pf.conf"]);
+}
+
+#[test]
+fn a_project_says_what_fails_and_in_which_format() {
+    let rules = "block\npass in on em0 inet proto tcp to port 22\npass in on em0 inet proto tcp to port 22\n";
+    let tree = Tree::new(&[
+        ("pf.conf", rules),
+        ("context.toml", "[interface.em0]\naddresses = \"192.0.2.1/24\"\n"),
+    ]);
+    // The first rule never decides: a warning.
+    for (text, arguments, status) in [
+        ("", &["check"][..], 0),
+        ("[defaults]\nfail-on = \"warning\"\n", &["check"], 1),
+        (
+            "[defaults]\nfail-on = \"warning\"\n",
+            &["check", "--fail-on", "error"],
+            0,
+        ),
+        ("[lint]\ndeny = [\"never-decides\"]\n", &["check"], 1),
+        ("[lint]\nlevels = { never-decides = \"error\" }\n", &["check"], 1),
+        (
+            "[defaults]\nfail-on = \"info\"\n[lint]\nallow = [\"never-decides\", \"dead-list-item\"]\n",
+            &["check"],
+            0,
+        ),
+        (
+            "[lint]\nlevels = { never-decides = \"info\" }\n",
+            &["check", "--fail-on", "warning"],
+            0,
+        ),
+    ] {
+        tree.write("pfproof.toml", text);
+        let (out, err, found) = tree.run(arguments);
+        assert_eq!((err.as_str(), found), ("", status), "{text} {arguments:?}: {out}");
+        assert_eq!(
+            out.contains("never-decides") || out.contains("never decides"),
+            !text.contains("allow"),
+            "{out}"
+        );
+    }
+    tree.write("pfproof.toml", "[defaults]\nformat = \"json\"\n");
+    assert!(tree.run(&["check"]).0.starts_with('{'));
+    assert!(!tree.run(&["check", "--format", "human"]).0.starts_with('{'));
+    for (text, message) in [
+        (
+            "[lint]\nallow = [\"never-decide\"]\n",
+            "unknown code `never-decide`: did you mean `never-decides`?",
+        ),
+        ("[lint]\nallow = [\"syntax\"]\n", "the level of `syntax` cannot be set"),
+        (
+            "[lint]\nallow = [\"violated\"]\n",
+            "the level of `violated` cannot be set",
+        ),
+        ("[defaults]\nfail-on = \"never\"\n", "unknown variant `never`"),
+        ("[defaults]\ncolour = true\n", "unknown field `colour`"),
+    ] {
+        tree.write("pfproof.toml", text);
+        let (_, err, status) = tree.run(&["check"]);
+        assert_eq!(status, 2, "{text}");
+        assert!(err.contains(message), "{text}: {err}");
+    }
 }

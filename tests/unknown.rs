@@ -1,9 +1,14 @@
 //! What only the running machine knows: `corpus/unknown` has machines as folders in one text, each statement of whose
 //! policies says its outcome (`# => unproven`). A proof holds for every value, or is none.
 
+#[allow(dead_code, reason = "other tests do more with trees")]
+#[path = "support/tree.rs"]
+mod tree;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use tree::Tree;
 
 /// The files of a text, each after a line `=== NAME`.
 fn files(text: &str) -> Vec<(&str, String)> {
@@ -41,18 +46,9 @@ fn what_is_not_known_is_not_proved() {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).expect("a text");
         let files = files(&text);
-        let machine = std::env::temp_dir().join(format!("pfproof-unknown-{}-{name}", std::process::id()));
-        fs::create_dir_all(&machine).expect("a folder");
-        for (file, text) in &files {
-            fs::write(machine.join(file), text).expect("a file");
-        }
-        let output = Command::new(env!("CARGO_BIN_EXE_pfproof"))
-            .args(["check", "-q", "--format", "json"])
-            .current_dir(&machine)
-            .output()
-            .expect("pfproof runs");
-        fs::remove_dir_all(&machine).expect("it goes away");
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
+        let texts: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
+        let (out, error, _) = Tree::new(&texts).run(&["check", "-q", "--format", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&out).expect("json");
         let router = &report["routers"][0];
         let found: Vec<(u64, String)> = router["statements"]
             .as_array()
@@ -67,11 +63,13 @@ fn what_is_not_known_is_not_proved() {
         let (_, policy) = policy.expect("a policy");
         assert!(!expected(policy).is_empty(), "{name}: no outcome is expected");
         if found != expected(policy) {
-            let error = String::from_utf8_lossy(&output.stderr);
-            wrong.push(format!("{name}: {found:?}, not {:?}\n{router}\n{error}", expected(policy)));
+            wrong.push(format!(
+                "{name}: {found:?}, not {:?}\n{router}\n{error}",
+                expected(policy)
+            ));
         }
         let assumed = router["assumed"].as_array().expect("assumptions");
-        assert!((1..=5).contains(&assumed.len()), "{name}: {assumed:?}");
+        assert!(assumed.len() <= 5, "{name}: {assumed:?}");
         if let Some((_, lines)) = files.iter().find(|(file, _)| *file == "assumed") {
             let said: Vec<&str> = assumed.iter().filter_map(serde_json::Value::as_str).collect();
             assert_eq!(said, lines.lines().collect::<Vec<_>>(), "{name}");

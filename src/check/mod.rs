@@ -3,6 +3,7 @@
 //! [`check`] joins the stages: policies are read with the macros of pf.conf, what they assume is settled, pf.conf is
 //! lowered on that machine, every statement is verified. Nothing is read but through the [`Loader`].
 
+mod circumstances;
 mod repair;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             macros: &macros,
             ruleset: &ruleset,
         };
+        circumstances::hold(&patient, &mut verified);
         repair::find(&patient, &mut verified);
     }
     let mut report = router(Subject {

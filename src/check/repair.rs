@@ -34,10 +34,40 @@ pub(super) struct Patient<'a> {
     pub(super) ruleset: &'a Ruleset,
 }
 
+impl Patient<'_> {
+    /// What the policy comes to with another text of pf.conf, on that machine; `None` where pfctl refuses the text.
+    pub(super) fn verified(&self, text: &str, context: &Context) -> Option<Verified> {
+        let mut sources = Sources::new();
+        let (document, faults) = syntax::read(
+            &mut sources,
+            self.loader,
+            self.name,
+            text.as_bytes(),
+            self.defines,
+            &Limits::default(),
+        );
+        let limits = lower::Limits::default();
+        let (lowered, more) = lower(document, &mut sources, self.loader, context, &limits);
+        let is_error = |finding: &crate::diagnostic::Diagnostic| finding.severity == crate::diagnostic::Severity::Error;
+        if faults.iter().chain(&more).any(is_error) {
+            return None;
+        }
+        let (ruleset, assumed, _) = policy::settle_ruleset(self.policy, &lowered.ruleset, context);
+        let engine = Engine::new(&ruleset, context);
+        let (verified, _) = verify(Case {
+            policy: self.policy,
+            engine: &engine,
+            assumed_anchors: &assumed,
+        });
+        Some(verified)
+    }
+}
+
 /// Writes repairs into the judgements that can be mended.
 pub(super) fn find(patient: &Patient<'_>, verified: &mut Verified) {
     let rules: usize = patient.ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
-    if rules > MOST_RULES {
+    let is_settled = || patient.context.circumstances().is_some_and(|others| others.is_empty());
+    if rules > MOST_RULES || !is_settled() {
         return;
     }
     let held: Vec<bool> = verified
@@ -157,28 +187,7 @@ impl Trials<'_> {
             text.push('\n');
         }
         lines.for_each(|line| text.push_str(line));
-        let mut sources = Sources::new();
-        let (document, faults) = syntax::read(
-            &mut sources,
-            patient.loader,
-            patient.name,
-            text.as_bytes(),
-            patient.defines,
-            &Limits::default(),
-        );
-        let limits = lower::Limits::default();
-        let (lowered, more) = lower(document, &mut sources, patient.loader, patient.context, &limits);
-        let is_error = |finding: &crate::diagnostic::Diagnostic| finding.severity == crate::diagnostic::Severity::Error;
-        if faults.iter().chain(&more).any(is_error) {
-            return None;
-        }
-        let (ruleset, assumed, _) = policy::settle_ruleset(patient.policy, &lowered.ruleset, patient.context);
-        let engine = Engine::new(&ruleset, patient.context);
-        let (verified, _) = verify(Case {
-            policy: patient.policy,
-            engine: &engine,
-            assumed_anchors: &assumed,
-        });
+        let verified = patient.verified(&text, patient.context)?;
         let outcomes = verified.judgements.iter().map(|judgement| &judgement.outcome);
         let breaks = outcomes
             .zip(&self.held)

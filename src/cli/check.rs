@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use pfproof::check::{Machine, Verdict, check, verdict};
-use pfproof::diagnostic::Severity;
 use pfproof::policy;
 use pfproof::report::check::{Report, Router};
 use pfproof::report::{Format as Form, Look};
@@ -17,7 +16,7 @@ use super::Status;
 use super::console::Console;
 use super::discover::{Failure, Loaded, load};
 use super::files::read_file;
-use super::options::{Format, Input, Output};
+use super::options::{Format, Input, Level, Output};
 
 /// Check pf.conf against its policy: what holds, and a packet for what does not
 #[derive(Args, Debug)]
@@ -32,30 +31,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
 
-    /// The least finding that fails the check
-    #[arg(long, value_enum, default_value_t = Level::Error)]
-    fail_on: Level,
-}
-
-/// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Level {
-    /// Errors
-    Error,
-    /// Warnings and errors
-    Warning,
-    /// Everything
-    Info,
-}
-
-impl From<Level> for Severity {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Error => Self::Error,
-            Level::Warning => Self::Warning,
-            Level::Info => Self::Info,
-        }
-    }
+    /// The least finding that fails the check [default: what pfproof.toml says, else error]
+    #[arg(long, value_enum)]
+    fail_on: Option<Level>,
 }
 
 /// Checks every machine that is meant; the highest status of them.
@@ -72,10 +50,16 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     let mut report = Report::default();
     let mut sources = Vec::new();
     let mut status = Status::Success;
+    let mut form = arguments.output.format();
     for loaded in machines {
+        form = arguments.output.format_or(loaded.project.defaults.format);
+        let fail_on: Level = arguments
+            .fail_on
+            .or(loaded.project.defaults.fail_on)
+            .unwrap_or_default();
         match one(loaded, arguments) {
             Ok((router, texts)) => {
-                status = status.max(match verdict(&router, arguments.fail_on.into()) {
+                status = status.max(match verdict(&router, fail_on.into()) {
                     Verdict::Holds => Status::Success,
                     Verdict::Found => Status::Found,
                     Verdict::CouldNotJudge => Status::CouldNotJudge,
@@ -95,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         verbose: arguments.output.verbose,
         ..Look::default()
     };
-    let form = match arguments.output.format {
+    let form = match form {
         Format::Human => Form::Human,
         Format::Short => Form::Short,
         Format::Json => Form::Json,
@@ -137,12 +121,19 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
         assumed,
         diagnostics,
         policies,
+        policies_are_found,
+        project,
         ..
     } = loaded;
     let mut files = Vec::new();
     let explicit = !arguments.policy.is_empty();
     for path in if explicit { &arguments.policy } else { &policies } {
-        let bytes = read_file(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let bytes = if policies_are_found && !explicit {
+            loader.load_beside(path)
+        } else {
+            read_file(path)
+        };
+        let bytes = bytes.map_err(|error| Failure::unreadable(path, &error))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if explicit || speaks_of(&text, &name) {
             let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
@@ -163,6 +154,7 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
     router.known_from = known_from;
     router.assumed.splice(0..0, assumed);
     router.findings.splice(0..0, diagnostics);
+    project.lint.apply(&mut router.findings);
     Ok((router, sources))
 }
 

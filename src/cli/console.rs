@@ -41,7 +41,7 @@ impl Console {
             error_color: wanted(std::io::stderr().is_terminal()),
             width: columns.filter(|&columns| columns >= 40).unwrap_or(Self::WIDTH),
             verbose: output.verbose,
-            format: output.format.into(),
+            format: output.format().into(),
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         width: console.width,
         ..Look::default()
     };
-    let format = match arguments.output.format {
+    let format = match arguments.output.format() {
         super::options::Format::Short => Format::Short,
         super::options::Format::Human | super::options::Format::Json => Format::Human,
     };

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io::stdin;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::rc::Rc;
 
 use pfproof::context::{self, Combined, Context, Facts, Kind};
 use pfproof::diagnostic::{Code, Diagnostic, Severity};
@@ -13,8 +13,9 @@ use pfproof::source::{FileId, LoadError, Loader, Sources};
 use pfproof::syntax::{self, Document, Limits};
 
 use super::files::{DiskLoader, read_file, read_limited};
+use super::live;
 use super::options::Input;
-use super::project::{Project, Router};
+use super::project::{Project, Router, Settings};
 use super::template;
 
 /// Why nothing could be judged, in words for the user: what is wrong, and what to do.
@@ -77,8 +78,12 @@ pub(crate) struct Loaded {
     pub(crate) assumed: Vec<String>,
     /// What is wrong with the context and with the syntax of pf.conf.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What `pfproof.toml` says of all machines.
+    pub(crate) project: Rc<Settings>,
     /// The policies that `pfproof.toml` names, else the files beside pf.conf that end in `.policy`.
     pub(crate) policies: Vec<PathBuf>,
+    /// Whether these were found beside pf.conf: then they may be links, which do not lead out of its root.
+    pub(crate) policies_are_found: bool,
 }
 
 impl Loaded {
@@ -162,6 +167,8 @@ struct Target {
     path: Option<PathBuf>,
     /// What `pfproof.toml` says of it.
     router: Router,
+    /// What `pfproof.toml` says of all machines.
+    project: Rc<Settings>,
 }
 
 impl Target {
@@ -171,6 +178,7 @@ impl Target {
         Ok(Self {
             name: shown(&path),
             router: project.router(&path).cloned().unwrap_or_default(),
+            project: project.settings,
             path: Some(path),
         })
     }
@@ -184,6 +192,7 @@ fn targets(input: &Input) -> Result<Vec<Target>, Failure> {
                 name: "stdin".to_owned(),
                 path: None,
                 router: Router::default(),
+                project: Rc::default(),
             }]);
         }
         Some(path) if path.is_dir() => path,
@@ -196,7 +205,7 @@ fn targets(input: &Input) -> Result<Vec<Target>, Failure> {
             return Ok(vec![Target::of(path)?]);
         }
     }
-    let routers = Project::around(folder)?.routers;
+    let Project { settings, routers } = Project::around(folder)?;
     if routers.is_empty() {
         return Err(no_config(folder));
     }
@@ -205,6 +214,7 @@ fn targets(input: &Input) -> Result<Vec<Target>, Failure> {
         .map(|router| Target {
             name: shown(&router.config),
             path: Some(router.config.clone()),
+            project: Rc::clone(&settings),
             router,
         })
         .collect())
@@ -250,6 +260,12 @@ fn default_root(folder: &Path) -> PathBuf {
 }
 
 impl Target {
+    /// The failure of a pf.conf, or a link by its name, that leads out of the root.
+    fn outside(&self, root: &Path) -> Failure {
+        Failure::new(format!("{}: {}", self.name, LoadError::OutsideRoot))
+            .help(format!("the root is {}: name another by --root", root.display()))
+    }
+
     fn load(&self, input: &Input, names: Names) -> Result<Loaded, Failure> {
         let folder = self.path.as_deref().map_or(Path::new("."), folder_of);
         let root = input
@@ -260,15 +276,17 @@ impl Target {
                 Some(_) => default_root(folder),
                 None => folder.to_owned(),
             });
-        let bytes = match &self.path {
-            Some(path) => read_file(path).map_err(|error| Failure::unreadable(path, &error))?,
-            None => read_limited(stdin().lock()).map_err(|error| Failure::new(format!("standard input: {error}")))?,
-        };
         let loader = DiskLoader::new(&root, folder).map_err(|error| match error {
-            LoadError::OutsideRoot => Failure::new(format!("{}: it lies outside the root folder", self.name))
-                .help(format!("the root is {}: name another by --root", root.display())),
+            LoadError::OutsideRoot => self.outside(&root),
             LoadError::NotFound | LoadError::TooLarge(_) | LoadError::Other(_) => Failure::unreadable(&root, &error),
         })?;
+        let bytes = match &self.path {
+            Some(path) => loader.load_beside(path).map_err(|error| match error {
+                LoadError::OutsideRoot => self.outside(&root),
+                LoadError::NotFound | LoadError::TooLarge(_) | LoadError::Other(_) => Failure::unreadable(path, &error),
+            })?,
+            None => read_limited(stdin().lock()).map_err(|error| Failure::new(format!("standard input: {error}")))?,
+        };
 
         let mut texts = Texts::default();
         let context = input.context.as_ref().or(self.router.context.as_ref());
@@ -277,8 +295,10 @@ impl Target {
             texts.read_siblings(folder, &loader);
         }
         if input.live {
-            texts.run("/sbin/ifconfig", "-A", Kind::Ifconfig)?;
-            texts.run("/sbin/route", "-n show", Kind::Routes)?;
+            for (command, kind) in [("ifconfig -A", Kind::Ifconfig), ("route -n show", Kind::Routes)] {
+                let bytes = live::run(command).map_err(Failure::new)?;
+                texts.add(command.to_owned(), &bytes, &kind);
+            }
         }
         for (path, kind) in [(&input.ifconfig, Kind::Ifconfig), (&input.routes, Kind::Routes)] {
             if let Some(path) = path {
@@ -348,17 +368,28 @@ impl Target {
             facts,
             assumed,
             diagnostics,
+            project: Rc::clone(&self.project),
             policies,
+            policies_are_found: self.router.policies.is_empty(),
         })
     }
 }
 
-/// Settles `em0=203.0.113.7/24`; other facts (anchors, tables) are the policy's business.
+/// Settles `em0=203.0.113.7/24` and `egress=em0`; other facts (anchors, tables) are the policy's business.
 fn settle(context: &mut Context, fact: &str) -> Result<(), Failure> {
     let Some((interface, address)) = fact.split_once('=') else {
         return Ok(());
     };
     let address = address.trim();
+    if interface.trim() == "egress" {
+        return if context.settle_upstream(address) {
+            Ok(())
+        } else {
+            Err(Failure::new(format!(
+                "--assume {fact}: there is no interface `{address}`"
+            )))
+        };
+    }
     let net = address.parse().map_err(|_| {
         Failure::new(format!(
             "--assume {fact}: `{address}` is no address with a prefix length"
@@ -420,21 +451,6 @@ impl Texts {
     fn read_named(&mut self, path: &Path, kind: &Kind) -> Result<(), Failure> {
         let bytes = read_file(path).map_err(|error| Failure::unreadable(path, &error))?;
         self.add(shown(path), &bytes, kind);
-        Ok(())
-    }
-
-    /// Runs one of the two commands of `--live`, and reads what it prints.
-    fn run(&mut self, program: &str, arguments: &str, kind: Kind) -> Result<(), Failure> {
-        let name = format!("{program} {arguments}");
-        let output = Command::new(program)
-            .args(arguments.split(' '))
-            .output()
-            .map_err(|error| Failure::new(format!("{name}: {}", error.to_string().to_lowercase())))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Failure::new(format!("{name}: {}", said.trim())));
-        }
-        self.add(name, &output.stdout, &kind);
         Ok(())
     }
 

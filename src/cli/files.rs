@@ -64,6 +64,25 @@ impl DiskLoader {
         Ok(place)
     }
 
+    /// The bytes of a file in the folder, by its last name; a link does not lead out.
+    ///
+    /// # Errors
+    /// [`LoadError`], as for any other file.
+    pub(crate) fn load_beside(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
+        match path.file_name() {
+            Some(name) => self.open(self.folder.join(name)),
+            None => Err(LoadError::NotFound),
+        }
+    }
+
+    fn open(&self, place: PathBuf) -> Result<Vec<u8>, LoadError> {
+        let place = fs::canonicalize(place).map_err(|error| load_error(&error))?;
+        if !place.starts_with(&self.root) {
+            return Err(LoadError::OutsideRoot);
+        }
+        read_file(&place)
+    }
+
     /// The names of the files in the folder, sorted; none where it cannot be listed.
     pub(crate) fn siblings(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(&self.folder)
@@ -82,11 +101,7 @@ impl Loader for DiskLoader {
         if path == NOTHING {
             return Ok(Vec::new());
         }
-        let place = fs::canonicalize(self.place(path)?).map_err(|error| load_error(&error))?;
-        if !place.starts_with(&self.root) {
-            return Err(LoadError::OutsideRoot);
-        }
-        read_file(&place)
+        self.open(self.place(path)?)
     }
 }
 

@@ -11,6 +11,7 @@ mod files;
 mod flows;
 mod globs;
 mod init;
+mod live;
 mod options;
 mod print;
 mod project;

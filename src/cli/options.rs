@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use pfproof::diagnostic::Severity;
+use serde::Deserialize;
 
 /// What is judged, and where what is known of the machine comes from.
 #[derive(Args, Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) live: bool,
 
-    /// Settle what only the machine knows: `em0=203.0.113.7/24`
+    /// Settle what only the machine knows: `em0=203.0.113.7/24`, `egress=em0`
     #[arg(long, value_name = "FACT")]
     pub(crate) assume: Vec<String>,
 }
@@ -43,9 +45,9 @@ pub(crate) struct Input {
 /// How the answer looks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {
-    /// For whom the answer is
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(crate) format: Format,
+    /// For whom the answer is [default: human, of check what pfproof.toml says]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 
     /// When to use color
     #[arg(long, value_enum, default_value_t = Color::Auto)]
@@ -60,10 +62,24 @@ pub(crate) struct Output {
     pub(crate) verbose: bool,
 }
 
+impl Output {
+    /// The format that was asked for, else that one.
+    pub(crate) fn format_or(&self, usual: Option<Format>) -> Format {
+        self.format.or(usual).unwrap_or_default()
+    }
+
+    /// The format that was asked for, else the one for people.
+    pub(crate) fn format(&self) -> Format {
+        self.format_or(None)
+    }
+}
+
 /// The formats of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Format {
     /// For people
+    #[default]
     Human,
     /// FILE:LINE:COLUMN: text
     Short,
@@ -77,6 +93,29 @@ impl From<Format> for pfproof::report::Format {
             Format::Human => Self::Human,
             Format::Short => Self::Short,
             Format::Json => Self::Json,
+        }
+    }
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Level {
+    /// Errors
+    #[default]
+    Error,
+    /// Warnings and errors
+    Warning,
+    /// Everything
+    Info,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Info => Self::Info,
         }
     }
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use pfproof::diagnostic::{Code, Diagnostic, Severity, nearest};
+use pfproof::lint::LINTS;
 use pfproof::source::LoadError;
 use serde::Deserialize;
 
 use super::discover::Failure;
 use super::files::read_file;
 use super::globs;
+use super::options::{Format, Level};
 
 /// The name of the file.
 const NAME: &str = "pfproof.toml";
@@ -21,7 +25,7 @@ struct Text {
     #[serde(default)]
     defaults: Defaults,
     #[serde(default)]
-    lint: Lint,
+    lint: LintText,
     #[serde(default)]
     router: Vec<RouterText>,
 }
@@ -31,24 +35,81 @@ struct Text {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Defaults {
     /// The level from which on a finding makes `check` fail.
-    pub(crate) fail_on: Option<String>,
-    /// The format of answers.
-    pub(crate) format: Option<String>,
+    pub(crate) fail_on: Option<Level>,
+    /// The format of what `check` answers.
+    pub(crate) format: Option<Format>,
 }
 
-/// `[lint]`: which findings are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// `[lint]`, as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Lint {
+struct LintText {
     /// Codes that are not reported.
     #[serde(default)]
-    pub(crate) allow: Vec<String>,
+    allow: Vec<String>,
     /// Codes that are errors.
     #[serde(default)]
-    pub(crate) deny: Vec<String>,
+    deny: Vec<String>,
     /// Levels of codes.
     #[serde(default)]
-    pub(crate) levels: BTreeMap<String, String>,
+    levels: BTreeMap<String, Level>,
+}
+
+/// `[lint]`: which findings are wanted, and how grave they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lint {
+    /// The levels of codes; `None` for those that are not reported.
+    levels: BTreeMap<Code, Option<Severity>>,
+}
+
+impl Lint {
+    /// What the text says: `allow` goes before `deny`, both before `levels`.
+    fn of(text: &LintText) -> Result<Self, String> {
+        let levels = text.levels.iter().map(|(code, level)| (code, Some((*level).into())));
+        let deny = text.deny.iter().map(|code| (code, Some(Severity::Error)));
+        let allow = text.allow.iter().map(|code| (code, None));
+        let mut known = BTreeMap::new();
+        for (slug, level) in levels.chain(deny).chain(allow) {
+            known.insert(lint_code(slug)?, level);
+        }
+        Ok(Self { levels: known })
+    }
+
+    /// Leaves findings out and changes their levels as it is said.
+    pub(crate) fn apply(&self, findings: &mut Vec<Diagnostic>) {
+        findings.retain_mut(|finding| match self.levels.get(&finding.code) {
+            Some(None) => false,
+            Some(Some(level)) => {
+                finding.severity = *level;
+                true
+            }
+            None => true,
+        });
+    }
+}
+
+/// The code of that name, if it is one of a finding that a project may want or not: no refusal, and no outcome of a
+/// policy.
+fn lint_code(slug: &str) -> Result<Code, String> {
+    let codes = LINTS.iter().flat_map(|lint| lint.codes);
+    let may_be_set: Vec<Code> = codes
+        .copied()
+        .chain([Code::UnknownInterface, Code::UnusedAllow])
+        .collect();
+    if let Some(code) = may_be_set.iter().find(|code| code.slug() == slug) {
+        return Ok(*code);
+    }
+    if Code::ALL.iter().any(|code| code.slug() == slug) {
+        return Err(format!("`[lint]`: the level of `{slug}` cannot be set"));
+    }
+    let help = match nearest(slug, may_be_set.iter().map(|code| code.slug())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let known: Vec<&str> = may_be_set.iter().map(|code| code.slug()).collect();
+            format!("there are {}", known.join(", "))
+        }
+    };
+    Err(format!("`[lint]`: unknown code `{slug}`: {help}"))
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -97,13 +158,20 @@ pub(crate) struct Router {
     pub(crate) root: Option<PathBuf>,
 }
 
-/// A tree of machines.
+/// What holds for all machines of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Project {
-    /// What its commands are to do where the command line does not say.
+pub(crate) struct Settings {
+    /// What commands are to do where the command line does not say.
     pub(crate) defaults: Defaults,
     /// Which findings are wanted.
     pub(crate) lint: Lint,
+}
+
+/// A tree of machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Project {
+    /// What holds for all of its machines.
+    pub(crate) settings: Rc<Settings>,
     /// Its machines, in the order of the file, those of one pattern sorted.
     pub(crate) routers: Vec<Router>,
 }
@@ -131,7 +199,7 @@ impl Project {
     }
 
     fn read(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(NAME);
+        let path = inside(folder, NAME)?;
         let bytes = read_file(&path).map_err(|error| Failure::unreadable(&path, &error))?;
         let text: Text = toml::from_str(&String::from_utf8_lossy(&bytes))
             .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
@@ -139,11 +207,12 @@ impl Project {
         for router in &text.router {
             routers.extend(expand(folder, router)?);
         }
-        Ok(Self {
+        let lint = Lint::of(&text.lint).map_err(|why| Failure::new(format!("{}: {why}", path.display())))?;
+        let settings = Rc::new(Settings {
             defaults: text.defaults,
-            lint: text.lint,
-            routers,
-        })
+            lint,
+        });
+        Ok(Self { settings, routers })
     }
 
     /// What the project says of the machine with that pf.conf.
@@ -170,7 +239,12 @@ fn expand(folder: &Path, text: &RouterText) -> Result<Vec<Router>, Failure> {
     }
     let mut routers = Vec::new();
     for (config, stars) in configs {
-        let one = |pattern: &String| folder.join(globs::fill(pattern, &stars));
+        let one = |pattern: &Option<String>| {
+            let path = pattern
+                .as_ref()
+                .map(|pattern| inside(folder, &globs::fill(pattern, &stars)));
+            path.transpose()
+        };
         let mut policies = Vec::new();
         for pattern in text.policy.patterns() {
             let found = find(folder, &globs::fill(pattern, &stars))?;
@@ -184,9 +258,9 @@ fn expand(folder: &Path, text: &RouterText) -> Result<Vec<Router>, Failure> {
         }
         routers.push(Router {
             config,
-            context: text.context.as_ref().map(one),
+            context: one(&text.context)?,
             policies,
-            root: text.root.as_ref().map(one),
+            root: one(&text.root)?,
         });
     }
     Ok(routers)
@@ -194,12 +268,36 @@ fn expand(folder: &Path, text: &RouterText) -> Result<Vec<Router>, Failure> {
 
 /// The files below the folder that match, and what each star of the pattern found.
 fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Vec<String>)>, Failure> {
-    if Path::new(pattern).is_absolute() || pattern.split('/').any(|part| part == "..") {
-        return Err(Failure::new(format!(
-            "{}: `{pattern}`: {}",
-            folder.join(NAME).display(),
-            LoadError::OutsideRoot
-        )));
+    inside(folder, pattern)?;
+    let found = globs::find(folder, pattern);
+    for (path, _) in &found {
+        if leads_out(folder, path) {
+            return Err(outside(folder, pattern));
+        }
     }
-    Ok(globs::find(folder, pattern))
+    Ok(found)
+}
+
+/// The place of a path in the project's folder. It comes with the tree, and may not lead out of it.
+fn inside(folder: &Path, path: &str) -> Result<PathBuf, Failure> {
+    let place = folder.join(path);
+    let climbs = Path::new(path).is_absolute() || path.split('/').any(|part| part == "..");
+    if climbs || leads_out(folder, &place) {
+        return Err(outside(folder, path));
+    }
+    Ok(place)
+}
+
+/// Whether a link leads out of the folder.
+fn leads_out(folder: &Path, path: &Path) -> bool {
+    match (fs::canonicalize(folder), fs::canonicalize(path)) {
+        (Ok(folder), Ok(path)) => !path.starts_with(folder),
+        // What is not there is found missing when it is opened.
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+fn outside(folder: &Path, path: &str) -> Failure {
+    let place = folder.join(NAME);
+    Failure::new(format!("{}: `{path}`: {}", place.display(), LoadError::OutsideRoot))
 }

@@ -170,7 +170,7 @@ impl Tracer<'_> {
             Ok((journey, memory)) => (Ok(journey), memory),
             Err(unproven) => (Err(unproven), Memory::default()),
         };
-        let text = match self.arguments.output.format {
+        let text = match self.arguments.output.format() {
             Format::Json => format!("{}\n", trace_json::answer(&journey, self.ruleset)),
             Format::Short => format!("{}\n", trace::short(packet, &journey)),
             Format::Human => {
@@ -235,7 +235,7 @@ impl Tracer<'_> {
 
     /// What is said of a line that is no item.
     fn bad(&self, number: u64, id: Value, error: String) -> String {
-        match self.arguments.output.format {
+        match self.arguments.output.format() {
             Format::Json => {
                 let mut object = Map::new();
                 object.insert("id".to_owned(), id);
@@ -252,7 +252,7 @@ impl Tracer<'_> {
         let (id, packet) = read_item(line).map_err(|error| (id_of(line), error.to_string()))?;
         let packet = self.known(packet).map_err(|error| (id.clone(), error))?;
         let journey = session.follow(packet.clone());
-        Ok(match self.arguments.output.format {
+        Ok(match self.arguments.output.format() {
             Format::Json => {
                 let mut object = Map::new();
                 object.insert("id".to_owned(), id);
@@ -282,12 +282,12 @@ impl Tracer<'_> {
             let packet = session.read(packet).map_err(|error| wrong(error.to_string()))?;
             let packet = self.known(packet).map_err(wrong)?;
             let journey = session.follow(packet.clone());
-            match self.arguments.output.format {
+            match self.arguments.output.format() {
                 Format::Json => results.push(trace_json::answer(&journey, self.ruleset)),
                 Format::Human | Format::Short => lines.push(labelled(&id, &trace::short(&packet, &journey))),
             }
         }
-        Ok(match self.arguments.output.format {
+        Ok(match self.arguments.output.format() {
             Format::Json => {
                 let mut object = Map::new();
                 object.insert("id".to_owned(), id);

@@ -17,6 +17,9 @@ pub struct Assumption {
 }
 
 impl Assumption {
+    /// What is assumed of an interface that pf.conf names, on a machine whose others are described.
+    pub(super) const UNDESCRIBED: &'static str = "nobody describes it: it may be missing, or have any addresses";
+
     /// That assumption.
     pub fn new(subject: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -48,19 +51,34 @@ pub fn assumptions(context: &Context, assumed: &[Assumption]) -> Vec<String> {
 #[must_use]
 pub fn assumptions_in_full(context: &Context, assumed: &[Assumption]) -> Vec<String> {
     let mut all: Vec<Assumption> = Vec::new();
+    let (undescribed, assumed): (Vec<_>, Vec<_>) = assumed
+        .iter()
+        .partition(|assumption| assumption.text == Assumption::UNDESCRIBED);
     for interface in &context.interfaces {
+        if context.leads_elsewhere(interface) {
+            all.push(Assumption::new(
+                &interface.name,
+                "master or backup: both are considered",
+            ));
+        }
         let unknown: Vec<_> = Family::BOTH
             .into_iter()
             .filter(|family| interface.addresses.contains(&InterfaceAddress::Unknown(*family)))
             .collect();
         let text = match unknown.as_slice() {
             [] => continue,
+            [..] if undescribed
+                .iter()
+                .any(|assumption| assumption.subject == interface.name) =>
+            {
+                Assumption::UNDESCRIBED.to_owned()
+            }
             [only] => format!("{only} address unknown: every one is considered"),
             [..] => "addresses unknown: every one is considered".to_owned(),
         };
         all.push(Assumption::new(&interface.name, text));
     }
-    all.extend(assumed.iter().cloned());
+    all.extend(assumed.into_iter().cloned());
     let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
     for Assumption { subject, text } in all {
         match grouped.iter_mut().find(|(known, _)| *known == text) {

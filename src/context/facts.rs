@@ -9,11 +9,11 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::lookup::{driver, is_cloned, is_link_local};
+use super::complete::complete;
+use super::lookup::is_link_local;
 use super::words::is_link_address;
-use super::{Assumption, Context, Interface, InterfaceAddress, Route, RouteTable};
+use super::{Assumption, Context, InterfaceAddress};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::net::Family;
 use crate::source::Span;
 
 /// A value and the place where it is said.
@@ -51,6 +51,8 @@ pub struct InterfaceFacts {
     pub up: Option<Said<bool>>,
     /// Its link-layer address.
     pub lladdr: Option<Said<String>>,
+    /// The interface that carries the packets of a carp(4) interface.
+    pub carpdev: Option<Said<String>>,
 }
 
 impl InterfaceFacts {
@@ -66,6 +68,7 @@ impl InterfaceFacts {
             rdomain: None,
             up: None,
             lladdr: None,
+            carpdev: None,
         }
     }
 }
@@ -141,6 +144,8 @@ pub struct Facts {
     pub services: IndexMap<(String, String), Said<u16>>,
     /// Whether the text lists every interface that there is.
     pub complete: bool,
+    /// Whether it lists every route that there is.
+    pub all_routes: bool,
     /// What the text leaves open and its reader had to assume.
     pub assumed: Vec<Assumption>,
 }
@@ -181,6 +186,12 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
         add(&mut facts, source, &mut diagnostics);
     }
     resolve_link_addresses(&mut facts);
+    // A context.toml that does not speak of it says yes.
+    if facts.forwarding.is_none() && !(facts.complete && facts.all_routes) {
+        facts
+            .assumed
+            .push(Assumption::new("forwarding", "taken to be on: nothing says"));
+    }
     let context = complete(&facts, &mut diagnostics);
     (Combined { context, facts }, diagnostics)
 }
@@ -197,6 +208,7 @@ fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
         groups,
         services,
         complete,
+        all_routes,
         assumed,
     } = later;
     facts.assumed.extend(assumed);
@@ -217,6 +229,7 @@ fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics,
     );
     facts.complete |= complete;
+    facts.all_routes |= all_routes;
     for interface in interfaces {
         add_interface(facts, interface, diagnostics);
     }
@@ -258,6 +271,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
         rdomain,
         up,
         lladdr,
+        carpdev,
     } = later;
     let known = facts.interface(&name.value, name.span);
     let of = |what: &str| format!("{what} of `{}`", name.value);
@@ -284,6 +298,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
     );
     replace(&mut known.rdomain, rdomain, || of("the rdomain"), diagnostics);
     replace(&mut known.up, up, || of("`up`"), diagnostics);
+    replace(&mut known.carpdev, carpdev, || of("`carpdev`"), diagnostics);
     known.lladdr = lladdr.or(known.lladdr.take());
 }
 
@@ -438,151 +453,7 @@ fn resolve_link_addresses(facts: &mut Facts) {
         target.broadcast = target.broadcast.take().or(found.broadcast);
         target.rdomain = target.rdomain.take().or(found.rdomain);
         target.up = target.up.take().or(found.up);
+        target.carpdev = target.carpdev.take().or(found.carpdev);
     }
     facts.interfaces = interfaces;
-}
-
-/// The machine that the facts describe, with what follows from them.
-fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
-    let mut context = Context {
-        forwarding: facts.forwarding.as_ref().is_none_or(|said| said.value),
-        forwarding_inet6: facts.forwarding_inet6.as_ref().map(|said| said.value),
-        interfaces: facts.interfaces.iter().map(interface).collect(),
-        routes: Vec::new(),
-        hosts: values(&facts.hosts),
-        users: values(&facts.users),
-        groups: values(&facts.groups),
-        services: values(&facts.services),
-        open: !facts.complete,
-        hosts_open: false,
-    };
-    match context.interfaces.iter_mut().find(|interface| interface.name == "lo0") {
-        // A lo0 of which nothing is said but, for instance, a group has the addresses that it always has.
-        Some(lo0) => {
-            if facts
-                .interfaces
-                .iter()
-                .any(|said| said.name.value == "lo0" && said.addresses.is_none())
-            {
-                lo0.addresses = loopback_addresses();
-            }
-        }
-        None => context.interfaces.insert(
-            0,
-            Interface {
-                name: "lo0".to_owned(),
-                addresses: loopback_addresses(),
-                ..Interface::default()
-            },
-        ),
-    }
-    context.routes = routes(&context, &facts.routes, diagnostics);
-    // Membership in egress that follows from the routes is not said twice.
-    let implied: Vec<bool> = context
-        .interfaces
-        .iter()
-        .map(|interface| context.has_default_route(interface))
-        .collect();
-    for (interface, implied) in context.interfaces.iter_mut().zip(implied) {
-        interface.groups.retain(|group| !(implied && group == "egress"));
-    }
-    context
-}
-
-fn interface(said: &InterfaceFacts) -> Interface {
-    Interface {
-        name: said.name.value.clone(),
-        addresses: said.addresses.iter().flatten().map(|address| address.value).collect(),
-        groups: said
-            .groups
-            .iter()
-            .map(|group| group.value.clone())
-            .filter(|group| group != "all" && !(driver(&said.name.value) == group && is_cloned(group)))
-            .collect(),
-        peer: said.peer.as_ref().map(|peer| peer.value),
-        broadcast: said.broadcast.as_ref().map(|broadcast| broadcast.value),
-        rdomain: said.rdomain.as_ref().map_or(0, |rdomain| rdomain.value),
-        down: said.up.as_ref().is_some_and(|up| !up.value),
-    }
-}
-
-fn values<K: Clone + std::hash::Hash + Eq, V: Clone>(names: &IndexMap<K, Said<V>>) -> IndexMap<K, V> {
-    names
-        .iter()
-        .map(|(name, said)| (name.clone(), said.value.clone()))
-        .collect()
-}
-
-/// The addresses of lo0 that the kernel and netstart(8) give it.
-fn loopback_addresses() -> Vec<InterfaceAddress> {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-    let known = |address: IpAddr, bits| IpNet::new(address, bits).ok().map(InterfaceAddress::Known);
-    [
-        known(Ipv4Addr::LOCALHOST.into(), 8),
-        known(Ipv6Addr::LOCALHOST.into(), 128),
-        known(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), 64),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-/// The routes, each with its interface; one whose interface cannot be found is reported and left out.
-fn routes(context: &Context, said: &[RouteFacts], diagnostics: &mut Vec<Diagnostic>) -> Vec<Route> {
-    // Gateways are looked up among the networks of interfaces alone.
-    let mut tables: FxHashMap<u32, RouteTable<'_>> = FxHashMap::default();
-    let mut routes = Vec::new();
-    for route in said {
-        let table = tables
-            .entry(route.rtable)
-            .or_insert_with(|| context.route_table(route.rtable));
-        match interface_of(context, table, route) {
-            Ok(interface) => routes.push(Route {
-                to: route.to,
-                interface,
-                via: route.via,
-                label: route.label.clone(),
-                rtable: route.rtable,
-                reject: route.reject,
-            }),
-            Err(diagnostic) => diagnostics.push(diagnostic),
-        }
-    }
-    routes
-}
-
-/// The interface of a route: the one that is said, else the one in whose network its gateway lies, else the only one
-/// whose network is not known.
-fn interface_of(context: &Context, table: &RouteTable<'_>, route: &RouteFacts) -> Result<String, Diagnostic> {
-    if let Some(interface) = &route.interface {
-        return Ok(interface.clone());
-    }
-    let Some(via) = route.via else {
-        return Err(
-            Diagnostic::new(Code::Context, format!("the route to `{}` names no interface", route.to))
-                .at(route.span)
-                .help("say `interface = \"…\"`, or `via` with an address of a network of an interface"),
-        );
-    };
-    let family = Family::of(via);
-    if let Some(found) = table.lookup(via) {
-        return Ok(found.interface.to_owned());
-    }
-    let mut unknown = context.interfaces.iter().filter(|interface| {
-        interface.rdomain == route.rtable && interface.addresses.contains(&InterfaceAddress::Unknown(family))
-    });
-    match (unknown.next(), unknown.next()) {
-        (Some(only), None) => Ok(only.name.clone()),
-        (Some(_), Some(_)) | (None, _) => {
-            let mut diagnostic = Diagnostic::new(
-                Code::Context,
-                format!("the gateway `{via}` is in no network of an interface: there is no such route"),
-            )
-            .at(route.span)
-            .help("name the interface of the route, or give an interface an address in the gateway's network");
-            // route(8) refuses it too («Network is unreachable»), and the machine runs without.
-            diagnostic.severity = Severity::Warning;
-            Err(diagnostic)
-        }
-    }
 }

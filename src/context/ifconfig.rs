@@ -74,6 +74,8 @@ fn property(
     match first.value.as_str() {
         "groups:" => rest.iter().for_each(|group| add_group(interface, group, diagnostics)),
         "lladdr" | "ether" => interface.lladdr = rest.first().cloned(),
+        // `carp: MASTER carpdev em0 vhid 1 …`: which of the states it is in now says nothing of later.
+        "carp:" => interface.carpdev = after(rest, "carpdev").cloned(),
         "inet" | "inet6" => {
             let said = rest.first().and_then(|word| interface_address(word, rest));
             match (said, rest.first()) {

@@ -44,7 +44,6 @@ const ONE_ARGUMENT: &[&str] = &[
     "balancing",
     "blocknonip",
     "bssid",
-    "carpdev",
     "carpnodes",
     "carppeer",
     "del",
@@ -264,6 +263,7 @@ const HANDLED: &[&str] = &[
     "alias",
     "autoconf",
     "broadcast",
+    "carpdev",
     "delete",
     "down",
     "eui64",
@@ -333,6 +333,7 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                 None => {}
             },
             "lladdr" => facts.lladdr = argument().cloned(),
+            "carpdev" => facts.carpdev = argument().cloned(),
             "broadcast" => request.broadcast = argument().cloned(),
             "netmask" => {
                 if let Some(word) = argument() {

@@ -219,9 +219,11 @@ impl Context {
 
     /// Whether a default route of the first routing table leaves by the interface.
     pub(super) fn has_default_route(&self, interface: &Interface) -> bool {
-        self.routes
-            .iter()
-            .any(|route| route.to.prefix_len() == 0 && route.rtable == 0 && route.interface == interface.name)
+        !interface.backup
+            && self
+                .routes
+                .iter()
+                .any(|route| route.to.prefix_len() == 0 && route.rtable == 0 && route.interface == interface.name)
     }
 
     /// Whether `on name` matches the interface: its whole name, one of its groups, or `any` for all but loopback

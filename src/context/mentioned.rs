@@ -18,30 +18,44 @@ use crate::syntax::ast::{
 const MOST: usize = 4096;
 
 /// Adds to the context the interfaces that pf.conf names and nobody described, with addresses that are not known, and
-/// says what was assumed of them.
+/// the default routes where nobody showed any; says what was assumed.
 ///
-/// Does nothing where some source has listed every interface: a name that it lacks is then none. A group without a
-/// member (`egress`, a named group) is given one interface of its own. Where interfaces are described at all, there are
-/// then no others: what has neither a file of its own nor a rule is not configured.
+/// Where some source has listed every interface, a name that it lacks is none. A group without a member is given one
+/// interface of its own. Where interfaces are described at all, there are then no others: what has neither a file of
+/// its own nor a rule is not configured.
 #[must_use]
 pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assumption> {
-    if !context.open {
-        return Vec::new();
-    }
-    let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
-    context.open = !described;
     let mut names = Names::default();
     names.statements(&document.statements);
     // `(ext_if)` where there is a macro `ext_if` is a slip, no group.
     let macros: FxHashSet<&str> = document.macros.iter().map(|known| &*known.name).collect();
     names.found.retain(|name| !macros.contains(name.as_str()));
+    let names_egress = names.found.shift_remove("egress");
+    let mut assumed = Vec::new();
+    if context.open {
+        let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
+        context.open = !described;
+        assumed.extend(assume_interfaces(context, names.found, described));
+    }
+    if context.routes_open {
+        let may_be_unnamed = context.open && names_egress;
+        assumed.extend(assume_upstream(context, may_be_unnamed));
+    }
+    assumed
+}
+
+/// Adds those interfaces, and one for each of those groups that has none.
+fn assume_interfaces(context: &mut Context, names: IndexSet<String>, described: bool) -> Vec<Assumption> {
     let mut assumed = Vec::new();
     // Interfaces first: a group may be that of a driver one of them has.
-    let (interfaces, groups): (Vec<_>, Vec<_>) = names.found.into_iter().partition(|name| is_interface_name(name));
+    let (interfaces, groups): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_interface_name(name));
     assumed.extend(name_the_nameless(context, &interfaces));
     for name in interfaces {
         if context.interface(&name).is_none() {
             context.interfaces.push(unknown_interface(&name, None));
+            if described {
+                assumed.push(Assumption::new(name, Assumption::UNDESCRIBED));
+            }
         }
     }
     for group in groups {
@@ -49,26 +63,58 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
             continue;
         }
         let name = format!("{group}0");
-        if group == "egress" {
-            let egress = egress_interface(context, &name, described);
-            for family in Family::BOTH {
-                context.routes.push(Route {
-                    to: default_route(family),
-                    interface: egress.clone(),
-                    via: None,
-                    label: None,
-                    rtable: 0,
-                    reject: false,
-                });
-            }
-            assumed.push(Assumption::new(group, format!("the default routes leave by {egress}")));
-        } else if context.interface(&name).is_none() {
+        if context.interface(&name).is_none() {
             let given = Some(group.clone()).filter(|group| !super::is_cloned(group));
             context.interfaces.push(unknown_interface(&name, given));
             assumed.push(Assumption::new(group, "the group has one interface, of its name and 0"));
         }
     }
     assumed
+}
+
+/// Adds default routes where none is known: by an interface in `egress`, where some source says which that is, else by
+/// any. Those of which no address is known are the likeliest, and come first.
+fn assume_upstream(context: &mut Context, may_be_unnamed: bool) -> Option<Assumption> {
+    let is_default = |route: &Route| route.to.prefix_len() == 0 && route.rtable == 0;
+    if context.routes.iter().any(is_default) {
+        return None;
+    }
+    if may_be_unnamed {
+        context.interfaces.push(unknown_interface("egress0", None));
+    }
+    let could_be = |interface: &&Interface| {
+        !interface.is_loopback() && !interface.down && interface.rdomain == 0 && !carries_others(&interface.name)
+    };
+    let mut likely: Vec<&Interface> = context.interfaces.iter().filter(could_be).collect();
+    if likely.iter().any(|interface| context.in_group(interface, "egress")) {
+        likely.retain(|interface| context.in_group(interface, "egress"));
+    }
+    likely.sort_by_key(|interface| {
+        let is_unnamed = may_be_unnamed && interface.name == "egress0";
+        (!is_unnamed, !interface.has_unknown(Family::Inet))
+    });
+    let names: Vec<String> = likely.into_iter().map(|interface| interface.name.clone()).collect();
+    let first = names.first()?.clone();
+    for family in Family::BOTH {
+        context.routes.push(Route {
+            to: default_route(family),
+            interface: first.clone(),
+            via: None,
+            label: None,
+            rtable: 0,
+            reject: false,
+        });
+    }
+    Some(match names.as_slice() {
+        [_] => Assumption::new(first, "the default routes leave by it"),
+        [..] => {
+            context.upstreams = names;
+            let text = format!(
+                "leave by {first}, or by another interface: each is considered; `--assume egress=INTERFACE` settles it"
+            );
+            Assumption::new("default routes", text)
+        }
+    })
 }
 
 /// Takes the users, groups and host names that pf.conf names, and that neither OpenBSD ships nor any text lists, as
@@ -123,24 +169,13 @@ fn name_the_nameless(context: &mut Context, mentioned: &[String]) -> Option<Assu
     Some(Assumption::new(name, format!("is the interface of hostname.{old}")))
 }
 
-/// The interface that a default route is taken to leave by: of those that are described, the only one whose addresses
-/// are not known, else one of its own.
-fn egress_interface(context: &mut Context, name: &str, described: bool) -> String {
-    let mut unknown = context
-        .interfaces
-        .iter()
-        .filter(|interface| interface.addresses.contains(&InterfaceAddress::Unknown(Family::Inet)));
-    if let (Some(only), None, true) = (unknown.next(), unknown.next(), described) {
-        return only.name.clone();
-    }
-    context.interfaces.push(unknown_interface(name, None));
-    name.to_owned()
+/// Whether an interface carries packets of other interfaces and has no addresses of its own.
+fn carries_others(name: &str) -> bool {
+    matches!(driver(name), "enc" | "pflog" | "pflow" | "pfsync")
 }
 
 fn unknown_interface(name: &str, group: Option<String>) -> Interface {
-    // These carry packets of other interfaces and have no addresses of their own.
-    let is_bare = matches!(driver(name), "enc" | "pflog" | "pfsync");
-    let addresses = if is_bare {
+    let addresses = if carries_others(name) {
         Vec::new()
     } else {
         Family::BOTH.map(InterfaceAddress::Unknown).to_vec()

@@ -5,6 +5,8 @@
 //! Knows no rules.
 
 mod assumption;
+mod circumstances;
+mod complete;
 mod etc;
 mod facts;
 mod hostname_if;
@@ -24,6 +26,7 @@ mod write;
 
 pub use self::toml::{context_from_toml, read_toml};
 pub use assumption::{Assumption, assumptions, assumptions_in_full};
+pub use circumstances::Circumstance;
 pub use etc::{read_hosts, read_mygate, read_rc_conf, read_services, read_sysctl};
 pub use facts::{Combined, Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said, combine};
 pub use hostname_if::read_hostname;

@@ -53,6 +53,11 @@ pub struct Interface {
     pub rdomain: u32,
     /// Whether it is down; an interface that is down implies no connected networks.
     pub down: bool,
+    /// The interface on which pf sees the packets of a carp(4) interface (`carpdev`).
+    pub carpdev: Option<String>,
+    /// Whether it is a carp(4) interface that is not master: nothing is routed by it, but its addresses stay its own
+    /// (`rt_if_linkstate_change` in route.c).
+    pub backup: bool,
 }
 
 /// One route that is not implied by an interface's networks.
@@ -93,6 +98,10 @@ pub struct Context {
     pub services: IndexMap<(String, String), u16>,
     /// Whether interfaces that are not listed may exist: nobody said which there are.
     pub open: bool,
+    /// Whether routes that are not listed may exist: nobody showed a routing table.
+    pub routes_open: bool,
+    /// Where nobody says by which interface the default routes leave: those that it may be. The routes have the first.
+    pub upstreams: Vec<String>,
     /// Whether host names that are not listed may have addresses: a resolver knows more than the files that were read.
     pub hosts_open: bool,
 }
@@ -110,6 +119,8 @@ impl Default for Context {
             groups: IndexMap::new(),
             services: IndexMap::new(),
             open: true,
+            routes_open: true,
+            upstreams: Vec::new(),
             hosts_open: false,
         }
     }

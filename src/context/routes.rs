@@ -50,7 +50,8 @@ pub fn read_routes(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) 
             }
         }
     }
-    if columns.is_none() && facts.routes.is_empty() {
+    facts.all_routes = columns.is_some() || !facts.routes.is_empty();
+    if !facts.all_routes {
         let start = Span { file, start: 0, end: 0 };
         diagnostics.push(
             warning("there is no table of routes in it".to_owned(), start).help("save the output of `route -n show`"),

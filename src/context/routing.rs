@@ -62,12 +62,21 @@ impl<'a> RouteTable<'a> {
 }
 
 impl Context {
-    /// The routing table of that number.
+    /// The routing table of that number, as pf sees it: what goes by a carp(4) interface it meets on that one's device.
     ///
     /// Own addresses, peers and networks are in the table of their interface's routing domain. Link-local networks
     /// are in none: which link is meant, the address does not say.
     #[must_use]
     pub fn route_table(&self, rtable: u32) -> RouteTable<'_> {
+        let mut table = self.kernel_table(rtable);
+        for route in &mut table.routes {
+            route.interface = self.seen_on(route.interface);
+        }
+        table
+    }
+
+    /// The same, with the interfaces as the kernel has them.
+    pub(super) fn kernel_table(&self, rtable: u32) -> RouteTable<'_> {
         let implied = self
             .interfaces
             .iter()
@@ -76,7 +85,7 @@ impl Context {
         let given = self
             .routes
             .iter()
-            .filter(|route| route.rtable == rtable)
+            .filter(|route| route.rtable == rtable && self.interface(&route.interface).is_none_or(|by| !by.backup))
             .map(|route| TableRoute {
                 to: route.to.trunc(),
                 interface: &route.interface,
@@ -113,7 +122,7 @@ fn implied_routes(interface: &Interface) -> Vec<TableRoute<'_>> {
         let has_peer = interface
             .peer
             .is_some_and(|peer| Family::of(peer) == Family::of(net.addr()));
-        if !interface.down && !has_peer && !is_link_local(net.addr()) {
+        if !interface.down && !interface.backup && !has_peer && !is_link_local(net.addr()) {
             routes.push(route(net, RouteKind::Connected));
         }
     }

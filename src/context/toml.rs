@@ -83,6 +83,7 @@ impl Reader {
     fn document(&mut self, table: &DeTable<'_>) -> Facts {
         let mut facts = Facts {
             complete: true,
+            all_routes: true,
             ..Facts::default()
         };
         for (key, value) in table {
@@ -174,10 +175,11 @@ impl Reader {
                 "broadcast" => facts.broadcast = self.single_address(value),
                 "rdomain" => facts.rdomain = self.number(value, 255),
                 "up" => facts.up = self.boolean(value),
+                "carpdev" => facts.carpdev = self.string(value),
                 _ => self.unknown(
                     "an interface",
                     key,
-                    &["addresses", "groups", "peer", "broadcast", "rdomain", "up"],
+                    &["addresses", "groups", "peer", "broadcast", "rdomain", "up", "carpdev"],
                 ),
             }
         }

@@ -121,6 +121,9 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
     if interface.rdomain != 0 {
         writeln!(out, "rdomain = {}", interface.rdomain)?;
     }
+    if let Some(device) = &interface.carpdev {
+        writeln!(out, "carpdev = {}", quoted(device))?;
+    }
     if interface.down {
         writeln!(out, "up = false")?;
     }

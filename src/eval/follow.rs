@@ -59,7 +59,7 @@ impl Machine<'_> {
     /// The packet as it comes to its first hop: its direction and the place of its interface.
     fn arrival(&self, packet: &Packet) -> Result<(Mbuf, Direction, usize), Unproven> {
         let known = |name: &str| {
-            self.interface(name)
+            self.interface(self.context.seen_on(name))
                 .ok_or_else(|| Unproven(format!("there is no interface `{name}` in the context")))
         };
         let interface = known(&packet.interface)?;

@@ -61,11 +61,14 @@ impl<'a> Network<'a> {
         self.engine
     }
 
-    /// The interfaces that packets arrive on and leave by: all that are up but loopback ones.
+    /// The interfaces that packets arrive on and leave by: all that are up but loopback ones, and those of carp(4),
+    /// whose packets are met on their devices.
     pub fn interfaces(&self) -> impl Iterator<Item = InterfaceId> + '_ {
-        let interfaces = self.engine.context().interfaces.iter().enumerate();
+        let context = self.engine.context();
+        let interfaces = context.interfaces.iter().enumerate();
         interfaces
             .filter(|(_, interface)| !interface.is_loopback() && !interface.down)
+            .filter(|(_, interface)| context.seen_on(&interface.name) == interface.name)
             .map(|(id, _)| id)
     }
 

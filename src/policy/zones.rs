@@ -157,7 +157,9 @@ impl<'a> Zones<'a> {
                 });
             }
             for interface in members {
-                if let Some(id) = self.network.engine().space().interface(&interface.name) {
+                // What goes by a carp interface is met on its device.
+                let seen_on = self.context().seen_on(&interface.name);
+                if let Some(id) = self.network.engine().space().interface(seen_on) {
                     if !interfaces.contains(&id) {
                         interfaces.push(id);
                     }

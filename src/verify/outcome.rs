@@ -141,6 +141,8 @@ pub enum Doubt {
     Packets(Unknown),
     /// The engine gave no answer.
     Undecided(Undecided),
+    /// The machine may be in another state, in which the outcome is not the same.
+    Circumstance(String),
 }
 
 impl Doubt {
@@ -150,7 +152,7 @@ impl Doubt {
         let unknown = match self {
             Self::Depends(condition) => &condition.unknown,
             Self::Packets(unknown) => unknown,
-            Self::Undecided(_) => return None,
+            Self::Undecided(_) | Self::Circumstance(_) => return None,
         };
         match unknown {
             Unknown::Table(name) => Some(format!("assume table <{name}> empty")),

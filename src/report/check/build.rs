@@ -137,6 +137,7 @@ impl Builder<'_> {
                     "the search ran out of steps: the question is too large".to_owned()
                 }
                 Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
+                Doubt::Circumstance(words) => words.clone(),
             };
             let reason = match doubt.assumption() {
                 Some(assumption) => format!("{reason}; `{assumption}` would settle it"),

@@ -1,0 +1,67 @@
+//! Whether what was found holds in every circumstance in which the machine may be.
+
+use super::repair::Patient;
+use crate::verify::{Doubt, Outcome, Verified, Violation};
+
+/// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
+pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
+    if verified.judgements.is_empty() {
+        return;
+    }
+    let Some(others) = patient.context.circumstances() else {
+        let words = "carp and default routes leave the machine in more states than are looked at";
+        for judgement in &mut verified.judgements {
+            doubt(&mut judgement.outcome, words.to_owned());
+        }
+        return;
+    };
+    for other in others {
+        let there = patient.verified(patient.text, &other.context);
+        for judgement in &mut verified.judgements {
+            let same = there.iter().flat_map(|there| &there.judgements);
+            let same = same.map(|there| (there.statement, &there.outcome));
+            let outcome = same
+                .filter(|(statement, _)| *statement == judgement.statement)
+                .map(|(_, outcome)| outcome)
+                .next();
+            if agree(&judgement.outcome, outcome) {
+                continue;
+            }
+            let words = match (&judgement.outcome, outcome) {
+                (Outcome::Violated(_) | Outcome::Vacuous, Some(Outcome::Holds)) => "it holds".to_owned(),
+                (_, Some(outcome)) => format!("it is {}", outcome.word()),
+                (_, None) => "it cannot be judged".to_owned(),
+            };
+            doubt(&mut judgement.outcome, format!("{words} while {}", other.words));
+        }
+    }
+}
+
+/// Whether an outcome stands beside what comes out in another circumstance.
+fn agree(here: &Outcome, there: Option<&Outcome>) -> bool {
+    match here {
+        Outcome::Unproven { .. } => true,
+        Outcome::Holds | Outcome::Vacuous => matches!(there, Some(Outcome::Holds | Outcome::Vacuous)),
+        Outcome::Violated(_) => matches!(there, Some(Outcome::Violated(_))),
+    }
+}
+
+/// Makes an outcome unproven, for that reason; the packets that offend it are kept.
+fn doubt(outcome: &mut Outcome, words: String) {
+    let doubt = Doubt::Circumstance(words);
+    match outcome {
+        Outcome::Unproven { doubts, .. } => doubts.push(doubt),
+        Outcome::Holds | Outcome::Vacuous => {
+            *outcome = Outcome::Unproven {
+                doubts: vec![doubt],
+                violation: Violation::default(),
+            };
+        }
+        Outcome::Violated(violation) => {
+            *outcome = Outcome::Unproven {
+                doubts: vec![doubt],
+                violation: std::mem::take(violation),
+            };
+        }
+    }
+}
