@@ -211,6 +211,14 @@ fn a_template_is_named_and_not_misread() {
     assert!(!err.contains("syntax error"), "{err}");
 }
 
+#[test]
+fn what_pfctl_reads_is_no_template() {
+    let rule = "pass in all flags S/SA label \"<% {% {{ x }}\"\n";
+    let tree = Tree::new(&[("pf.conf", rule)]);
+    let (out, err, status) = tree.run(&["print"]);
+    assert_eq!((out.as_str(), err.as_str(), status), (rule, "", 0));
+}
+
 #[cfg(unix)]
 #[test]
 fn no_link_beside_pf_conf_leads_out_of_the_root() {

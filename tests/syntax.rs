@@ -294,7 +294,7 @@ fn limits_are_said() {
     let said = said_of(doubling.as_bytes(), &[]);
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].ends_with("the rules are larger than 67108864 bytes once macros are replaced"),
+        said[0].ends_with("the definition of a macro is larger than 1048576 bytes once macros are replaced"),
         "{said:?}"
     );
 }

@@ -321,23 +321,19 @@ impl Target {
         diagnostics.extend(more);
         let Combined { mut context, mut facts } = combined;
 
-        let template = template::kind(&self.name, &bytes);
-        let text = match template {
-            Some(kind) => {
-                let file = sources.add(self.name.as_str(), String::from_utf8_lossy(&bytes));
-                diagnostics.push(kind.diagnostic(file));
-                &[][..]
-            }
-            None => &bytes,
+        let read = |sources: &mut Sources, text: &[u8]| {
+            syntax::read(sources, &loader, &self.name, text, &input.define, &Limits::default())
         };
-        let (document, faults) = syntax::read(
-            &mut sources,
-            &loader,
-            &self.name,
-            text,
-            &input.define,
-            &Limits::default(),
-        );
+        let (mut document, mut faults) = read(&mut sources, &bytes);
+        // What pfctl can read is no template, whatever stands between its quotes.
+        let template = (!faults.is_empty())
+            .then(|| template::kind(&self.name, &bytes))
+            .flatten();
+        if let Some(template) = template {
+            let file = sources.add(self.name.as_str(), String::from_utf8_lossy(&bytes));
+            (document, _) = read(&mut sources, &[]);
+            faults = vec![template.diagnostic(file)];
+        }
         diagnostics.extend(faults);
         facts.assumed.extend(context::assume_mentioned(&mut context, &document));
         if names == Names::Assumed && !facts.complete {

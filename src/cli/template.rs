@@ -29,9 +29,9 @@ impl Template {
     }
 }
 
-/// The template that a text is; `None` for what pfctl may read.
+/// The template that a text is which pfctl cannot read; `None` where nothing tells of one.
 ///
-/// pf.conf knows no `{%` or `<%`, and in `{{ … }}`, which may be a list in a list, a single expression is none.
+/// Outside of quotes pf.conf knows no `{%` or `<%`; `{{ … }}` may be a list in a list, but hardly with one word alone.
 pub(crate) fn kind(name: &str, bytes: &[u8]) -> Option<Template> {
     let text = String::from_utf8_lossy(bytes);
     let by_name = [

@@ -27,6 +27,8 @@ pub use read::read;
 pub struct Limits {
     /// Bytes of text after macros are replaced, comments not counted.
     pub expanded_bytes: u32,
+    /// Bytes of one macro's definition after the macros in it are replaced.
+    pub macro_bytes: u32,
     /// Files that `include` may read.
     pub includes: u32,
     /// How deep includes may nest.
@@ -41,6 +43,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             expanded_bytes: 64 << 20,
+            macro_bytes: 1 << 20,
             includes: 1000,
             include_depth: 16,
             nesting: 64,

@@ -247,8 +247,8 @@ impl<'a> Preprocessor<'a> {
             self.words.push(first);
         }
         let end = loop {
-            if self.lexer.out.end() > self.limits.expanded_bytes {
-                self.stop(first.at);
+            if let Some(limit) = self.limit_passed(start) {
+                self.stop(first.at, limit);
                 raw.refused = true;
                 break self.lexer.out.end();
             }
@@ -375,13 +375,26 @@ impl<'a> Preprocessor<'a> {
         end
     }
 
-    /// The limit on the expanded text is reached: nothing more is read.
-    fn stop(&mut self, at: At) {
-        let message = format!(
-            "the rules are larger than {} bytes once macros are replaced",
-            self.limits.expanded_bytes
-        );
-        let fault = self.finding(at, message, "");
+    /// The limit that the expanded text has passed, in words; `start` is where the statement begins.
+    fn limit_passed(&self, start: u32) -> Option<String> {
+        let end = self.lexer.out.end();
+        let Limits {
+            expanded_bytes,
+            macro_bytes,
+            ..
+        } = *self.limits;
+        if end > expanded_bytes {
+            Some(format!("the rules are larger than {expanded_bytes} bytes"))
+        } else if !self.words.is_empty() && end - start > macro_bytes {
+            Some(format!("the definition of a macro is larger than {macro_bytes} bytes"))
+        } else {
+            None
+        }
+    }
+
+    /// A limit on the expanded text is passed: nothing more is read.
+    fn stop(&mut self, at: At, limit: String) {
+        let fault = self.finding(at, limit + " once macros are replaced", "");
         self.note(at.start, fault);
         self.full = true;
     }
