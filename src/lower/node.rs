@@ -112,9 +112,15 @@ impl Node {
         }
     }
 
-    /// Whether its mask is empty in that family (`PF_AZERO` of the mask).
+    /// Whether its mask is empty in that family (`PF_AZERO` of the mask). A name lies in the same bytes.
     pub(super) fn has_no_mask(&self, family: Option<Family>) -> bool {
-        family.is_some() && self.bits == 0
+        let empty = match &self.host {
+            Host::Table(name) | Host::RouteLabel(name) => name.len() <= ADDRESS_BYTES,
+            Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::NoRoute | Host::UrpfFailed => {
+                self.bits == 0
+            }
+        };
+        family.is_some() && empty
     }
 }
 

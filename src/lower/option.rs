@@ -158,11 +158,11 @@ impl Lowerer<'_> {
         for item in items {
             match &item.kind {
                 _ if item.negated => {
-                    let text = "skip on ! <interface> is not supported";
+                    let text = "skip on ! <interface> is not supported: error setting skip interface(s)";
                     outcome = Err(self.refuse(item.at, text));
                 }
                 InterfaceKind::Rdomain(_) => {
-                    let text = "skip on rdomain <num> is not supported";
+                    let text = "skip on rdomain <num> is not supported: error setting skip interface(s)";
                     outcome = Err(self.refuse(item.at, text));
                 }
                 InterfaceKind::Any => names.push(self.name("any")),

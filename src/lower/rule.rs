@@ -135,7 +135,12 @@ impl Lowerer<'_> {
         let criteria = self.criteria(options);
         let redirections = self.redirections(options);
         let divert = self.divert(options.divert.as_deref());
+        let timeouts = match &options.keep {
+            Some(keep) => self.check_timeouts(&keep.options),
+            None => Ok(()),
+        };
         self.check_names(options)?;
+        timeouts?;
         Ok(RuleNames {
             action: action?,
             heads: heads?,

@@ -57,9 +57,6 @@ impl Lowerer<'_> {
         defaults: bool,
         at: At,
     ) -> Result<StateOptions, Refused> {
-        if !defaults {
-            self.check_timeouts(options)?;
-        }
         let mut draft = Draft::default();
         for option in options {
             let place = if defaults { at } else { option.at };

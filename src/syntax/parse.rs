@@ -86,7 +86,7 @@ pub(super) fn parse_later(
 /// A refused statement: what orders it among the others, why, and its beginning.
 pub(super) struct Refused {
     pub(super) order: u32,
-    pub(super) diagnostic: Diagnostic,
+    pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) beginning: Option<Statement>,
 }
 
@@ -95,7 +95,7 @@ impl Refused {
         let beginning = fault.beginning.map(|kind| Statement { at: raw.at, kind });
         Self {
             order: raw.at.start,
-            diagnostic: fault.diagnostic,
+            diagnostics: fault.earlier.into_iter().chain([fault.diagnostic]).collect(),
             beginning,
         }
     }
@@ -159,7 +159,9 @@ fn line(text: &str, raw: Raw) -> &str {
 pub(super) struct Fault {
     pub(super) at: u32,
     pub(super) diagnostic: Diagnostic,
-    /// What its words before a syntax error would be.
+    /// Why its words before a syntax error are refused.
+    pub(super) earlier: Option<Diagnostic>,
+    /// What they would be, if they are not.
     pub(super) beginning: Option<StatementKind>,
 }
 
@@ -182,6 +184,7 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
                 Err(Box::new(Fault {
                     at,
                     diagnostic,
+                    earlier: None,
                     beginning: None,
                 }))
             }
@@ -193,23 +196,14 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
         end: raw.at.start + found.end,
     };
     let before = text.get(..found.start as usize).unwrap_or("");
-    let beginning = match beginning(before, raw.at.start) {
-        // pfctl refuses it there already.
+    let (earlier, beginning) = match beginning(before, raw.at.start) {
         Some(Err(refusal)) => {
             let mut diagnostic = fault(refusal.at, refusal.message, "");
             diagnostic.help = refusal.help;
-            if found.old {
-                diagnostic.code = Code::OldSyntax;
-                diagnostic.help = found.help;
-            }
-            return Err(Box::new(Fault {
-                at: at.start,
-                diagnostic,
-                beginning: None,
-            }));
+            (Some(diagnostic), None)
         }
-        Some(Ok(kind)) => Some(kind),
-        None => None,
+        Some(Ok(kind)) => (None, Some(kind)),
+        None => (None, None),
     };
     let unclosed = raw.unclosed.filter(|brace| brace.end < at.start);
     let label = match unclosed {
@@ -227,6 +221,7 @@ pub(super) fn parse(text: &str, map: &SpanMap, start: Span, raw: Raw) -> Result<
     Err(Box::new(Fault {
         at: at.start,
         diagnostic,
+        earlier,
         beginning,
     }))
 }

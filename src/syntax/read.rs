@@ -78,11 +78,11 @@ pub fn read(
     let (statements, refused) = parse_later(slots, &text, &map, start, limits.faults);
     for Refused {
         order,
-        diagnostic,
+        diagnostics,
         beginning,
     } in refused
     {
-        faults.push((order, diagnostic));
+        faults.extend(diagnostics.into_iter().map(|diagnostic| (order, diagnostic)));
         beginnings.extend(beginning);
     }
     faults.sort_by_key(|&(order, _)| order);
@@ -351,7 +351,9 @@ impl Reader<'_> {
             Err(fault) => {
                 let recovered = self.words.recover(fault.at);
                 let refused = Refused::new(raw, *fault);
-                self.note(raw, refused.diagnostic);
+                for diagnostic in refused.diagnostics {
+                    self.note(raw, diagnostic);
+                }
                 if !recovered {
                     self.beginnings.extend(refused.beginning);
                 }
