@@ -145,6 +145,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
         let mut hops = vec![evaluation];
         let end = match goes {
             Goes::Nowhere => End::Stopped,
+            Goes::AfTo if packet.way == Way::Forward => self.forward_translated(&mbuf, &mut hops)?,
             // What a divert socket does with it is not pf's.
             Goes::Diverted | Goes::AfTo => End::Sent,
             Goes::Routed(next) if direction == Direction::In => self.routed(next.address, &mut mbuf, &mut hops)?,
@@ -178,6 +179,24 @@ impl<'t, 'a> Traveller<'t, 'a> {
         mbuf.packet.ttl = mbuf.packet.ttl.saturating_sub(1).max(1);
         mbuf.forwarded = true;
         self.out(mbuf, interface, hops)
+    }
+
+    /// By the routing table of the other family, without another test (`PF_TAG_GENERATED`).
+    fn forward_translated(&self, mbuf: &Mbuf, hops: &mut [Evaluation]) -> Result<End, Unproven> {
+        let (machine, dst) = (self.machine, mbuf.packet.dst);
+        if !machine.context.forwards(mbuf.packet.family) {
+            return Ok(End::NotForwarded);
+        }
+        if machine.is_local(dst, mbuf.rtable)? {
+            return Ok(End::Local);
+        }
+        let Some(interface) = machine.route(dst, mbuf.rtable)? else {
+            return Ok(End::NoRoute);
+        };
+        if let Some(hop) = hops.last_mut() {
+            machine.name(interface).clone_into(&mut hop.after.interface);
+        }
+        Ok(End::Sent)
     }
 
     /// By `route-to`, past the routing table but for the next hop (`pf_route`).

@@ -18,10 +18,11 @@ pub fn reply(journey: &Journey) -> Option<Packet> {
         End::NoRoute | End::Stopped | End::NotForwarded => return None,
     };
     let sent = &last.after;
-    let way = match (local, journey.hops.len()) {
-        (true, _) => Way::Out,
-        (false, 1) => Way::In,
-        (false, _) => Way::Forward,
+    let way = match journey.hops.first()?.before.way {
+        _ if local => Way::Out,
+        Way::Forward => Way::Forward,
+        Way::In | Way::Out if journey.hops.len() == 1 => Way::In,
+        Way::In | Way::Out => Way::Forward,
     };
     let mut reply = Packet::new(way, sent.interface.clone(), sent.protocol, sent.dst, sent.src);
     reply.sport = sent.dport;

@@ -143,6 +143,13 @@ impl Page<'_> {
             }
             self.hop(hop);
         }
+        if let Some(last) = journey.hops.last()
+            && journey.end == End::Sent
+            && last.after.interface != last.before.interface
+        {
+            let text = self.routed(last, &last.after.interface);
+            self.line(&format!("{text}, without another test"));
+        }
         self.end(journey);
     }
 
@@ -150,16 +157,21 @@ impl Page<'_> {
     fn route(&mut self, from: &Evaluation, to: &Evaluation) {
         let interface = &to.before.interface;
         let text = match &from.route {
-            Some(next) if next.kind == RouteToKind::RouteTo => format!("route-to {} > {interface}", next.address),
-            Some(_) | None => {
-                let table = self.trace.context.route_table(from.rtable);
-                match table.lookup(from.after.dst) {
-                    Some(route) => format!("{} > {interface}", route.to),
-                    None => format!("> {interface}"),
-                }
+            Some(next) if next.kind == RouteToKind::RouteTo => {
+                format!("route     route-to {} > {interface}", next.address)
             }
+            Some(_) | None => self.routed(from, interface),
         };
-        self.line(&format!("route     {text}"));
+        self.line(&text);
+    }
+
+    /// The route by which a packet leaves a hop for an interface.
+    fn routed(&self, from: &Evaluation, interface: &str) -> String {
+        let table = self.trace.context.route_table(from.rtable);
+        match table.lookup(from.after.dst) {
+            Some(route) => format!("route     {} > {interface}", route.to),
+            None => format!("route     > {interface}"),
+        }
     }
 
     /// One hop: its rules, what it comes to, what it does to the packet.

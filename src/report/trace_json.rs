@@ -46,7 +46,10 @@ pub fn expect(journey: &Journey, ruleset: &Ruleset) -> Value {
                     Value::Object(object)
                 })
                 .collect();
+            // What af-to sends on was measured no further.
+            let af_to = journey.last().is_some_and(|last| last.family != arrived.family);
             match journey.end {
+                _ if af_to => None,
                 End::Local => object.insert("local".to_owned(), true.into()),
                 End::NoRoute => object.insert("noroute".to_owned(), true.into()),
                 End::NotForwarded => object.insert("notforwarded".to_owned(), true.into()),
