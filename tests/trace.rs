@@ -106,7 +106,14 @@ fn states_last_for_a_sequence() {
 fn a_slip_in_the_packet_is_named() {
     for (words, message) in [
         ("in on vlan92 from 10.62.1.50", "`to` is missing at the end"),
-        ("in vlan92", "`on` is wanted, not `vlan92`"),
+        (
+            "in vlan92",
+            "`on` is wanted, not `vlan92`\n  in vlan92\n     ^^^^^^\n  such as 'in on ",
+        ),
+        (
+            "in on vlan92 proto tcp from 10.62.1.50 to 9.9.9.9",
+            "say the port: `to 9.9.9.9 port …`\n  in on vlan92 proto tcp from 10.62.1.50 to 9.9.9.9\n                                                    ^\n",
+        ),
         (
             "in on vlan93 from 10.62.1.50 to 9.9.9.9",
             "there is no interface `vlan93`",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pfproof::context::Context;
 use pfproof::eval::{Machine, Memory, Session, reply};
-use pfproof::packet::{Packet, Way, parse_words, read_item};
+use pfproof::packet::{Packet, PacketError, Way, parse_words, read_item};
 use pfproof::report::{trace, trace_json};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::Sources;
@@ -23,6 +23,9 @@ const LONGEST_LINE: u64 = 16 << 20;
 
 /// The most packets of a sequence.
 const LONGEST_SEQUENCE: usize = 10_000;
+
+/// A packet in words.
+const EXAMPLE: &str = "in on em0 proto tcp from 192.0.2.1 to 192.0.2.2 port 22";
 
 /// Follow a packet: the rules it meets, who decides, translation, route, the next hop, the answer
 ///
@@ -71,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     // The packet first: a slip in it is told before files are read.
     let packet = match words.map(parse_words).transpose() {
         Ok(packet) => packet,
-        Err(error) => return could_not(&format!("{error}\n  in the packet `{}`", words.unwrap_or_default())),
+        Err(error) => return could_not(&slip(words.unwrap_or_default(), &error)),
     };
     let loaded = match discover::load_one(&input) {
         Ok(loaded) => loaded,
@@ -113,6 +116,23 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     }
 }
 
+/// What does not fit in a packet's words, marked where it stands, and how such words may look.
+fn slip(words: &str, error: &PacketError) -> String {
+    let place = error.place().unwrap_or_default();
+    let columns = |bytes: std::ops::Range<usize>| words.get(bytes).map_or(0, |text| text.chars().count());
+    let (before, marked) = (columns(0..place.start), columns(place).max(1));
+    let gap = if before == words.chars().count() {
+        before + 1
+    } else {
+        before
+    };
+    format!(
+        "{error}\n  {words}\n  {:gap$}{}\n  such as '{EXAMPLE}'",
+        "",
+        "^".repeat(marked)
+    )
+}
+
 /// The packet's words, and what is judged: where both are said, in either order; with a file of packets the only
 /// argument is the configuration.
 fn sort_out(arguments: &Arguments) -> Result<(Option<&str>, Input), String> {
@@ -130,10 +150,7 @@ fn sort_out(arguments: &Arguments) -> Result<(Option<&str>, Input), String> {
         };
     }
     let Some(first) = first else {
-        return Err(
-            "say a packet, such as 'in on em0 proto tcp from 192.0.2.1 to 192.0.2.2 port 22', or --packets FILE"
-                .to_owned(),
-        );
+        return Err(format!("say a packet, such as '{EXAMPLE}', or --packets FILE"));
     };
     let second = arguments.input.config.as_deref().and_then(Path::to_str);
     match second.filter(|second| is_packet(second) && !is_packet(first)) {
@@ -216,7 +233,10 @@ impl Tracer<'_> {
             }
             session.flush();
             let answered = match std::str::from_utf8(&line) {
-                _ if read as u64 == LONGEST_LINE => Err((Value::Null, "the line is too long".to_owned())),
+                _ if read as u64 == LONGEST_LINE && line.last() != Some(&b'\n') => {
+                    reader.skip_until(b'\n')?;
+                    Err((Value::Null, "the line is too long".to_owned()))
+                }
                 Ok(text) if self.arguments.sequences.is_some() => self.sequence(text, &mut session),
                 Ok(text) => self.item(text, &mut session),
                 Err(_) => Err((Value::Null, "the line is no UTF-8".to_owned())),

@@ -109,7 +109,7 @@ struct Item<'a> {
 /// # Errors
 /// As [`read_json`].
 pub fn read_item(line: &str) -> Result<(Value, Packet), PacketError> {
-    let item: Item<'_> = serde_json::from_str(line).map_err(|error| PacketError::new(error.to_string()))?;
+    let item: Item<'_> = serde_json::from_str(line)?;
     Ok((item.id, packet(item.packet)?))
 }
 
@@ -118,7 +118,7 @@ pub fn read_item(line: &str) -> Result<(Value, Packet), PacketError> {
 /// # Errors
 /// [`PacketError`], where it is no JSON, lacks a key, has an unknown one, or its values do not fit together.
 pub fn read_json(text: &str) -> Result<Packet, PacketError> {
-    let written: Written<'_> = serde_json::from_str(text).map_err(|error| PacketError::new(error.to_string()))?;
+    let written: Written<'_> = serde_json::from_str(text)?;
     packet(written)
 }
 
@@ -127,7 +127,7 @@ pub fn read_json(text: &str) -> Result<Packet, PacketError> {
 /// # Errors
 /// As [`read_json`].
 pub fn read_value(value: &Value) -> Result<Packet, PacketError> {
-    let written = Written::deserialize(value).map_err(|error| PacketError::new(error.to_string()))?;
+    let written = Written::deserialize(value)?;
     packet(written)
 }
 

@@ -6,6 +6,7 @@
 //! S; source port 49152; an echo request; ttl 64.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::error::PacketError;
 use super::json::{extension, flags, icmp, protocol_word};
@@ -18,48 +19,23 @@ pub(super) const SOURCE_PORT: u16 = 49152;
 /// The packet that the words describe; `in` is one that is followed to its end.
 ///
 /// # Errors
-/// [`PacketError`], naming the word that does not fit, or what is missing.
+/// [`PacketError`], naming the word that does not fit, or what is missing, and its place.
 pub fn parse_words(text: &str) -> Result<Packet, PacketError> {
     let mut words = Words {
-        words: text.split_whitespace().peekable(),
+        left: text,
+        length: text.len(),
+        place: 0..0,
     };
-    let way = match words.next("`in` or `out`")? {
-        "in" => Way::Forward,
-        "out" => Way::Out,
-        other => {
-            return Err(PacketError::new(format!(
-                "a packet begins with `in` or `out`, not `{other}`"
-            )));
-        }
-    };
-    words.expect("on")?;
-    let interface = words.next("an interface")?;
-    let family = words.family();
-    let ends = words.ends()?;
-    if let Some(family) = family
-        && family != Family::of(ends.dst)
-    {
-        return Err(PacketError::new(format!("`{}` is no {family} address", ends.dst)));
-    }
-    let protocol = ends.protocol()?;
-    let mut packet = Packet::new(way, interface, protocol, ends.src, ends.dst);
-    if protocol.has_ports() {
-        packet.sport = ends.sport.unwrap_or(SOURCE_PORT);
-        packet.dport = ends.dport.unwrap_or_default();
-    }
-    if protocol == Protocol::TCP {
-        packet.flags = TcpFlags::SYN;
-    }
-    words.options(&mut packet)?;
-    if protocol.has_ports() && ends.dport.is_none() && !matches!(packet.fragment, Some(Fragment::Later { .. })) {
-        return Err(PacketError::new(format!("say the port: `to {} port …`", ends.dst)));
-    }
-    Ok(packet)
+    words.packet().map_err(|error| error.at(words.place))
 }
 
 /// The words that are left.
 struct Words<'w> {
-    words: std::iter::Peekable<std::str::SplitWhitespace<'w>>,
+    left: &'w str,
+    /// The length of all words together.
+    length: usize,
+    /// Where the word lies that was taken last; at the end, where one was missing.
+    place: Range<usize>,
 }
 
 /// `proto … from … to …`.
@@ -88,10 +64,61 @@ impl Ends {
 }
 
 impl<'w> Words<'w> {
+    fn packet(&mut self) -> Result<Packet, PacketError> {
+        let way = match self.next("`in` or `out`")? {
+            "in" => Way::Forward,
+            "out" => Way::Out,
+            other => {
+                return Err(PacketError::new(format!(
+                    "a packet begins with `in` or `out`, not `{other}`"
+                )));
+            }
+        };
+        self.expect("on")?;
+        let interface = self.next("an interface")?;
+        let family = self.family();
+        let ends = self.ends()?;
+        if let Some(family) = family
+            && family != Family::of(ends.dst)
+        {
+            return Err(PacketError::new(format!("`{}` is no {family} address", ends.dst)));
+        }
+        let protocol = ends.protocol()?;
+        let mut packet = Packet::new(way, interface, protocol, ends.src, ends.dst);
+        if protocol.has_ports() {
+            packet.sport = ends.sport.unwrap_or(SOURCE_PORT);
+            packet.dport = ends.dport.unwrap_or_default();
+        }
+        if protocol == Protocol::TCP {
+            packet.flags = TcpFlags::SYN;
+        }
+        self.options(&mut packet)?;
+        if protocol.has_ports() && ends.dport.is_none() && !matches!(packet.fragment, Some(Fragment::Later { .. })) {
+            self.place = self.length..self.length;
+            return Err(PacketError::new(format!("say the port: `to {} port …`", ends.dst)));
+        }
+        Ok(packet)
+    }
+
+    /// The next word, if there is one and it is wanted.
+    fn next_if(&mut self, is_wanted: impl Fn(&str) -> bool) -> Option<&'w str> {
+        let left = self.left.trim_start();
+        let end = left.find(char::is_whitespace).unwrap_or(left.len());
+        let (word, rest) = left.split_at(end);
+        if word.is_empty() || !is_wanted(word) {
+            return None;
+        }
+        let start = self.length - left.len();
+        self.place = start..start + end;
+        self.left = rest;
+        Some(word)
+    }
+
     fn next(&mut self, wanted: &str) -> Result<&'w str, PacketError> {
-        self.words
-            .next()
-            .ok_or_else(|| PacketError::new(format!("{wanted} is missing at the end")))
+        self.next_if(|_| true).ok_or_else(|| {
+            self.place = self.length..self.length;
+            PacketError::new(format!("{wanted} is missing at the end"))
+        })
     }
 
     fn expect(&mut self, wanted: &str) -> Result<(), PacketError> {
@@ -102,7 +129,7 @@ impl<'w> Words<'w> {
     }
 
     fn take(&mut self, word: &str) -> bool {
-        self.words.next_if_eq(&word).is_some()
+        self.next_if(|next| next == word).is_some()
     }
 
     fn family(&mut self) -> Option<Family> {
@@ -185,7 +212,7 @@ impl<'w> Words<'w> {
     fn options(&mut self, packet: &mut Packet) -> Result<(), PacketError> {
         let (mut kind, mut code, mut id) = (None, None, None);
         let mut ttl = None;
-        while let Some(word) = self.words.next() {
+        while let Some(word) = self.next_if(|_| true) {
             match word {
                 "flags" if packet.protocol == Protocol::TCP => packet.flags = flags(self.next("flags")?)?,
                 "icmp-type" | "icmp6-type" if packet.icmp_family().is_some() => {
