@@ -290,7 +290,7 @@ error: port only applies to tcp/udp
             let finding = Diagnostic::new(Code::Syntax, "syntax error").labelled(Span { file, start, end }, "here");
             let drawn = diagnostics(&[finding], &sources, Look::default());
             assert!(drawn.starts_with("error: syntax error\n"), "{text:?}: {drawn}");
-            assert!(drawn.contains("[x:"), "{text:?}: {drawn}");
+            assert!(drawn.contains("x:"), "{text:?}: {drawn}");
         }
     }
 }
