@@ -233,6 +233,11 @@ impl Bounds {
         if random.one_in(12) {
             packet.fragment = Some(random.pick(&[Fragment::First { id: 1 }, Fragment::Later { id: 1, offset: 1480 }]));
         }
+        // A later one has no header of its protocol.
+        if let Some(Fragment::Later { .. }) = packet.fragment {
+            (packet.sport, packet.dport, packet.flags) = (0, 0, TcpFlags(0));
+            packet.fragment = packet.fragment.filter(|_| packet.icmp.is_none());
+        }
         // Its own reverse.
         if random.one_in(12) {
             packet.dst = packet.src;

@@ -246,7 +246,7 @@ fn options() -> impl Strategy<Value = String> {
             10,
         ),
         maybe(&["tagged A", "! tagged A", "tagged B"], 6),
-        maybe(&["tag A", "tag B", "tag \"on $if\""], 4),
+        maybe(&["tag A", "tag B", "tag \"on_$if\""], 4),
         maybe(&["prio 3", "prio 5"], 20),
         maybe(&["set prio 5", "set ( prio (2, 6), tos 0x10 )", "set tos lowdelay"], 12),
         maybe(
@@ -258,10 +258,10 @@ fn options() -> impl Strategy<Value = String> {
                 "user { root 1000 }",
                 "user unknown",
             ],
-            15,
+            50,
         ),
         maybe(&["rtable 1", "rtable 0"], 15),
-        maybe(&["fragment"], 20),
+        maybe(&["fragment"], 60),
         maybe(&["probability 50%", "once", "max-pkt-rate 2/10"], 15),
     )
         .prop_map(
@@ -303,7 +303,7 @@ fn pass_options() -> impl Strategy<Value = String> {
                 "dup-to 10.0.1.9",
                 "divert-reply",
             ],
-            10,
+            20,
         ),
     )
         .prop_map(|(options, state, way)| format!("{options}{state}{way}"))
@@ -331,7 +331,7 @@ fn translation(outward: bool) -> impl Strategy<Value = String> {
                 "nat-to (em9)",
                 "nat-to 10.0.1.5 static-port",
             ],
-            3,
+            5,
         )
         .boxed()
     } else {
@@ -356,7 +356,7 @@ fn translation(outward: bool) -> impl Strategy<Value = String> {
                 "af-to inet6 from 2001:db8::7 to 2001:db8:2::5",
                 "af-to inet from 203.0.113.7 to 10.0.2.5",
             ],
-            3,
+            5,
         )
         .boxed()
     }
@@ -448,7 +448,7 @@ pub(crate) fn statement() -> impl Strategy<Value = String> {
             maybe(&["proto tcp", "inet"], 3),
             maybe(&["tag A", "tagged B"], 6),
         );
-        (head, prop::collection::vec(inner, 1..5)).prop_map(|((name, way, quick, on, proto, tag), body)| {
+        (head, prop::collection::vec(inner, 1..4)).prop_map(|((name, way, quick, on, proto, tag), body)| {
             format!("anchor{name}{way}{quick}{on}{proto}{tag} {{\n{}}}\n", body.concat())
         })
     });
