@@ -1,7 +1,10 @@
 //! Whether what was found holds in every circumstance in which the machine may be.
 
+use std::collections::BTreeSet;
+
 use super::repair::Patient;
-use crate::verify::{Doubt, Outcome, Verified, Violation};
+use crate::lint;
+use crate::verify::{Case, Doubt, Outcome, Verified, Violation, verify};
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
 pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
@@ -16,7 +19,7 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         return;
     };
     for other in others {
-        let there = patient.verified(patient.text, &other.context);
+        let there = patient.with(patient.text, &other.context, |case| verify(case).0);
         for judgement in &mut verified.judgements {
             let same = there.iter().flat_map(|there| &there.judgements);
             let same = same.map(|there| (there.statement, &there.outcome));
@@ -35,6 +38,18 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
             doubt(&mut judgement.outcome, format!("{words} while {}", other.words));
         }
     }
+}
+
+/// The statements of pf.conf of which no rule decides in any other circumstance; `None` where there is no other.
+pub(super) fn never_deciding(patient: &Patient<'_>) -> Option<BTreeSet<u32>> {
+    let Some(others) = patient.context.circumstances() else {
+        return Some(BTreeSet::new());
+    };
+    let never = others.iter().map(|other| {
+        let ask = |case: Case<'_>| lint::never_deciding(case.engine, case.assumed_anchors);
+        patient.with(patient.text, &other.context, ask).unwrap_or_default()
+    });
+    never.reduce(|a, b| a.intersection(&b).copied().collect())
 }
 
 /// Whether an outcome stands beside what comes out in another circumstance.

@@ -81,14 +81,6 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     };
     let (mut verified, complaints) = verify(case);
     findings.extend(complaints);
-    // What is left of a pf.conf that is refused says little about it.
-    if findings.iter().all(|finding| finding.code != Code::Syntax) {
-        findings.extend(lint::findings(lint::Subject {
-            sources,
-            engine: &engine,
-            assumed_anchors: &assumed_anchors,
-        }));
-    }
     if let Some(text) = main_text(sources, &name) {
         let patient = repair::Patient {
             name: &name,
@@ -98,10 +90,21 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             context: &context,
             policy: &policy,
             macros: &macros,
+            engine: &engine,
             ruleset: &ruleset,
         };
         circumstances::hold(&patient, &mut verified);
-        repair::find(&patient, &mut verified);
+        repair::find(&patient, sources, &mut verified);
+        // What is left of a pf.conf that is refused says little about it.
+        if findings.iter().all(|finding| finding.code != Code::Syntax) {
+            let never_elsewhere = circumstances::never_deciding(&patient);
+            findings.extend(lint::findings(lint::Subject {
+                sources,
+                engine: &engine,
+                assumed_anchors: &assumed_anchors,
+                never_elsewhere: never_elsewhere.as_ref(),
+            }));
+        }
     }
     let mut report = router(Subject {
         sources,

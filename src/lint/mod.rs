@@ -5,6 +5,10 @@
 
 mod never_decides;
 
+pub use never_decides::never_deciding;
+
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::Engine;
 use crate::ruleset::Name;
@@ -19,6 +23,8 @@ pub struct Subject<'a> {
     pub engine: &'a Engine<'a>,
     /// Anchors whose contents are assumed: they are no text of the user's.
     pub assumed_anchors: &'a [Name],
+    /// The statements of which no rule decides in any other circumstance of the machine, where there are such.
+    pub never_elsewhere: Option<&'a BTreeSet<u32>>,
 }
 
 /// One lint.

@@ -4,6 +4,8 @@
 //! That a rule never decides is proved by the engine for one hop, at any place, whatever pf chooses and the machine
 //! knows. Which rules decide instead is told by packets that the evaluator has replayed.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use super::Subject;
@@ -13,7 +15,7 @@ use crate::eval::{Machine, Memory, Met, Usual};
 use crate::net::RangeSet;
 use crate::packet::Packet;
 use crate::policy::{Network, Policy, Zones};
-use crate::ruleset::{Action, Rule, RuleId};
+use crate::ruleset::{Action, Name, Rule, RuleId};
 use crate::verify::{choose, rank};
 
 /// How many steps the proofs about all rules may take together, and the proof about one.
@@ -52,9 +54,18 @@ struct Line {
     never: Vec<RuleId>,
 }
 
+impl Line {
+    fn is_whole(&self) -> bool {
+        self.never.len() == self.all
+    }
+}
+
 pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
     let ruleset = subject.engine.ruleset();
-    let (lines, unknown) = lines(subject);
+    let (mut lines, unknown) = lines(subject.engine, subject.assumed_anchors);
+    if let Some(elsewhere) = subject.never_elsewhere {
+        lines.retain(|statement, line| line.is_whole() && elsewhere.contains(statement));
+    }
     let mut findings = Vec::new();
     if lines.values().any(|line| !line.never.is_empty()) {
         let network = Network::new(subject.engine);
@@ -87,15 +98,22 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
     findings
 }
 
+/// The statements of which no rule ever decides.
+#[must_use]
+pub fn never_deciding(engine: &Engine<'_>, assumed_anchors: &[Name]) -> BTreeSet<u32> {
+    let (lines, _) = lines(engine, assumed_anchors);
+    let whole = lines.into_iter().filter(|(_, line)| line.is_whole());
+    whole.map(|(statement, _)| statement).collect()
+}
+
 /// The pass and block rules by the statements that make them, and of how many it is not known whether they decide.
-fn lines(subject: Subject<'_>) -> (IndexMap<u32, Line>, usize) {
-    let engine = subject.engine;
+fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line>, usize) {
     let mut lines: IndexMap<u32, Line> = IndexMap::new();
     let (mut unknown, mut steps) = (0, STEPS);
     for (id, rule) in engine.ruleset().all_rules() {
         match rule.action {
             // What is assumed of an anchor is no line of pf.conf.
-            Action::Pass | Action::Block(_) if !subject.assumed_anchors.contains(&id.anchor) => {}
+            Action::Pass | Action::Block(_) if !assumed_anchors.contains(&id.anchor) => {}
             Action::Pass | Action::Block(_) | Action::Match | Action::Anchor(_) => continue,
         }
         let line = lines.entry(rule.origin.statement).or_default();
@@ -220,7 +238,7 @@ impl Fate {
 fn finding(subject: Subject<'_>, line: &Line, (id, rule): (&RuleId, &Rule), fate: &Fate) -> Diagnostic {
     let instead = &fate.instead;
     let ruleset = subject.engine.ruleset();
-    let whole = line.never.len() == line.all;
+    let whole = line.is_whole();
     let mut others = instead.iter().filter_map(|one| ruleset.rule(&one.rule));
     let otherwise = others.any(|other| acts(other) != acts(rule));
     let who = match line.never.as_slice() {

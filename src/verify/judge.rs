@@ -9,8 +9,9 @@ use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Condition, Engine, PacketSet};
 use crate::eval::Machine;
+use crate::packet::Packet;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
-use crate::policy::{Excuse, Network, Zones};
+use crate::policy::{Network, Zones};
 use crate::ruleset::Name;
 
 /// How many causes of one statement get a counterexample.
@@ -53,27 +54,9 @@ impl Verified {
 pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     let network = Network::new(case.engine);
     let (zones, mut diagnostics) = Zones::new(case.policy, &network);
-    let mut excuses = Excuse::default();
-    for statement in &case.policy.statements {
-        let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
-            continue;
-        };
-        // A name that is not known is complained of below.
-        if let Ok(excuse) = zones.excused(packets) {
-            excuses.arriving = excuses.arriving.union(excuse.arriving);
-            excuses.ending = excuses.ending.union(excuse.ending);
-        }
-    }
-    let never_taken = zones.never_taken();
     let judge = Judge {
         case,
-        searcher: Searcher {
-            engine: case.engine,
-            zones: &zones,
-            excuses,
-            never_taken: never_taken.clone(),
-            on_one_network: zones.on_one_network(),
-        },
+        searcher: Searcher::new(case, &zones),
         machine: Machine::new(case.engine.ruleset(), case.engine.context()),
     };
     let mut verified = Verified::default();
@@ -92,9 +75,42 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
             Err(finding) => diagnostics.push(*finding),
         }
     }
-    diagnostics.extend(contradictions(case.policy, &zones, &never_taken));
+    diagnostics.extend(contradictions(case.policy, &zones, &judge.searcher.never_taken));
     diagnostics.extend(unused_allows(case.policy, &zones, case.engine));
     (verified, diagnostics)
+}
+
+/// Whether the statements of those numbers hold, all of them.
+pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
+    let network = Network::new(case.engine);
+    let (zones, _) = Zones::new(case.policy, &network);
+    let searcher = Searcher::new(case, &zones);
+    numbers.iter().all(|&number| {
+        let statement = case.policy.statements.get(number);
+        let found = statement.and_then(|statement| Some((statement, searcher.offences(statement).ok()?)));
+        found.is_some_and(|(statement, found)| {
+            let speaks = !found.vacuous || matches!(statement.demand, Demand::Closed(_));
+            speaks && found.offences.is_empty() && found.doubts.is_empty()
+        })
+    })
+}
+
+/// For each `require` of those numbers packets that get through where it holds: one of each box.
+pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize]) -> Vec<Packet> {
+    let (zones, _) = Zones::new(policy, network);
+    let never_taken = zones.never_taken();
+    let mut packets = Vec::new();
+    for statement in numbers.iter().filter_map(|&number| policy.statements.get(number)) {
+        let Demand::Require(required, _) = &statement.demand else {
+            continue;
+        };
+        let Ok(selection) = zones.flows(required) else { continue };
+        let region = selection.packets.minus(&never_taken);
+        let headers = region.boxes().iter().take(MOST_EXAMPLES);
+        let headers = headers.filter_map(|part| witness::choose(part, false, &zones));
+        packets.extend(headers.map(|header| network.engine().space().packet(&header)));
+    }
+    packets
 }
 
 /// Which pass rules the policy speaks of; `None` where finding them would take too long.

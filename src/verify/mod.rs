@@ -20,6 +20,8 @@ pub use coverage::Coverage;
 pub use draft::draft;
 pub(crate) use draft::parsed;
 pub use judge::{Case, Verified, coverage, verify};
+pub(crate) use judge::{hold, must_pass};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};
+pub(crate) use replay::gets_through;
 pub(crate) use witness::{choose, rank};

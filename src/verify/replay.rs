@@ -28,15 +28,12 @@ pub(super) fn replay(
 ) -> Replay {
     let mut choices = named(conditions);
     let mut memory = Memory::default();
-    // Broadcast and multicast end at the machine: only the hop in is evaluated, whatever routes there are.
-    if packet.way == Way::Forward && network.shared(packet.family).contains(address_number(packet.dst)) {
-        packet.way = Way::In;
-    }
+    packet.way = way(&packet, network);
     let journey = match machine.follow(&packet, &mut memory, &mut choices) {
         Ok(journey) => journey,
         Err(Unproven(_)) => return Replay::Open,
     };
-    let through = gets_through(&journey) && forwardable(&journey);
+    let through = passes(&journey) && forwardable(&journey);
     let mut answer = None;
     let confirmed = match why {
         Why::GetsThrough | Why::Unexpected(..) => through,
@@ -47,7 +44,7 @@ pub(super) fn replay(
             };
             match machine.follow(&packet, &mut memory, &mut choices) {
                 Ok(back) => {
-                    let lost = !gets_through(&back);
+                    let lost = !passes(&back);
                     answer = Some((packet, back));
                     through && lost
                 }
@@ -69,8 +66,25 @@ pub(super) fn replay(
     }
 }
 
+/// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
+pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut packet: Packet) -> Option<bool> {
+    packet.way = way(&packet, network);
+    let journey = machine.follow(&packet, &mut Memory::default(), &mut named(&[])).ok()?;
+    Some(passes(&journey) && forwardable(&journey))
+}
+
+/// How far the packet is followed: broadcast and multicast end at the machine, only the hop in is evaluated, whatever
+/// routes there are.
+fn way(packet: &Packet, network: &Network<'_>) -> Way {
+    let shared = network.shared(packet.family).contains(address_number(packet.dst));
+    match packet.way {
+        Way::Forward if shared => Way::In,
+        way => way,
+    }
+}
+
 /// Whether a packet leaves, or reaches the machine itself.
-fn gets_through(journey: &Journey) -> bool {
+fn passes(journey: &Journey) -> bool {
     let passes = journey.verdict() == Verdict::Pass;
     match journey.end {
         End::Sent | End::Local => passes,

@@ -1,6 +1,7 @@
 //! Which packets offend a statement: the questions to the engine.
 
 use super::expectation::{Expected, resolve};
+use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Class, End, Engine, Field, Goal, PacketSet, Place, Question, Undecided, Unknown, Value};
@@ -72,6 +73,29 @@ pub(super) struct Searcher<'a> {
     pub(super) excuses: Excuse,
     pub(super) never_taken: PacketSet,
     pub(super) on_one_network: PacketSet,
+}
+
+impl<'a> Searcher<'a> {
+    pub(super) fn new(case: Case<'a>, zones: &'a Zones<'a>) -> Self {
+        let mut excuses = Excuse::default();
+        for statement in &case.policy.statements {
+            let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+                continue;
+            };
+            // Whoever asks about the statement itself hears of a name that is not known.
+            if let Ok(excuse) = zones.excused(packets) {
+                excuses.arriving = excuses.arriving.union(excuse.arriving);
+                excuses.ending = excuses.ending.union(excuse.ending);
+            }
+        }
+        Self {
+            engine: case.engine,
+            zones,
+            excuses,
+            never_taken: zones.never_taken(),
+            on_one_network: zones.on_one_network(),
+        }
+    }
 }
 
 impl Searcher<'_> {

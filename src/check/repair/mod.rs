@@ -1,0 +1,264 @@
+//! Repairs: rules to add to pf.conf after which a violated statement holds and no other breaks.
+//!
+//! Candidates are written as a good administrator would write them. Which of them may do is tried on packets, in the
+//! evaluator: those that must be stopped, those that must still get through. What passes that is put into the text, and
+//! the whole is proved anew: a repair that would look right and break something else is never shown.
+
+mod candidates;
+
+use crate::context::Context;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::engine::Engine;
+use crate::eval::Machine;
+use crate::lower::{self, lower};
+use crate::packet::Packet;
+use crate::policy::ast::{Policy, Statement};
+use crate::policy::{self, Macros, Network};
+use crate::ruleset::{Rule, Ruleset};
+use crate::source::{Loader, Sources};
+use crate::syntax::{self, Limits};
+use crate::verify::{Case, Outcome, Repair, Verified, Violation, gets_through, hold, must_pass};
+
+/// Rulesets with more rules are not mended.
+const MOST_RULES: usize = 1000;
+/// How many changed rulesets are proved for one run.
+const MOST_PROOFS: usize = 12;
+/// How many rules a repair may have.
+const LONGEST: usize = 5;
+
+/// What repairs are sought for.
+pub(super) struct Patient<'a> {
+    /// What pf.conf is called.
+    pub(super) name: &'a str,
+    /// Its text.
+    pub(super) text: &'a str,
+    pub(super) defines: &'a [(String, String)],
+    pub(super) loader: &'a dyn Loader,
+    pub(super) context: &'a Context,
+    pub(super) policy: &'a Policy,
+    pub(super) macros: &'a Macros,
+    pub(super) engine: &'a Engine<'a>,
+    pub(super) ruleset: &'a Ruleset,
+}
+
+impl Patient<'_> {
+    /// The answer about the policy with another text of pf.conf, on that machine; `None` where pfctl refuses the text.
+    pub(super) fn with<T>(&self, text: &str, context: &Context, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
+        let mut sources = Sources::new();
+        let (document, faults) = syntax::read(
+            &mut sources,
+            self.loader,
+            self.name,
+            text.as_bytes(),
+            self.defines,
+            &Limits::default(),
+        );
+        let limits = lower::Limits::default();
+        let (lowered, more) = lower(document, &mut sources, self.loader, context, &limits);
+        let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+        if faults.iter().chain(&more).any(is_error) {
+            return None;
+        }
+        let (ruleset, assumed, _) = policy::settle_ruleset(self.policy, &lowered.ruleset, context);
+        let engine = Engine::new(&ruleset, context);
+        Some(ask(Case {
+            policy: self.policy,
+            engine: &engine,
+            assumed_anchors: &assumed,
+        }))
+    }
+}
+
+/// Writes repairs into the judgements that can be mended.
+pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Verified) {
+    let rules: usize = patient.ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
+    let violated = |outcome: &Outcome| matches!(outcome, Outcome::Violated(_));
+    let is_settled = || patient.context.circumstances().is_some_and(|others| others.is_empty());
+    if rules > MOST_RULES || !is_settled() || !verified.judgements.iter().any(|one| violated(&one.outcome)) {
+        return;
+    }
+    let held = verified.judgements.iter();
+    let held = held.filter(|judgement| matches!(judgement.outcome, Outcome::Holds));
+    let held: Vec<usize> = held.map(|judgement| judgement.statement).collect();
+    let line = place(patient);
+    let before = patient.ruleset.rules(Ruleset::MAIN).iter();
+    let at = before
+        .take_while(|rule| {
+            let at = sources.location(rule.origin.span);
+            at.name == patient.name && at.line <= line
+        })
+        .count();
+    let network = Network::new(patient.engine);
+    let mut trials = Trials {
+        patient,
+        line,
+        at,
+        must_pass: must_pass(patient.policy, &network, &held),
+        network: &network,
+        held,
+        left: MOST_PROOFS,
+    };
+    for judgement in &mut verified.judgements {
+        if let (Some(statement), Outcome::Violated(violation)) =
+            (patient.policy.statements.get(judgement.statement), &judgement.outcome)
+        {
+            judgement.repair = trials.repair(judgement.statement, statement, violation);
+        }
+    }
+}
+
+/// The line after which rules are put: behind the blocks that the ruleset begins with.
+fn place(patient: &Patient<'_>) -> u32 {
+    let mut line = 0;
+    let mut first = None;
+    for (at, text) in patient.text.lines().enumerate() {
+        let word = text.split_whitespace().next().unwrap_or("");
+        match word {
+            "block" | "antispoof" => line = at as u32 + 1,
+            "pass" | "match" | "anchor" => {
+                first = Some(at as u32);
+                break;
+            }
+            _ => {}
+        }
+    }
+    if line == 0 { first.unwrap_or(0) } else { line }
+}
+
+/// A rule that may do: its text, and what pfctl makes of it.
+#[derive(Clone)]
+struct Candidate {
+    text: String,
+    rules: Vec<Rule>,
+}
+
+struct Trials<'a> {
+    patient: &'a Patient<'a>,
+    network: &'a Network<'a>,
+    /// Where rules are put: the line of the text, and the number in the ruleset.
+    line: u32,
+    at: usize,
+    /// The statements that hold, and packets that they require to get through.
+    held: Vec<usize>,
+    must_pass: Vec<Packet>,
+    /// How many proofs are left.
+    left: usize,
+}
+
+impl Trials<'_> {
+    fn repair(&mut self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
+        let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
+        let must_stop: Vec<&Packet> = examples.map(|example| &example.packet).collect();
+        let mut chosen: Vec<Candidate> = Vec::new();
+        let mut passing = must_stop.len();
+        for candidate in self.lowered(self.patient.candidates(statement)) {
+            if chosen.len() >= LONGEST || self.left == 0 {
+                break;
+            }
+            chosen.push(candidate);
+            match self.still_passing(&chosen, &must_stop) {
+                Some(fewer) if fewer < passing || fewer == 0 => passing = fewer,
+                Some(_) | None => {
+                    chosen.pop();
+                    continue;
+                }
+            }
+            if passing > 0 {
+                continue;
+            }
+            let shortened = self.shortened(&chosen, &must_stop);
+            for rules in [shortened, texts(&chosen)] {
+                if self.is_proved(number, &rules) {
+                    let after = (self.patient.name.to_owned(), self.line);
+                    return Some(Repair { rules, after });
+                }
+                if rules.len() == chosen.len() {
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    /// The candidates that pfctl takes, each with its rules.
+    fn lowered(&self, candidates: Vec<String>) -> Vec<Candidate> {
+        let patient = self.patient;
+        let mut sources = Sources::new();
+        let defines: Vec<(String, String)> = patient.macros.clone().into_iter().collect();
+        let limits = Limits::default();
+        let lowered = candidates.into_iter().filter_map(|text| {
+            let line = format!("{text}\n");
+            let (document, faults) = syntax::read(
+                &mut sources,
+                patient.loader,
+                "repair",
+                line.as_bytes(),
+                &defines,
+                &limits,
+            );
+            let limits = lower::Limits::default();
+            let (lowered, more) = lower(document, &mut sources, patient.loader, patient.context, &limits);
+            let rules = lowered.ruleset.rules(Ruleset::MAIN).to_vec();
+            (faults.is_empty() && more.is_empty() && !rules.is_empty()).then_some(Candidate { text, rules })
+        });
+        lowered.collect()
+    }
+
+    /// How many of the packets still get through with those rules added; `None` where something required does not.
+    fn still_passing(&self, chosen: &[Candidate], must_stop: &[&Packet]) -> Option<usize> {
+        let mut ruleset = self.patient.ruleset.clone();
+        let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
+        let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
+        main.rules.splice(self.at..self.at, rules);
+        let machine = Machine::new(&ruleset, self.patient.context);
+        // What the evaluator cannot say is left to the proof.
+        let through = |packet: &Packet| gets_through(&machine, self.network, packet.clone());
+        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
+        let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
+        (!breaks).then_some(passing)
+    }
+
+    /// The texts of the candidates without those that are not needed to stop the packets.
+    fn shortened(&self, chosen: &[Candidate], must_stop: &[&Packet]) -> Vec<String> {
+        let mut kept: Vec<Candidate> = Vec::new();
+        for (at, candidate) in chosen.iter().enumerate() {
+            let mut others: Vec<Candidate> = Vec::new();
+            others.extend(kept.iter().cloned());
+            others.extend(chosen.iter().skip(at + 1).cloned());
+            if others.is_empty() || self.still_passing(&others, must_stop) != Some(0) {
+                kept.push(candidate.clone());
+            }
+        }
+        texts(&kept)
+    }
+
+    /// Whether with the rules added to the text the statement holds, and those that held still do.
+    fn is_proved(&mut self, number: usize, rules: &[String]) -> bool {
+        let Some(left) = self.left.checked_sub(1) else {
+            return false;
+        };
+        self.left = left;
+        let patient = self.patient;
+        let mut text = String::with_capacity(patient.text.len() + 200);
+        let mut lines = patient.text.split_inclusive('\n');
+        for line in lines.by_ref().take(self.line as usize) {
+            text.push_str(line);
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for rule in rules {
+            text.push_str(rule);
+            text.push('\n');
+        }
+        lines.for_each(|line| text.push_str(line));
+        let mut demanded = vec![number];
+        demanded.extend(&self.held);
+        let holds = patient.with(&text, patient.context, |case| hold(case, &demanded));
+        holds == Some(true)
+    }
+}
+
+fn texts(candidates: &[Candidate]) -> Vec<String> {
+    candidates.iter().map(|candidate| candidate.text.clone()).collect()
+}
