@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::context::{Context, context_from_toml};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, sort};
 use crate::engine::Engine;
 use crate::lint;
 use crate::lower::{self, lower};
@@ -121,11 +121,13 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     report.config = name;
     report.size = (lines, rule_count);
     report.assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
+    sort(&mut findings);
     report.findings = findings;
     report
 }
 
-/// The text of a first policy for a pf.conf of that name, from what passes today; and what is wrong with pf.conf.
+/// The text of a first policy for a pf.conf of that name, from what passes today; empty where pf.conf is
+/// refused. And what is wrong with pf.conf.
 #[must_use]
 pub fn draft(
     sources: &mut Sources,
@@ -137,6 +139,9 @@ pub fn draft(
 ) -> (String, Vec<Diagnostic>) {
     let macros = macros(&document, defines);
     let (lowered, findings) = lower(document, sources, loader, context, &lower::Limits::default());
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return (String::new(), findings);
+    }
     let assumptions = policy::needed_assumptions(&lowered.ruleset);
     let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), &lowered.ruleset, context);
     let engine = Engine::new(&ruleset, context);

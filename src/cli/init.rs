@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use pfproof::check::draft;
-use pfproof::diagnostic::Severity;
+use pfproof::diagnostic::{Diagnostic, Severity};
 use pfproof::report::{Format, Look, diagnostics};
 
 use super::Status;
@@ -42,24 +42,29 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     let config = Path::new(&loaded.name);
     let beside = config.with_file_name("draft.policy");
     let path = arguments.file.clone().unwrap_or(beside);
-    let (text, findings) = draft(
-        &mut loaded.sources,
-        &loaded.loader,
-        loaded.document,
-        &loaded.context,
-        &arguments.input.define,
-        &config.file_name().unwrap_or_default().to_string_lossy(),
-    );
-    let mut errors = loaded.diagnostics;
-    errors.extend(findings);
-    errors.retain(|finding| finding.severity == Severity::Error);
-    if !errors.is_empty() {
+    let refused = |findings: &[Diagnostic]| findings.iter().any(|finding| finding.severity == Severity::Error);
+    let mut findings = loaded.diagnostics;
+    let mut text = String::new();
+    if !refused(&findings) {
+        let (drafted, complaints) = draft(
+            &mut loaded.sources,
+            &loaded.loader,
+            loaded.document,
+            &loaded.context,
+            &arguments.input.define,
+            &config.file_name().unwrap_or_default().to_string_lossy(),
+        );
+        text = drafted;
+        findings.extend(complaints);
+    }
+    if refused(&findings) {
+        findings.retain(|finding| finding.severity == Severity::Error);
         let look = Look {
             color: console.error_color,
             width: console.width,
             ..Look::default()
         };
-        console.message(&diagnostics(&errors, &loaded.sources, Format::Human, look));
+        console.message(&diagnostics(&findings, &loaded.sources, Format::Human, look));
         return Status::CouldNotJudge;
     }
     if path == Path::new("-") {

@@ -111,6 +111,12 @@ impl<'a> Network<'a> {
             .map_or_else(RangeSet::empty, |behind| behind.routed.clone())
     }
 
+    /// Whether a default route leaves by an interface.
+    #[must_use]
+    pub fn is_default(&self, interface: InterfaceId, family: Family) -> bool {
+        self.behind(interface, family).is_some_and(|behind| behind.default)
+    }
+
     /// The hosts behind an interface, one by one: no network, broadcast or multicast address, not the machine's own,
     /// and behind a default route only what is globally reachable, unless `special` ones are meant too.
     #[must_use]

@@ -7,6 +7,7 @@ use super::judge::{Case, verify};
 use super::outcome::Outcome;
 use crate::engine::{Engine, Field, Goal, PacketBox, Question, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
+use crate::packet::Way;
 use crate::policy::ast::Demand;
 use crate::policy::{Macros, Network, Policy, Zones, read};
 use crate::source::{MemoryLoader, Sources};
@@ -15,6 +16,8 @@ use crate::source::{MemoryLoader, Sources};
 const MOST_CLASSES: usize = 500;
 /// How many steps the question about one pair of zones may take.
 const STEPS: u64 = 200_000;
+/// How many protocols of a family get lines of their own; more are all.
+const MOST_PROTOCOLS: usize = 20;
 /// How many ports a line names; more are all.
 const MOST_PORTS: usize = 12;
 
@@ -30,6 +33,8 @@ pub(super) struct DraftZone {
     pub(super) name: String,
     /// What stands after `on`.
     on: String,
+    /// Whether a default route leaves there.
+    is_outside: bool,
 }
 
 impl DraftZone {
@@ -91,7 +96,8 @@ pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
             wish
         };
         if !zones.iter().any(|zone| zone.name == name) {
-            zones.push(DraftZone { name, on });
+            let is_outside = Family::BOTH.into_iter().any(|family| network.is_default(id, family));
+            zones.push(DraftZone { name, on, is_outside });
         }
     }
     zones
@@ -114,57 +120,189 @@ struct Drafter<'a> {
 /// What passes between two ends, by family and protocol: the ports, or all.
 type Passing = BTreeMap<(Option<Family>, Protocol), RangeSet>;
 
+/// A statement about packets, but for its verb.
+#[derive(Clone, PartialEq, Eq)]
+struct Line {
+    /// Both if `None`.
+    family: Option<Family>,
+    /// All if empty.
+    protocols: Vec<Protocol>,
+    from: Vec<Place>,
+    to: Vec<Place>,
+    /// ` port { http https }`, or nothing.
+    ports: String,
+}
+
 impl Drafter<'_> {
     fn text(&self, config: &str, assumptions: &str) -> String {
         let width = self.zones.iter().map(|zone| zone.name.len()).max().unwrap_or(0);
-        let mut head = format!(
+        let mut text = format!(
             "# What passes today, drafted from {config}. Make it say what should pass.\nconfig \"{config}\"\n\n"
         );
         for zone in &self.zones {
-            head.push_str(&format!("zone {:<width$} on {}\n", zone.name, zone.on));
+            text.push_str(&format!("zone {:<width$} on {}\n", zone.name, zone.on));
         }
+        let head = text.clone();
         if !assumptions.is_empty() {
-            head.push_str("\n# What only the running machine knows, taken to be so:\n");
-            head.push_str(assumptions);
+            text.push_str("\n# What only the running machine knows, taken to be so:\n");
+            text.push_str(assumptions);
         }
-        let mut allows: Vec<String> = Vec::new();
+        let mut passing: Vec<Line> = Vec::new();
+        let mut silent: Vec<Line> = Vec::new();
         let places = || (0..self.zones.len()).map(Place::Zone).chain([Place::Itself]);
         for from in places() {
             for to in places().filter(|&to| to != from) {
-                allows.extend(self.allows(from, to, &head));
+                let lines = self.passing(from, to, &head);
+                if lines.is_empty() {
+                    silent.push(between(from, to));
+                }
+                passing.extend(lines);
             }
         }
-        let requires = self.requires(&allows, &head);
-        let closed: Vec<String> = self
-            .zones
-            .iter()
-            .flat_map(|zone| [format!("closed from {}", zone.name), format!("closed to {}", zone.name)])
-            .collect();
-        let mut text = head;
-        for part in [&requires, &allows] {
+        let (required, allowed) = self.required(passing, &head);
+        let requires = self.texts("require", merged(required));
+        let allows = self.texts("allow", merged(allowed));
+        let known: Vec<String> = requires.iter().chain(&allows).cloned().collect();
+        for (part, says) in [
+            (&requires, "# What gets through for sure, and its replies come back:\n"),
+            (&allows, "# What else may get through:\n"),
+        ] {
             if !part.is_empty() {
                 text.push('\n');
+                text.push_str(says);
                 part.iter().for_each(|line| {
                     text.push_str(line);
                     text.push('\n');
                 });
             }
         }
-        text.push('\n');
-        let all: Vec<String> = requires.iter().chain(&allows).chain(&closed).cloned().collect();
-        let outcomes = self.outcomes(&text_head(&text), &all);
-        for (line, outcome) in closed.iter().zip(outcomes.iter().skip(requires.len() + allows.len())) {
-            let kept = matches!(outcome, Outcome::Holds);
-            let note = match outcome {
-                Outcome::Holds => "",
-                Outcome::Unproven { .. } => "    # cannot be proved: `pfproof check` says why",
-                Outcome::Violated(_) | Outcome::Vacuous => {
-                    "    # more than this gets through: `pfproof check` shows what"
-                }
-            };
-            text.push_str(&format!("{}{line}{note}\n", if kept { "" } else { "# " }));
+        text.push_str("\n# Nothing else:\n");
+        let open = self.closed(&mut text, &head, known);
+        // What `closed` does not say where it had to be left out.
+        let quiet = silent.into_iter().filter(|line| {
+            let is_open = |places: &[Place], word| places.iter().any(|&place| open.contains(&(word, place)));
+            is_open(&line.from, "from") && (is_open(&line.to, "to") || line.to == [Place::Itself])
+        });
+        let quiet: Vec<Line> = quiet.collect();
+        let forbids = self.texts("forbid", quiet.clone());
+        let held = self.outcomes(&head, &forbids).into_iter().zip(quiet);
+        let held = held.filter_map(|(outcome, line)| matches!(outcome, Outcome::Holds).then_some(line));
+        for line in self.texts("forbid", merged(held.collect())) {
+            text.push_str(&line);
+            text.push('\n');
         }
         text
+    }
+
+    /// Writes the `closed` statements, those that do not hold as comments with a packet that shows it; which those are.
+    fn closed(&self, text: &mut String, head: &str, mut known: Vec<String>) -> Vec<(&'static str, Place)> {
+        let mut closed: Vec<(&'static str, Place, String)> = Vec::new();
+        for (at, zone) in self.zones.iter().enumerate() {
+            for word in ["from", "to"] {
+                closed.push((word, Place::Zone(at), format!("closed {word} {}", zone.name)));
+            }
+        }
+        let before = known.len();
+        known.extend(closed.iter().map(|(.., line)| line.clone()));
+        let outcomes = self.outcomes(head, &known);
+        let mut open = Vec::new();
+        for ((word, place, line), outcome) in closed.into_iter().zip(outcomes.into_iter().skip(before)) {
+            let why = match outcome {
+                Outcome::Holds => {
+                    text.push_str(&format!("{line}\n"));
+                    continue;
+                }
+                Outcome::Unproven { .. } => "cannot be proved: `pfproof check` says why".to_owned(),
+                Outcome::Vacuous => "there is no such packet".to_owned(),
+                Outcome::Violated(violation) => {
+                    let mut examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
+                    let packet = examples.next().map(|example| &example.packet);
+                    packet.map_or_else(
+                        || "more gets through: `pfproof check` shows what".to_owned(),
+                        |packet| {
+                            let way = match packet.way {
+                                Way::In | Way::Forward => "in",
+                                Way::Out => "out",
+                            };
+                            format!("not so: {} {way} on {}", packet.brief(), packet.interface)
+                        },
+                    )
+                }
+            };
+            open.push((word, place));
+            text.push_str(&format!("# {line:<24} # {why}\n"));
+        }
+        open
+    }
+
+    fn texts(&self, verb: &str, lines: Vec<Line>) -> Vec<String> {
+        lines.iter().map(|line| self.statement(verb, line)).collect()
+    }
+
+    fn statement(&self, verb: &str, line: &Line) -> String {
+        let list = |words: Vec<String>| match words.as_slice() {
+            [only] => only.clone(),
+            several => format!("{{ {} }}", several.join(" ")),
+        };
+        let places = |places: &[Place]| list(places.iter().map(|&place| self.name(place).to_owned()).collect());
+        let mut words = vec![verb.to_owned()];
+        words.extend(line.family.map(|family| family.to_string()));
+        if !line.protocols.is_empty() {
+            let names = line.protocols.iter().map(|&protocol| match protocol {
+                Protocol::ICMP6 => "icmp6".to_owned(),
+                _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),
+            });
+            words.push(format!("proto {}", list(names.collect())));
+        }
+        words.push(format!(
+            "from {} to {}{}",
+            places(&line.from),
+            places(&line.to),
+            line.ports
+        ));
+        words.join(" ")
+    }
+
+    /// The lines that hold as `require`, services among them that do where all of a line does not; and the lines that
+    /// are left to allow.
+    fn required(&self, passing: Vec<Line>, head: &str) -> (Vec<Line>, Vec<Line>) {
+        let outside = |place: &Place| match *place {
+            Place::Zone(at) => self.zones.get(at).is_some_and(|zone| zone.is_outside),
+            Place::Itself => false,
+        };
+        // What the whole world may send is not for anybody to require, but for services.
+        let (candidates, mut allowed): (Vec<Line>, Vec<Line>) = passing
+            .into_iter()
+            .partition(|line| !line.ports.is_empty() || !line.from.iter().any(outside));
+        let holds = |lines: &[Line]| -> Vec<bool> {
+            let texts = self.texts("require", lines.to_vec());
+            let outcomes = self.outcomes(head, &texts);
+            outcomes
+                .iter()
+                .map(|outcome| matches!(outcome, Outcome::Holds))
+                .collect()
+        };
+        let held = holds(&candidates);
+        let mut required = Vec::new();
+        let mut services = Vec::new();
+        for (line, held) in candidates.into_iter().zip(held) {
+            if held {
+                required.push(line);
+            } else {
+                if line.to.iter().any(outside) && line.protocols.is_empty() {
+                    services.extend(usual_services(&line));
+                }
+                allowed.push(line);
+            }
+        }
+        let held = holds(&services);
+        required.extend(
+            services
+                .into_iter()
+                .zip(held)
+                .filter_map(|(line, held)| held.then_some(line)),
+        );
+        (required, allowed)
     }
 
     fn name(&self, place: Place) -> &str {
@@ -193,10 +331,10 @@ impl Drafter<'_> {
         parsed(text, self.macros)
     }
 
-    /// `allow` lines for what gets through from one end to the other.
-    fn allows(&self, from: Place, to: Place, head: &str) -> Vec<String> {
-        let line = format!("allow from {} to {}", self.name(from), self.name(to));
-        let policy = self.policy(&format!("{head}\n{line}\n"));
+    /// What gets through from one end to the other.
+    fn passing(&self, from: Place, to: Place, head: &str) -> Vec<Line> {
+        let line = between(from, to);
+        let policy = self.policy(&format!("{head}\n{}\n", self.statement("allow", &line)));
         let network = Network::new(self.engine);
         let (zones, _) = Zones::new(&policy, &network);
         let Some(Demand::Allow(packets)) = policy.statements.first().map(|one| &one.demand) else {
@@ -221,56 +359,114 @@ impl Drafter<'_> {
                 Ok(_) | Err(_) => return vec![line],
             }
         }
-        self.lines("allow", from, to, &passing(boxes.iter()))
-    }
-
-    /// Lines of a verb for what passes.
-    fn lines(&self, verb: &str, from: Place, to: Place, passing: &Passing) -> Vec<String> {
-        let ends = format!("from {} to {}", self.name(from), self.name(to));
-        let mut lines: Vec<String> = Vec::new();
-        for family in Family::BOTH {
-            let of_family: Vec<_> = passing.iter().filter(|((of, _), _)| *of == Some(family)).collect();
-            if of_family.len() > 20 {
-                lines.push(format!("{verb} {family} {ends}"));
-                continue;
-            }
-            for ((_, protocol), ports) in of_family {
-                let name = names::protocol_name(*protocol).map_or_else(|| protocol.0.to_string(), str::to_owned);
-                let name = if *protocol == Protocol::ICMP6 { "icmp6" } else { &name };
-                let ports = if protocol.has_ports() {
-                    port_list(ports, *protocol)
-                } else {
-                    String::new()
-                };
-                lines.push(format!("{verb} {family} proto {name} {ends}{ports}"));
-            }
-        }
-        lines
-    }
-
-    /// `require` lines: of the allowed services those that surely get through, with their replies.
-    fn requires(&self, allows: &[String], head: &str) -> Vec<String> {
-        let candidates: Vec<String> = allows
-            .iter()
-            .filter(|line| line.contains(" port ") && !line.contains(':'))
-            .map(|line| line.replacen("allow", "require", 1))
-            .collect();
-        let outcomes = self.outcomes(head, &candidates);
-        candidates
-            .into_iter()
-            .zip(outcomes)
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Holds))
-            .map(|(line, _)| line)
-            .collect()
+        lines(&line, &passing(boxes.iter()))
     }
 }
 
-/// The part of a policy before its first statement with an outcome.
-fn text_head(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| line.starts_with("config") || line.starts_with("zone"));
-    lines.collect::<Vec<_>>().join("\n")
+/// All that goes from one end to the other.
+fn between(from: Place, to: Place) -> Line {
+    Line {
+        family: None,
+        protocols: Vec::new(),
+        from: vec![from],
+        to: vec![to],
+        ports: String::new(),
+    }
+}
+
+/// The line for what passes, by family and protocol.
+fn lines(line: &Line, passing: &Passing) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for family in Family::BOTH {
+        let of_family: Vec<_> = passing.iter().filter(|((of, _), _)| *of == Some(family)).collect();
+        let line = Line {
+            family: Some(family),
+            ..line.clone()
+        };
+        if of_family.len() > MOST_PROTOCOLS {
+            lines.push(line);
+            continue;
+        }
+        for ((_, protocol), ports) in of_family {
+            lines.push(Line {
+                protocols: vec![*protocol],
+                ports: if protocol.has_ports() {
+                    port_list(ports, *protocol)
+                } else {
+                    String::new()
+                },
+                ..line.clone()
+            });
+        }
+    }
+    lines
+}
+
+/// What hosts usually need of the world.
+fn usual_services(line: &Line) -> Vec<Line> {
+    let service = |protocol, ports: &str| Line {
+        protocols: vec![protocol],
+        ports: ports.to_owned(),
+        ..line.clone()
+    };
+    let icmp = match line.family {
+        Some(Family::Inet6) => Protocol::ICMP6,
+        Some(Family::Inet) | None => Protocol::ICMP,
+    };
+    vec![
+        service(Protocol::TCP, " port { http https }"),
+        service(Protocol::UDP, " port { domain ntp }"),
+        service(icmp, ""),
+    ]
+}
+
+/// The same lines in fewer: both families, several protocols, targets and sources in one where all else is equal.
+fn merged(lines: Vec<Line>) -> Vec<Line> {
+    let families = joined(lines, |line, other| {
+        let same = Line {
+            family: other.family,
+            ..line.clone()
+        };
+        let of_one = |line: &Line| {
+            line.protocols
+                .iter()
+                .any(|&known| [Protocol::ICMP, Protocol::ICMP6].contains(&known))
+        };
+        (same == *other && line.family != other.family && !of_one(line)).then(|| line.family = None)
+    });
+    let protocols = joined(families, |line, other| {
+        let same = Line {
+            protocols: other.protocols.clone(),
+            ..line.clone()
+        };
+        let ported = |line: &Line| !line.protocols.is_empty() && line.protocols.iter().all(|known| known.has_ports());
+        (same == *other && ported(line) && ported(other)).then(|| line.protocols.extend(&other.protocols))
+    });
+    let targets = joined(protocols, |line, other| {
+        let same = Line {
+            to: other.to.clone(),
+            ..line.clone()
+        };
+        (same == *other).then(|| line.to.extend(&other.to))
+    });
+    joined(targets, |line, other| {
+        let same = Line {
+            from: other.from.clone(),
+            ..line.clone()
+        };
+        (same == *other).then(|| line.from.extend(&other.from))
+    })
+}
+
+/// The lines, each taken into an earlier one where that takes it.
+fn joined(lines: Vec<Line>, take: impl Fn(&mut Line, &Line) -> Option<()>) -> Vec<Line> {
+    let mut joined: Vec<Line> = Vec::new();
+    for line in lines {
+        if !joined.iter_mut().any(|known| take(known, &line).is_some()) {
+            joined.push(line);
+        }
+    }
+    joined
 }
 
 /// What the boxes pass, by family and protocol.

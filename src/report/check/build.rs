@@ -52,9 +52,14 @@ pub fn router(subject: Subject<'_>) -> Router {
     }
 }
 
-/// The lines of who reaches whom.
+/// Who reaches whom, in lines.
 #[must_use]
 pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>) -> Vec<String> {
+    if matrix.policy.zones.is_empty() {
+        let words = "who reaches whom is not known: no interface has an address or a route. Say them in context.toml, or \
+                     by --ifconfig and --routes";
+        return vec![words.to_owned()];
+    }
     let network = Network::new(engine);
     let (zones, _) = Zones::new(&matrix.policy, &network);
     let namer = Namer::of_zones(&zones);
@@ -63,22 +68,35 @@ pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>) -> Vec<String> {
         .map(|(from, to, reach)| (format!("{from} > {to}"), reach_words(reach, &namer)))
         .collect();
     let width = pairs.iter().map(|(pair, _)| pair.len()).max().unwrap_or(0);
-    pairs
-        .into_iter()
-        .map(|(pair, words)| format!("  {pair:<width$}  {words}"))
-        .collect()
+    let mut lines = vec!["who reaches whom, of what really comes from there:".to_owned()];
+    lines.extend(
+        pairs
+            .into_iter()
+            .map(|(pair, words)| format!("  {pair:<width$}  {words}")),
+    );
+    let rest = match matrix.left_out {
+        0 => "nobody else reaches anybody".to_owned(),
+        1 => "one more zone was not looked at".to_owned(),
+        more => format!("{more} more zones were not looked at"),
+    };
+    lines.push(format!("{rest}. Draft a policy: pfproof init"));
+    lines
 }
 
 fn reach_words(reach: &verify::Reach, namer: &Namer<'_>) -> String {
     let mut words = match reach.extent {
         Extent::All => "all".to_owned(),
+        Extent::Part if !reach.whole => format!("some: {}", namer.protocols(&reach.packets)),
         Extent::Part => match namer.protocols(&reach.packets) {
             words if words.is_empty() => "part".to_owned(),
             words => format!("part: {words}"),
         },
         Extent::Spoofed => "only spoofed sources".to_owned(),
-        Extent::Unknown => "not known".to_owned(),
+        Extent::Unknown => "not known: too much to look at here".to_owned(),
     };
+    if reach.extent == Extent::Part && !reach.whole {
+        words.push_str(" (not all of it was looked at)");
+    }
     for (family, set) in Family::BOTH.into_iter().zip(&reach.translated) {
         if !set.is_empty() {
             words.push_str(&format!(", nat to {}", addresses(set, family)));

@@ -64,12 +64,11 @@ impl Writer<'_> {
         }
         if !router.matrix.is_empty() {
             self.out.push('\n');
-            self.line("who reaches whom, of what really comes from there:");
             for line in &router.matrix {
-                let line = self.look.wrap(line, 6);
+                let indent = if line.starts_with(' ') { 6 } else { 0 };
+                let line = self.look.wrap(line, indent);
                 self.line(&line);
             }
-            self.line("nobody else reaches anybody. Draft a policy: pfproof init");
         }
         self.foot(router);
         for fault in &router.faults {

@@ -34,7 +34,7 @@ pub struct Router {
     pub assumed: Vec<String>,
     /// The statements of the policies, in their order.
     pub statements: Vec<Statement>,
-    /// Who reaches whom, where there is no policy.
+    /// Who reaches whom, where there is no policy: one line each.
     pub matrix: Vec<String>,
     /// Which part of the ruleset the policy speaks about, in words.
     pub coverage: Vec<String>,
