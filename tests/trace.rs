@@ -3,13 +3,23 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Standard output, standard error and status of `pfproof trace` on a measured ruleset.
+/// Standard output, standard error and status of `pfproof trace` on the heater's ruleset.
 fn trace(arguments: &[&str], input: &str) -> (String, String, i32) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cases/mill-heater");
+    run(
+        &[
+            arguments,
+            &[concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cases/mill-heater")],
+        ]
+        .concat(),
+        input,
+    )
+}
+
+/// Standard output, standard error and status of `pfproof trace`.
+fn run(arguments: &[&str], input: &str) -> (String, String, i32) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_pfproof"))
         .arg("trace")
         .args(arguments)
-        .arg(folder)
         .env_remove("COLUMNS")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -122,5 +132,50 @@ fn a_slip_in_the_packet_is_named() {
         let (out, errors, status) = trace(&[words], "");
         assert_eq!(status, 2, "{words}: {out}{errors}");
         assert!(errors.contains(message), "{words}: {errors}");
+    }
+}
+
+#[test]
+fn what_rules_do_is_said_where_they_do_it() {
+    let context = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cases/dmz-hairpin/context.toml");
+    let rules = "match in on em1 set prio 5 tag LAN\n\
+                 pass in on em1 proto udp route-to 10.0.1.9\n\
+                 pass in on em1 proto tcp reply-to 10.0.0.9\n\
+                 pass out\n";
+    for (words, parts) in [
+        (
+            "in on em1 proto udp from 10.0.0.5 to 9.9.9.9 port 53",
+            vec![
+                "matches, tags LAN, prio 5",
+                "route     route-to 10.0.1.9 > em2",
+                "out  em1  passes: it belongs to the state that @1 made\n  tagged LAN\n  prio 5\ngets through",
+            ],
+        ),
+        (
+            "in on em1 proto tcp from 10.0.0.5 to 9.9.9.9 port 53",
+            vec![
+                "  reply-to 10.0.0.9, for its answers\n",
+                "made\n  tagged LAN\n  prio 5\n  reply-to 10.0.0.9\ngets through",
+            ],
+        ),
+    ] {
+        let (out, ..) = run(&[words, "-", "--context", context], rules);
+        for part in parts {
+            assert!(out.contains(part), "`{part}` is not in\n{out}");
+        }
+    }
+}
+
+#[test]
+fn what_af_to_makes_goes_by_its_own_route() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cases/ipv6-nat64");
+    let words = "in on em1 proto tcp from 2001:db8:1::9 to 64:ff9b::9.9.9.9 port 443";
+    let (out, ..) = run(&[words, folder], "");
+    for part in [
+        "route     0.0.0.0/0 > em0, without another test\ngets through",
+        "in   em0  passes: it belongs to the state that @30 made",
+        "route     2001:db8:1::/64 > em1, without another test\ngets through",
+    ] {
+        assert!(out.contains(part), "`{part}` is not in\n{out}");
     }
 }

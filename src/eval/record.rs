@@ -70,6 +70,14 @@ pub enum Effect {
     Source(IpAddr, u16),
     /// Later rules see this destination.
     Destination(IpAddr, u16),
+    /// The packet goes on with this routing table.
+    Rtable(u32),
+    /// The packet gets this priority, if it makes a state.
+    Prio(u8),
+    /// The packet gets this type of service, if it makes a state.
+    Tos(u8),
+    /// The packet gets at least this time to live, if it makes a state.
+    MinTtl(u8),
     /// It was logged.
     Log,
 }

@@ -212,6 +212,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         if (before.2, before.3) != (self.pd.new_dst, self.pd.new_dport) {
             effects.push(Effect::Destination(self.pd.new_dst, self.pd.new_dport));
         }
+        effects.extend(asked(rule));
         if rule.log.is_some() {
             self.log = true;
             effects.push(Effect::Log);
@@ -251,6 +252,20 @@ impl<'w, 'a> Walk<'w, 'a> {
             });
         }
     }
+}
+
+/// What a match rule asks for the packet, beyond its tag and addresses.
+fn asked(rule: &Rule) -> impl Iterator<Item = Effect> {
+    let set = rule.set.as_ref();
+    let min_ttl = rule.scrub.map(|scrub| scrub.min_ttl).filter(|&ttl| ttl != 0);
+    [
+        rule.rtable.map(Effect::Rtable),
+        set.and_then(|set| set.prio).map(|(usual, _)| Effect::Prio(usual)),
+        set.and_then(|set| set.tos).map(Effect::Tos),
+        min_ttl.map(Effect::MinTtl),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn tag_effect(rule: &Rule) -> Vec<Effect> {

@@ -10,6 +10,7 @@ pub mod json;
 mod look;
 pub mod short;
 pub mod trace;
+mod trace_changes;
 pub mod trace_json;
 mod trace_miss;
 

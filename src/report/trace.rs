@@ -2,13 +2,14 @@
 //! next hop, and the answer's way back.
 
 use crate::context::{Context, Interface};
-use crate::eval::{Answer, Chosen, Effect, End, Evaluation, Journey, Met, Reason, RuleId, Unproven, Verdict};
-use crate::net::{Direction, Protocol};
+use crate::eval::{Answer, Effect, End, Evaluation, Journey, Met, Reason, RuleId, Unproven, Verdict};
+use crate::net::Direction;
 use crate::packet::{Packet, Way};
 use crate::print;
-use crate::ruleset::{Action, Divert, RouteToKind, Rule, Ruleset};
+use crate::ruleset::{Action, RouteToKind, Rule, Ruleset};
 use crate::source::Sources;
 
+use super::trace_changes::{Bound, changes};
 use super::trace_miss::{Seen, nearness, why};
 use super::{Look, Paint};
 
@@ -143,13 +144,6 @@ impl Page<'_> {
             }
             self.hop(hop);
         }
-        if let Some(last) = journey.hops.last()
-            && journey.end == End::Sent
-            && last.after.interface != last.before.interface
-        {
-            let text = self.routed(last, &last.after.interface);
-            self.line(&format!("{text}, without another test"));
-        }
         self.end(journey);
     }
 
@@ -183,7 +177,7 @@ impl Page<'_> {
         let (paint, verdict) = verdict(hop);
         let verdict = self.look.paint(paint, &verdict);
         self.words(&verdict, 2);
-        for change in changes(hop) {
+        for change in changes(hop, Bound::There) {
             self.words(&change, 2);
         }
     }
@@ -243,6 +237,10 @@ impl Page<'_> {
                 Effect::Tag(tag) => format!(", tags {tag}"),
                 Effect::Source(address, port) => format!(", source {}", end(&hop.before, *address, *port)),
                 Effect::Destination(address, port) => format!(", destination {}", end(&hop.before, *address, *port)),
+                Effect::Rtable(table) => format!(", rtable {table}"),
+                Effect::Prio(prio) => format!(", prio {prio}"),
+                Effect::Tos(tos) => format!(", tos {tos:#04x}"),
+                Effect::MinTtl(ttl) => format!(", min-ttl {ttl}"),
                 Effect::Log => ", logs".to_owned(),
             };
         }
@@ -289,6 +287,10 @@ impl Page<'_> {
     /// How the way ends.
     fn end(&mut self, journey: &Journey) {
         let Some(last) = journey.hops.last() else { return };
+        if journey.end == End::Sent && last.after.interface != last.before.interface {
+            let route = self.routed(last, &last.after.interface);
+            self.line(&format!("{route}, without another test"));
+        }
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),
             (End::NoRoute, _) => (Paint::Bad, format!("no route to {}: goes nowhere", last.after.dst)),
@@ -317,7 +319,7 @@ impl Page<'_> {
             let (paint, verdict) = verdict(hop);
             let verdict = self.look.paint(paint, &verdict);
             self.words(&format!("{place}  {verdict}"), 0);
-            for change in changes(hop) {
+            for change in changes(hop, Bound::Back) {
                 self.words(&change, 2);
             }
         }
@@ -402,99 +404,5 @@ fn end(packet: &Packet, address: std::net::IpAddr, port: u16) -> String {
     match packet.protocol.has_ports() {
         true => format!("{address} port {port}"),
         false => address.to_string(),
-    }
-}
-
-/// What a hop does to a packet that passes, in words.
-fn changes(hop: &Evaluation) -> Vec<String> {
-    let (before, after) = (&hop.before, &hop.after);
-    if hop.verdict != Verdict::Pass || hop.skipped {
-        return Vec::new();
-    }
-    let mut changes = Vec::new();
-    let ends = |packet: &Packet| (packet.src, packet.dst, packet.sport, packet.dport);
-    let id = |packet: &Packet| packet.icmp.map(|icmp| icmp.id);
-    if ends(before) != ends(after) || id(before) != id(after) || before.family != after.family {
-        changes.push(format!("becomes {}{}", after.brief(), choices(hop)));
-    }
-    if after.tag != before.tag
-        && let Some(tag) = &after.tag
-    {
-        changes.push(format!("tagged {tag}"));
-    }
-    if after.prio != before.prio {
-        changes.push(format!("prio {}", after.prio));
-    }
-    if after.tos != before.tos {
-        changes.push(format!("tos {:#04x}", after.tos));
-    }
-    if hop.rtable != hop.rtable_before {
-        changes.push(format!("rtable {}", hop.rtable));
-    }
-    match hop.divert {
-        Some(Divert::To { address, port }) if hop.direction == Direction::In => {
-            changes.push(format!("diverted to {address} port {port}"));
-        }
-        Some(Divert::Reply) if hop.direction == Direction::In => changes.push("diverted to its socket".to_owned()),
-        Some(Divert::Packet { port }) => changes.push(format!("diverted to divert(4) port {port}")),
-        Some(Divert::To { .. } | Divert::Reply) | None => {}
-    }
-    if let Some(next) = &hop.route {
-        let (kind, whose) = match next.kind {
-            RouteToKind::RouteTo => ("route-to", ""),
-            RouteToKind::ReplyTo => ("reply-to", ", for its answers"),
-            RouteToKind::DupTo => ("dup-to", ", a copy"),
-        };
-        let among = match &next.chosen {
-            Chosen::Fixed => String::new(),
-            Chosen::OneOf(all) => format!(", one of {}", list(all)),
-            Chosen::Random => ", one of its pool".to_owned(),
-        };
-        changes.push(format!("{kind} {}{whose}{among}", next.address));
-    }
-    if hop.log {
-        changes.push("logged".to_owned());
-    }
-    changes
-}
-
-/// Which parts of a translated packet pf chose.
-fn choices(hop: &Evaluation) -> String {
-    let chosen = &hop.chosen;
-    let mut parts = Vec::new();
-    for (what, address) in [("source", &chosen.src), ("destination", &chosen.dst)] {
-        match address {
-            Chosen::Fixed => {}
-            Chosen::OneOf(all) => parts.push(format!("{what} one of {}", list(all))),
-            Chosen::Random => parts.push(format!("{what} one of its pool")),
-        }
-    }
-    let identifier = if hop.after.protocol.has_ports() {
-        &chosen.sport
-    } else {
-        &chosen.icmp_id
-    };
-    let named = match hop.after.protocol {
-        Protocol::ICMP | Protocol::ICMP6 => "identifier",
-        _ => "source port",
-    };
-    match identifier {
-        Chosen::Fixed => {}
-        Chosen::OneOf(all) => parts.push(format!("{named} one of {}", list(all))),
-        Chosen::Random => parts.push(format!("{named} at random")),
-    }
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", parts.join(", "))
-    }
-}
-
-/// The items with commas; the middle of many left out.
-fn list<T: std::fmt::Display>(items: &[T]) -> String {
-    let texts: Vec<_> = items.iter().map(ToString::to_string).collect();
-    match texts.as_slice() {
-        [first, .., last] if texts.len() > 6 => format!("{first} … {last}"),
-        _ => texts.join(", "),
     }
 }

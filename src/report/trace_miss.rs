@@ -36,7 +36,7 @@ impl Seen {
                 Effect::Tag(tag) => self.tag = Some(tag.to_string()),
                 Effect::Source(address, port) => (self.src, self.sport) = (*address, *port),
                 Effect::Destination(address, port) => (self.dst, self.dport) = (*address, *port),
-                Effect::Log => {}
+                Effect::Rtable(_) | Effect::Prio(_) | Effect::Tos(_) | Effect::MinTtl(_) | Effect::Log => {}
             }
         }
     }
