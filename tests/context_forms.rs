@@ -385,6 +385,7 @@ proptest! {
         // Only context.toml and ifconfig say that there are no other interfaces.
         read.open = false;
         read.routes_open = false;
+        read.link_locals_open = false;
         prop_assert_eq!(read, context);
     }
 
@@ -413,6 +414,7 @@ proptest! {
             let mut again = described(&[(Kind::ContextToml, written)]);
             again.open = combined.context.open;
             again.routes_open = combined.context.routes_open;
+            again.link_locals_open = combined.context.link_locals_open;
             prop_assert_eq!(&again, &combined.context, "{:?}", kind);
             let table = combined.context.route_table(0);
             for address in ["192.0.2.1", "2001:db8::1"] {

@@ -431,3 +431,60 @@ fn a_project_says_what_fails_and_in_which_format() {
         assert!(err.contains(message), "{text}: {err}");
     }
 }
+
+#[test]
+fn a_machine_that_does_not_forward_passes_nothing_through() {
+    let rules = "block\npass in on em1 from em1:network\npass out on em0\n\
+                 pass in on em1 inet6 from any to 64:ff9b::/96 af-to inet from 192.0.2.1\n";
+    let policy = "zone lan on em1\nzone internet on em0\n\
+                  require inet proto tcp from lan to internet port 80\n\
+                  require inet6 proto tcp from lan to 2001:db8:9::9 port 80\n\
+                  require inet6 proto tcp from lan to 64:ff9b::102:304 port 80\n\
+                  require inet proto tcp from lan to self port 80\n\
+                  forbid inet6 from lan to 2001:db8:9::9\n";
+    let tree = Tree::new(&[
+        ("pf.conf", rules),
+        ("t.policy", policy),
+        ("hostname.em0", "inet 192.0.2.1/24\ninet6 2001:db8::1 64\n"),
+        ("hostname.em1", "inet 10.0.0.1/24\ninet6 2001:db8:1::1 64\n"),
+        ("mygate", "192.0.2.2\n2001:db8::2\n"),
+    ]);
+    for (sysctl, outcomes, remark) in [
+        (
+            "net.inet.ip.forwarding=1\nnet.inet6.ip6.forwarding=1\n",
+            ["holds", "holds", "holds", "holds", "violated"],
+            None,
+        ),
+        // What af-to makes of a packet is forwarded as one of its new family.
+        (
+            "net.inet.ip.forwarding=1\n",
+            ["holds", "violated", "holds", "holds", "holds"],
+            Some("the machine does not forward packets of inet6: none pass through it"),
+        ),
+        (
+            "net.inet6.ip6.forwarding=1\n",
+            ["violated", "holds", "violated", "holds", "violated"],
+            Some("the machine does not forward packets of inet: none pass through it"),
+        ),
+        (
+            "# nothing\n",
+            ["violated", "violated", "violated", "holds", "holds"],
+            Some("the machine does not forward packets: none pass through it"),
+        ),
+    ] {
+        tree.write("sysctl.conf", sysctl);
+        let (out, err, _) = tree.run(&["check", "--format", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&out).expect("json");
+        let router = &report["routers"][0];
+        let statements = router["statements"].as_array().expect("statements");
+        let found: Vec<&str> = statements.iter().filter_map(|one| one["outcome"].as_str()).collect();
+        assert_eq!(found, outcomes, "{sysctl}: {router}{err}");
+        let findings = router["findings"].as_array().expect("findings");
+        let said = findings.iter().filter_map(|one| one["message"].as_str());
+        assert_eq!(
+            said.filter(|said| said.contains("does not forward")).next(),
+            remark,
+            "{sysctl}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::repair::Patient;
 use crate::lint;
+use crate::policy::ast::Demand;
 use crate::verify::{Case, Doubt, Outcome, Verified, Violation, verify};
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
@@ -27,7 +28,12 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
                 .filter(|(statement, _)| *statement == judgement.statement)
                 .map(|(_, outcome)| outcome)
                 .next();
-            if agree(&judgement.outcome, outcome) {
+            let requires = patient
+                .policy
+                .statements
+                .get(judgement.statement)
+                .is_some_and(|statement| matches!(statement.demand, Demand::Require(..)));
+            if agree(&judgement.outcome, outcome, requires) {
                 continue;
             }
             let words = match (&judgement.outcome, outcome) {
@@ -52,10 +58,11 @@ pub(super) fn never_deciding(patient: &Patient<'_>) -> Option<BTreeSet<u32>> {
     never.reduce(|a, b| a.intersection(&b).copied().collect())
 }
 
-/// Whether an outcome stands beside what comes out in another circumstance.
-fn agree(here: &Outcome, there: Option<&Outcome>) -> bool {
+/// Whether an outcome stands beside what comes out in another circumstance: what is required has to be possible there.
+fn agree(here: &Outcome, there: Option<&Outcome>, requires: bool) -> bool {
     match here {
         Outcome::Unproven { .. } => true,
+        Outcome::Holds if requires => matches!(there, Some(Outcome::Holds)),
         Outcome::Holds | Outcome::Vacuous => matches!(there, Some(Outcome::Holds | Outcome::Vacuous)),
         Outcome::Violated(_) => matches!(there, Some(Outcome::Violated(_))),
     }

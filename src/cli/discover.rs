@@ -321,6 +321,8 @@ impl Target {
         diagnostics.extend(more);
         let Combined { mut context, mut facts } = combined;
 
+        diagnostics.extend(context::not_forwarding(&context, &facts));
+
         let read = |sources: &mut Sources, text: &[u8]| {
             syntax::read(sources, &loader, &self.name, text, &input.define, &Limits::default())
         };

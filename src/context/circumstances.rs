@@ -1,9 +1,12 @@
 //! What a machine may be besides what its [`Context`] says: other states in which the same files leave it.
 //!
-//! carp(4) interfaces are master or backup, and where nobody says by which interface the default routes leave, it may be
-//! any. What is proved has to hold in each of these circumstances.
+//! carp(4) interfaces are master or backup, where nobody says by which interface the default routes leave, it may be any,
+//! and interfaces with IPv6 have a link-local address besides those that files list. What is proved has to hold in each of
+//! these circumstances.
 
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::lookup::{driver, is_link_local};
 use super::{Context, Interface, InterfaceAddress};
@@ -52,7 +55,40 @@ impl Context {
             }
         }
         all.remove(0);
+        all.extend(self.with_link_locals());
         Some(all)
+    }
+
+    /// The same with the link-local addresses that the kernel gives to interfaces with IPv6 (`in6_ifattach_linklocal` in
+    /// in6_ifattach.c), where no source lists them: some address of that network stands for each.
+    fn with_link_locals(&self) -> Option<Circumstance> {
+        if !self.link_locals_open {
+            return None;
+        }
+        let mut context = self.clone();
+        let mut names = Vec::new();
+        for (number, interface) in context.interfaces.iter_mut().enumerate() {
+            let inet6: Vec<_> = interface.addresses_of(Family::Inet6).collect();
+            let is_listed = inet6
+                .iter()
+                .any(|address| address.known().is_some_and(|net| is_link_local(net.addr())));
+            let has_none = !inet6.is_empty() && !is_listed;
+            let host = 0x0200_00ff_fe00_0000 | number as u128;
+            let address = IpAddr::V6((0xfe80 << 112 | host).into());
+            if let (true, false, Ok(net)) = (has_none, interface.down, IpNet::new(address, 64)) {
+                interface.addresses.push(InterfaceAddress::Known(net));
+                names.push(interface.name.clone());
+            }
+        }
+        let words = match names.as_slice() {
+            [] => return None,
+            [only] => format!("{only} has the link-local address that the kernel gives it"),
+            [..] => format!(
+                "{} have the link-local addresses that the kernel gives them",
+                names.join(", ")
+            ),
+        };
+        Some(Circumstance { words, context })
     }
 
     /// Lets the default routes leave by that interface, where nobody said by which; false where there is none of that

@@ -25,6 +25,7 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         services: values(&facts.services),
         open: !facts.complete,
         routes_open: !facts.all_routes,
+        link_locals_open: !facts.complete,
         upstreams: Vec::new(),
         hosts_open: false,
     };

@@ -14,6 +14,7 @@ use super::lookup::is_link_local;
 use super::words::is_link_address;
 use super::{Assumption, Context, InterfaceAddress};
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::net::Family;
 use crate::source::Span;
 
 /// A value and the place where it is said.
@@ -194,6 +195,41 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
     }
     let context = complete(&facts, &mut diagnostics);
     (Combined { context, facts }, diagnostics)
+}
+
+/// The remark that nothing passes through a machine that does not forward: what its rules and policies say of such
+/// packets is idle. Of IPv6 it is made where an interface has such an address.
+#[must_use]
+pub fn not_forwarding(context: &Context, facts: &Facts) -> Option<Diagnostic> {
+    let [inet, inet6] = Family::BOTH.map(|family| context.forwards(family));
+    let others = context.interfaces.iter().filter(|interface| !interface.is_loopback());
+    let has_inet6 = || {
+        others
+            .clone()
+            .any(|interface| interface.addresses_of(Family::Inet6).next().is_some())
+    };
+    let what = match (inet, inet6) {
+        // A machine of one interface has nothing to forward.
+        _ if others.clone().count() < 2 => return None,
+        (false, false) => "packets",
+        (false, true) => "packets of inet",
+        (true, false) if has_inet6() => "packets of inet6",
+        (true, _) => return None,
+    };
+    let said = if inet {
+        &facts.forwarding_inet6
+    } else {
+        &facts.forwarding
+    };
+    let mut remark = Diagnostic::new(
+        Code::Context,
+        format!("the machine does not forward {what}: none pass through it"),
+    );
+    remark.severity = Severity::Info;
+    Some(match said {
+        Some(said) => remark.at(said.span),
+        None => remark,
+    })
 }
 
 /// The same with what a later source says.

@@ -100,6 +100,8 @@ pub struct Context {
     pub open: bool,
     /// Whether routes that are not listed may exist: nobody showed a routing table.
     pub routes_open: bool,
+    /// Whether interfaces with IPv6 have link-local addresses, given by the kernel, that are not listed.
+    pub link_locals_open: bool,
     /// Where nobody says by which interface the default routes leave: those that it may be. The routes have the first.
     pub upstreams: Vec<String>,
     /// Whether host names that are not listed may have addresses: a resolver knows more than the files that were read.
@@ -120,6 +122,7 @@ impl Default for Context {
             services: IndexMap::new(),
             open: true,
             routes_open: true,
+            link_locals_open: false,
             upstreams: Vec::new(),
             hosts_open: false,
         }

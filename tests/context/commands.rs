@@ -174,5 +174,6 @@ fn the_heater_is_the_same_from_its_files_as_from_context_toml() {
     );
     from_toml.open = true;
     from_toml.routes_open = true;
+    from_toml.link_locals_open = true;
     assert_eq!(from_files, from_toml);
 }
