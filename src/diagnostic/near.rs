@@ -1,20 +1,22 @@
 //! Names that are nearly the same: for «did you mean».
 
 /// The candidate that is nearest to `name`, if it is near enough to be a slip: at most a third of the letters differ
-/// (added, left out, replaced, or swapped with the next).
+/// (added, left out, replaced, or swapped with the next). Of several the one that begins as `name` does: slips are rare
+/// there.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Names longer than this are no slips, and comparing them would take long.
     const LONGEST: usize = 64;
-    if name.len() > LONGEST {
+    if name.len() < 2 || name.len() > LONGEST {
         return None;
     }
+    let begins_otherwise = |candidate: &str| candidate.chars().next() != name.chars().next();
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|&(distance, candidate)| distance > 0 && distance <= name.len().max(candidate.len()).div_ceil(3))
-        .min_by_key(|&(distance, _)| distance)
+        .min_by_key(|&(distance, candidate)| (distance, begins_otherwise(candidate)))
         .map(|(_, candidate)| candidate)
 }
 
@@ -48,5 +50,7 @@ mod tests {
         assert_eq!(nearest("gruops", keys), Some("groups"));
         assert_eq!(nearest("via", keys), None);
         assert_eq!(nearest("peer", keys), None, "the same name is no slip");
+        assert_eq!(nearest("x", ["y", "x1"]), None, "too short to be a slip of anything");
+        assert_eq!(nearest("htp", ["mtp", "ntp", "http", "ftp"]), Some("http"));
     }
 }

@@ -89,6 +89,12 @@ impl Lowerer<'_> {
     /// What to do about a word that is no host.
     fn host_help(&self, word: &str) -> Option<String> {
         let name = word.split('/').next().unwrap_or(word);
+        if let Some((_, interface)) = name.split_once('@') {
+            return Some(format!("the next hop stands alone today: leave `@{interface}` out"));
+        }
+        if name.contains('.') && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Some("an IPv4 address is four numbers of at most 255".to_owned());
+        }
         let name = name.split(':').next().unwrap_or(name);
         let known = self.context.interfaces.iter().map(|interface| interface.name.as_str());
         let groups = self.context.interfaces.iter().flat_map(|interface| &interface.groups);

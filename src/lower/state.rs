@@ -32,6 +32,22 @@ const ADAPTIVE_START: usize = 16;
 const ADAPTIVE_END: usize = 17;
 const SOURCE_NODE: usize = 18;
 
+/// The other words of state options.
+const OPTIONS: [&str; 12] = [
+    "floating",
+    "if-bound",
+    "max",
+    "max-src-conn",
+    "max-src-conn-rate",
+    "max-src-nodes",
+    "max-src-states",
+    "no-sync",
+    "overload",
+    "pflow",
+    "sloppy",
+    "source-track",
+];
+
 /// `PF_THRESHOLD_MAX`.
 const HIGHEST_RATE: u32 = u32::MAX / 1000;
 
@@ -77,8 +93,9 @@ impl Lowerer<'_> {
                 && let Err(text) = state_timeout(&name.text)
             {
                 let of_states = TIMEOUTS.iter().copied().filter(|name| name.contains('.'));
-                let help = self.did_you_mean(&name.text, of_states);
-                return Err(self.refuse_with(name.at, text, help));
+                let near = self.did_you_mean(&name.text, of_states.chain(OPTIONS));
+                let help = near.unwrap_or_else(|| "a timeout of states is such as `tcp.established 3600`".to_owned());
+                return Err(self.refuse_with(name.at, text, Some(help)));
             }
         }
         Ok(())

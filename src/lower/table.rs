@@ -9,6 +9,7 @@ use super::node::Node;
 use super::option::why;
 use super::{Lowerer, Refused};
 use crate::diagnostic::Code;
+use crate::net::Family;
 use crate::ruleset::{Declaration, Host, Table, TableContent, TableEntry};
 use crate::source::At;
 use crate::syntax::ast::{TableItem, TableOption, TableRule, Word};
@@ -117,7 +118,12 @@ impl Lowerer<'_> {
                         address,
                     });
                 }
-                _ => return Err(self.refuse(node.at, "cannot create address buffer: Invalid argument")),
+                (_, family) => {
+                    let bits = family.map(Family::bits).filter(|&bits| node.bits > bits);
+                    let help = bits.map(|bits| format!("a prefix of this family has at most {bits} bits"));
+                    let text = "cannot create address buffer: Invalid argument";
+                    return Err(self.refuse_with(node.at, text, help));
+                }
             }
         }
         Ok(())

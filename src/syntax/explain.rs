@@ -6,7 +6,7 @@ use pest::Parser;
 
 use super::grammar::{Grammar, Rule};
 use super::old_syntax::todays_spelling;
-use super::suggest::nearest;
+use crate::diagnostic::nearest;
 
 /// A syntax error in the text of one statement.
 pub(super) struct SyntaxError {
@@ -186,6 +186,11 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
         error.help = Some(help.into());
         error.old = true;
     }
+    if expected == ["/"] {
+        error.label = "a number alone is no host".into();
+        error.help = Some("a port stands after `port`: `to any port 80`; a network has a prefix: `10/8`".into());
+        return error;
+    }
     if let Some((label, help)) = found.slip() {
         error.label = label.into();
         error.help = error.help.or_else(|| help.map(Into::into));
@@ -321,7 +326,6 @@ impl Found<'_> {
         match keyword {
             "on" | "received-on" | "for" => "an interface or group",
             "proto" => "a protocol",
-            "from" | "to" => "a host",
             "nat-to" | "rdr-to" | "binat-to" | "route-to" | "reply-to" | "dup-to" | "divert-to" => "an address",
             "port" => "a port",
             "user" => "a user",
@@ -333,7 +337,9 @@ impl Found<'_> {
             "anchor" => "the name of an anchor",
             "queue" => "the name of a queue",
             "label" | "tag" | "tagged" => "a name",
+            "from" if self.before.starts_with("load ") => "the name of a file",
             "include" | "file" => "the name of a file",
+            "from" | "to" => "a host",
             _ => "a word",
         }
     }

@@ -17,7 +17,6 @@ mod old_syntax;
 mod parse;
 mod preprocess;
 mod read;
-mod suggest;
 
 pub use document::{Document, Macro};
 pub use read::read;

@@ -129,18 +129,13 @@ impl Reader<'_> {
                 fault = fault.related(span, "this `{` is never closed");
             }
             self.words.note(u32::MAX, fault);
-            match open.rule {
-                // pfctl has judged its head.
-                Some(mut rule) => {
-                    if let Some(body) = &mut rule.body {
-                        body.statements = open.statements;
-                    }
-                    let at = contents(self.words.text(open.at), open.at.start);
-                    let kind = StatementKind::Anchor(rule);
-                    self.adopt(vec![Statement { at, kind }]);
-                }
-                None => self.adopt(open.statements),
+            // pfctl has judged the words of its head.
+            if let Some(rule) = open.rule {
+                let at = contents(self.words.text(open.at), open.at.start);
+                let kind = StatementKind::Anchor(rule);
+                self.beginnings.push(Statement { at, kind });
             }
+            self.adopt(open.statements);
         }
     }
 

@@ -137,7 +137,10 @@ fn rate(word: &Word) -> Built<u64> {
             0.0
         }
         Some('%') => return refuse(at, "bandwidth spec out of range"),
-        _ => return refuse(at, format!("unknown unit \"{unit}\"")),
+        _ => {
+            return refuse(at, format!("unknown unit \"{unit}\""))
+                .map_err(|refusal| Box::new(refusal.help("bandwidths end in K, M or G, or in nothing")));
+        }
     };
     if !(0.0..=i64::MAX as f64).contains(&rate) {
         return refuse(at, "bandwidth number too big");

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::{DefinitionId, Span};
 use crate::syntax::document::Macro;
-use crate::syntax::suggest::nearest;
 
 /// What a name stands for.
 #[derive(Debug)]
