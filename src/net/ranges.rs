@@ -91,6 +91,13 @@ impl RangeSet {
         self.ranges().last().map(|&(_, last)| last)
     }
 
+    /// The least number in it from `from` to `to`, both included.
+    #[must_use]
+    pub fn first_within(&self, from: u128, to: u128) -> Option<u128> {
+        let &(first, _) = self.from(from).first()?;
+        Some(first.max(from)).filter(|&found| found <= to)
+    }
+
     /// Whether the number is in it.
     #[must_use]
     pub fn contains(&self, value: u128) -> bool {
@@ -117,8 +124,15 @@ impl RangeSet {
         let (Some(first), Some(other_first)) = (self.first(), other.first()) else {
             return Self::empty();
         };
-        if let (&[(a_first, a_last)], &[(b_first, b_last)]) = (self.ranges(), other.ranges()) {
-            return Self::range(a_first.max(b_first), a_last.min(b_last));
+        match (self.ranges(), other.ranges()) {
+            (&[(a_first, a_last)], &[(b_first, b_last)]) => {
+                return Self::range(a_first.max(b_first), a_last.min(b_last));
+            }
+            (_, &[(b_first, b_last)]) if b_first <= first && self.last() <= Some(b_last) => return self.clone(),
+            (&[(a_first, a_last)], _) if a_first <= other_first && other.last() <= Some(a_last) => {
+                return other.clone();
+            }
+            _ => {}
         }
         let (mut a, mut b) = (self.from(other_first), other.from(first));
         let mut ranges = Vec::new();
@@ -141,7 +155,33 @@ impl RangeSet {
     /// What is in this and not in the other.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        self.intersection(&other.complement(u128::MAX))
+        if self.is_disjoint(other) {
+            return self.clone();
+        }
+        let mut cuts = other.from(self.first().unwrap_or(0));
+        let mut ranges = Vec::new();
+        for &(first, last) in self.ranges() {
+            let mut next = Some(first);
+            while let Some((&(cut_first, cut_last), rest)) = cuts.split_first() {
+                let Some(start) = next.filter(|&start| start <= last && cut_first <= last) else {
+                    break;
+                };
+                if cut_last >= start {
+                    if cut_first > start {
+                        ranges.push((start, cut_first - 1));
+                    }
+                    next = cut_last.checked_add(1);
+                }
+                if cut_last > last {
+                    break;
+                }
+                cuts = rest;
+            }
+            if let Some(start) = next.filter(|&start| start <= last) {
+                ranges.push((start, last));
+            }
+        }
+        Self::normal(&ranges)
     }
 
     /// The numbers from 0 to `max` that are not in it.
@@ -224,6 +264,7 @@ mod tests {
             prop_assert_eq!(a.is_subset(&b), a_bits & !b_bits == 0);
             prop_assert_eq!(a.is_disjoint(&b), a_bits & b_bits == 0);
             prop_assert_eq!(a.len(), u128::from(a_bits.count_ones()));
+            prop_assert_eq!(a.first_within(3, 9), (3..=9).find(|&value| a.contains(value)));
             prop_assert_eq!(a.last(), (0..16).rev().find(|&value| a.contains(value)));
             prop_assert_eq!(a.complement(15).complement(15), a);
         }
