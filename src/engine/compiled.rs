@@ -3,26 +3,26 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use super::criteria::{About, Fact, Reader};
 use super::decided::ByRule;
-use super::frame::Met;
-use super::header::{Field, PacketBox};
-use super::index::Index;
+use super::header::Field;
 use super::journey::{End, Unknown};
-use super::list::{Kind, List};
+use super::list::List;
+use super::met::{Meetings, Met};
 use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, prefix};
 use super::search::Path;
 use super::set::PacketSet;
-use super::space::{InterfaceId, Place, Space};
+use super::space::{InterfaceId, Space};
 use super::translate::{self, Supply};
 use crate::context::{Context, InterfaceAddress};
-use crate::net::{Family, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
 
-/// What a packet can meet, by its place and family, as far as it was asked for.
-type MetBy = HashMap<(Option<u128>, Family), Rc<Met>>;
+/// Where destinations go, by the interface that packets come in on, the routing table, and the family.
+type Destinations = HashMap<(InterfaceId, u32, Family), Rc<[Piece]>>;
 
 /// An interface of which an address is not known: what a destination may be to it.
 pub(super) struct UnknownNetwork {
@@ -48,12 +48,14 @@ pub(super) struct Compiled<'a> {
     pub(super) skipped: Vec<bool>,
     /// Made when it is first asked for.
     pub(super) by_rule: OnceCell<ByRule>,
-    met: RefCell<MetBy>,
+    /// The places of one direction where pf looks, and those where it does not.
+    pub(super) alike: Vec<RangeSet>,
+    /// What the stack takes for the machine itself besides its own addresses, of each family.
+    taken_in: [RangeSet; 2],
+    destinations: RefCell<Destinations>,
+    pub(super) meetings: Meetings,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
 }
-
-/// How many rules may set a tag at one place only if more than the header is so, for each way to be followed.
-const MOST_UNSURE: usize = 6;
 
 impl<'a> Compiled<'a> {
     pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
@@ -61,12 +63,16 @@ impl<'a> Compiled<'a> {
         let list = List::new(&Reader::new(ruleset, context, &space));
         let tag = |rule: &crate::ruleset::Rule| rule.tag.as_ref().and_then(|tag| space.tag(tag)).unwrap_or(0);
         let skips = |interface| ruleset.options.skip.iter().any(|name| context.matches(interface, name));
+        let skipped: Vec<bool> = context.interfaces.iter().map(skips).collect();
         Self {
             tags: list.rules.iter().map(|(_, rule)| tag(rule)).collect(),
-            skipped: context.interfaces.iter().map(skips).collect(),
             by_rule: OnceCell::new(),
-            met: RefCell::default(),
+            alike: alike(&space, &skipped),
+            skipped,
+            meetings: Meetings::new(&list),
             routes: RefCell::default(),
+            taken_in: Family::BOTH.map(|family| taken_in(context, family)),
+            destinations: RefCell::default(),
             everything: space.anywhere(),
             ruleset,
             context,
@@ -77,75 +83,7 @@ impl<'a> Compiled<'a> {
 
     /// The entries that packets of that family can meet at the place of that number, or at any.
     pub(super) fn met(&self, place: Option<u128>, family: Family) -> Rc<Met> {
-        let place = place.map(|place| self.like(place));
-        if let Some(known) = self.met.borrow().get(&(place, family)) {
-            return Rc::clone(known);
-        }
-        let mut met = Met::default();
-        let mut unsure = Vec::new();
-        let mut indexed = Vec::new();
-        for (number, entry) in self.list.entries.iter().enumerate() {
-            let here = |region: &PacketBox| match (place, region.limit(Field::Place)) {
-                (Some(place), Some(places)) => places.contains(place),
-                _ => true,
-            };
-            let Some(own) = entry.own().filter(|part| part.region.family == family) else {
-                continue;
-            };
-            if !entry.parts.iter().all(|part| here(&part.region)) {
-                continue;
-            }
-            let rule = self.list.rule(entry).map(|(_, rule)| rule);
-            if entry.kind.decides() || entry.quick {
-                let hull = |field: Field| {
-                    own.region
-                        .limit(field)
-                        .and_then(|set| Some((set.first()?, set.last()?)))
-                };
-                // At one place it is no use to look entries up by theirs.
-                let asked = |field: Field| hull(field).filter(|_| place.is_none() || field != Field::Place);
-                indexed.push((number, Index::FIELDS.map(asked)));
-            }
-            if entry.kind == Kind::Match && entry.quick {
-                met.quick_matches.push(number);
-            }
-            let Some(rule) = rule else { continue };
-            if self.list.asks_for_tags && rule.tag.is_some() {
-                met.taggers.push(number);
-                if entry.parts.iter().any(|part| !part.facts.is_empty()) {
-                    unsure.push(number);
-                }
-            }
-            let set = rule.set.as_ref();
-            let sets = self.list.asks_for_fields && set.is_some_and(|set| set.prio.is_some() || set.tos.is_some());
-            if entry.kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some() || sets) {
-                met.rewriters.push(number);
-            }
-            if entry.kind == Kind::Match && rule.log.is_some() {
-                met.loggers.push(number);
-            }
-        }
-        // Of a few, each way is followed; of many, the tag is left open.
-        if unsure.len() <= MOST_UNSURE {
-            met.rewriters.extend(unsure);
-            met.rewriters.sort_unstable();
-            met.rewriters.dedup();
-        }
-        met.index = Index::new(indexed);
-        let met = Rc::new(met);
-        self.met.borrow_mut().insert((place, family), Rc::clone(&met));
-        met
-    }
-
-    /// The number of a place that meets the same rules: where no rule asks for the interface on which a packet came in,
-    /// that does not matter on its way out.
-    fn like(&self, number: u128) -> u128 {
-        match self.space.place(number) {
-            Some(Place::Out { on, .. }) if !self.list.asks_where_received => {
-                self.space.number(Place::Out { on, received: None })
-            }
-            _ => number,
-        }
+        self.meetings.at(&self.list, place, family)
     }
 
     fn routes(&self, rtable: u32) -> Rc<Routes> {
@@ -179,45 +117,36 @@ impl<'a> Compiled<'a> {
 
     /// Where destinations go, for packets that came in on that interface: what the stack takes for the machine
     /// itself, then the routing table.
-    pub(super) fn destinations(&self, from: InterfaceId, now: &Now) -> Vec<Piece> {
-        let routes = self.routes(now.rtable.unwrap_or_else(|| self.rdomain(from)));
-        let taken_in = self.taken_in(now.family);
-        let mut pieces: Vec<Piece> = Vec::new();
-        for piece in routes.pieces(now.family) {
-            let addresses = piece.addresses.minus(&taken_in);
-            if !addresses.is_empty() {
-                pieces.push(Piece {
-                    addresses,
-                    ..piece.clone()
-                });
-            }
+    pub(super) fn destinations(&self, from: InterfaceId, now: &Now) -> Rc<[Piece]> {
+        let rtable = now.rtable.unwrap_or_else(|| self.rdomain(from));
+        if let Some(known) = self.destinations.borrow().get(&(from, rtable, now.family)) {
+            return Rc::clone(known);
         }
-        pieces.push(Piece {
-            addresses: taken_in,
+        let taken_in = self.taken_in(now.family);
+        let routes = self.routes(rtable);
+        let routed = routes.pieces(now.family).iter().map(|piece| Piece {
+            addresses: piece.addresses.minus(taken_in),
+            ..piece.clone()
+        });
+        let local = Piece {
+            addresses: taken_in.clone(),
             target: Target::Local(from),
             given: false,
             label: None,
-        });
+        };
+        let pieces = routed.filter(|piece| !piece.addresses.is_empty()).chain([local]);
+        let pieces: Rc<[Piece]> = pieces.collect();
+        let mut known = self.destinations.borrow_mut();
+        known.insert((from, rtable, now.family), Rc::clone(&pieces));
         pieces
     }
 
-    /// Destinations that the stack takes for the machine itself besides its own addresses: broadcast and multicast
-    /// (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
-    fn taken_in(&self, family: Family) -> RangeSet {
+    /// Destinations that the stack takes for the machine itself besides its own addresses.
+    fn taken_in(&self, family: Family) -> &RangeSet {
+        let [inet, inet6] = &self.taken_in;
         match family {
-            Family::Inet => {
-                let broadcast = self.context.interfaces.iter().flat_map(|interface| {
-                    let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
-                    nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
-                });
-                let fixed = [(0, 0), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)];
-                RangeSet::from_ranges(
-                    broadcast
-                        .map(|address| (u128::from(address), u128::from(address)))
-                        .chain(fixed),
-                )
-            }
-            Family::Inet6 => RangeSet::range(0xff00 << 112, u128::MAX),
+            Family::Inet => inet,
+            Family::Inet6 => inet6,
         }
     }
 
@@ -266,23 +195,14 @@ impl<'a> Compiled<'a> {
         {
             return vec![(path, gone)];
         }
-        let parse = |nets: &[&str]| {
-            let nets = nets.iter().filter_map(|net| net.parse().ok()).map(prefix);
-            nets.fold(RangeSet::empty(), |all, net| all.union(&net))
-        };
-        let (sources, destinations) = match now.family {
-            Family::Inet => (RangeSet::empty(), parse(&["0.0.0.0/8", "127.0.0.0/8"])),
-            Family::Inet6 => (
-                parse(&["fe80::/10", "ff00::/8", "::/128"]),
-                parse(&["fe80::/10", "::1/128", "::/128"]),
-            ),
-        };
+        let (sources, destinations) = left_out(now.family);
         let original = Now::original(path.region.family);
         let redirected = !now.is_original(Field::Destination);
+        let nothing = RangeSet::empty();
         let taken_in = if redirected {
             self.taken_in(path.region.family)
         } else {
-            RangeSet::empty()
+            &nothing
         };
         let tests = [
             (now, Field::Source, sources),
@@ -294,7 +214,7 @@ impl<'a> Compiled<'a> {
         for (header, field, left_out) in tests.into_iter().filter(|(.., set)| !set.is_empty()) {
             for path in std::mem::take(&mut going) {
                 let family = path.region.family;
-                match header.read(field, &left_out, family, &path.supposed.narrowed) {
+                match header.read(field, left_out, family, &path.supposed.narrowed) {
                     Reading::On(field, set) => {
                         let rest = field.line(family).minus(&set);
                         let part = |set: &RangeSet| {
@@ -309,7 +229,7 @@ impl<'a> Compiled<'a> {
                     Reading::Choice(id, inside, outside) => {
                         let with = |set: RangeSet| {
                             let mut path = path.clone();
-                            path.supposed.narrowed.push((id, set));
+                            Rc::make_mut(&mut path.supposed).narrowed.push((id, set));
                             path
                         };
                         divided.push((with(inside), gone));
@@ -343,5 +263,56 @@ impl<'a> Compiled<'a> {
             }
         }
         out
+    }
+}
+
+/// Destinations that the stack takes for the machine itself besides its own addresses: broadcast and multicast
+/// (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
+fn taken_in(context: &Context, family: Family) -> RangeSet {
+    match family {
+        Family::Inet => {
+            let broadcast = context.interfaces.iter().flat_map(|interface| {
+                let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
+                nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
+            });
+            let broadcast = broadcast.map(|address| (u128::from(address), u128::from(address)));
+            let fixed = [(0, 0), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)];
+            RangeSet::from_ranges(broadcast.chain(fixed))
+        }
+        Family::Inet6 => RangeSet::range(0xff00 << 112, u128::MAX),
+    }
+}
+
+/// The places of one direction where pf looks, and those where it does not.
+fn alike(space: &Space, skipped: &[bool]) -> Vec<RangeSet> {
+    let mut groups: [Vec<(u128, u128)>; 4] = Default::default();
+    for number in 0..space.places() {
+        let Some(place) = space.place(number) else { continue };
+        let skipped = skipped.get(place.interface()).copied().unwrap_or(false);
+        let outward = place.direction() == Direction::Out;
+        groups[usize::from(skipped) * 2 + usize::from(outward)].push((number, number));
+    }
+    let groups = groups.into_iter().map(RangeSet::from_ranges);
+    groups.filter(|places| !places.is_empty()).collect()
+}
+
+/// The sources and the destinations that are never forwarded.
+fn left_out(family: Family) -> (&'static RangeSet, &'static RangeSet) {
+    static LEFT_OUT: LazyLock<[RangeSet; 4]> = LazyLock::new(|| {
+        let nets: [&[&str]; 4] = [
+            &[],
+            &["0.0.0.0/8", "127.0.0.0/8"],
+            &["fe80::/10", "ff00::/8", "::/128"],
+            &["fe80::/10", "::1/128", "::/128"],
+        ];
+        nets.map(|nets| {
+            let nets = nets.iter().filter_map(|net| net.parse().ok()).map(prefix);
+            nets.fold(RangeSet::empty(), |all, net| all.union(&net))
+        })
+    });
+    let [sources, destinations, sources6, destinations6] = &*LEFT_OUT;
+    match family {
+        Family::Inet => (sources, destinations),
+        Family::Inet6 => (sources6, destinations6),
     }
 }

@@ -120,11 +120,12 @@ impl Cover {
                     if let Some((region, supposed)) = ends_in(&end, &path, wanted) {
                         // What an earlier box has is not asked for twice.
                         let pieces = before.iter().fold(vec![region], |left, known| {
+                            ground.budget.spend_all(left.len());
                             left.iter().flat_map(|part| minus_ending(&end, part, known)).collect()
                         });
                         paths.extend(pieces.into_iter().map(|region| Path {
                             region,
-                            supposed: supposed.clone(),
+                            supposed: Rc::clone(&supposed),
                             ..path.clone()
                         }));
                     }
@@ -177,6 +178,7 @@ impl Cover {
             if ground.budget.is_spent() {
                 return None;
             }
+            ground.budget.spend_all(1 + self.excuses.len() / 4);
             let Some(at) = self.point(&piece) else {
                 // All that is there, and in the box of packets that are their own reverse, is not meant.
                 if let Some((reversing, _)) = &self.path.not_reverse {
@@ -235,7 +237,7 @@ impl Cover {
                 return None;
             }
         }
-        let mut supposed = self.path.supposed.clone();
+        let mut supposed = Suppositions::clone(&self.path.supposed);
         for Guarded { duty, rivals } in &self.guarded {
             let chosen = [duty.decider, duty.ended_by].into_iter().flatten();
             let chosen = chosen.filter_map(|number| ground.list.entries.get(number));
@@ -251,6 +253,7 @@ impl Cover {
                 }
                 narrow_to(within, &there);
             }
+            ground.budget.spend_all(rivals.len() / 4);
             // First whether there is a reason at all, in a box as large as can be; then how far there is none.
             let entry = |rival: &Rival| ground.list.entries.get(rival.entry);
             let (distant, near): (Vec<&Rival>, Vec<&Rival>) = rivals
@@ -298,7 +301,7 @@ impl Cover {
         supposed: Suppositions,
         end: End,
     ) -> Class {
-        let mut hops = self.path.hops.clone();
+        let mut hops = Vec::clone(&self.path.hops);
         for Guarded { duty, .. } in &self.guarded {
             let Some(hop) = hops.get_mut(duty.hop) else { continue };
             let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
@@ -345,7 +348,7 @@ impl Cover {
             journey: Journey { hops, end },
             conditions: unique,
             own_reverse: self.path.own_reverse.is_some(),
-            trail: self.path.trail.clone(),
+            trail: Vec::clone(&self.path.trail),
             choices: self.choices,
             supposed,
         }
@@ -442,18 +445,18 @@ fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now) -> Now {
 }
 
 /// The packets of a way of which the header at the end is in the box.
-fn ends_in(end: &Now, path: &Path, wanted: &PacketBox) -> Option<(PacketBox, Suppositions)> {
+fn ends_in(end: &Now, path: &Path, wanted: &PacketBox) -> Option<(PacketBox, Rc<Suppositions>)> {
     if end.family != wanted.family {
         return None;
     }
-    let mut supposed = path.supposed.clone();
+    let mut supposed = Rc::clone(&path.supposed);
     let mut region = path.region.clone();
     for (field, set) in wanted.limits() {
         match end.read(field, set, path.region.family, &supposed.narrowed) {
             Reading::On(field, set) => region = region.with(field, &set)?,
             Reading::Always(true) => {}
             Reading::Always(false) => return None,
-            Reading::Choice(id, inside, _) => supposed.narrowed.push((id, inside)),
+            Reading::Choice(id, inside, _) => Rc::make_mut(&mut supposed).narrowed.push((id, inside)),
             // It may be any address: the packets count.
             Reading::Unknown(_) => {}
         }
@@ -506,6 +509,7 @@ fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival
         let unless = if stops_before || comes_later || ends_earlier {
             Vec::new()
         } else if ends_before {
+            ground.budget.spend_all(overlapping.len() / 4);
             let mut others = in_between(&overlapping, entry.position, entry.stop);
             let ends_elsewhere = |other: &Entry| other.kind.decides() && other.stop != entry.stop;
             others.retain(|&other| entries.get(other).is_some_and(ends_elsewhere));

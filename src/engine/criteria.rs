@@ -1,14 +1,17 @@
 //! What a rule asks for, as boxes over the header at its place in the evaluation (the `PF_TEST_ATTRIB`s of
 //! `pf_match_rule`). A rule becomes several boxes where a criterion binds some packets and not others.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::header::{Field, PacketBox, transport};
 use super::hosts::{self, Hosts};
 use super::journey::Unknown;
 use super::routing::{Routes, Target, line};
 use super::space::{Place, Space, address_number};
 use crate::context::{Context, InterfaceAddress};
-use crate::net::{Direction, Family, Operator, Protocol, RangeSet, TcpFlags};
-use crate::ruleset::{Action, Host, InterfaceMatch, KeepState, Peer, ReceivedOn, Rule, Ruleset};
+use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet, TcpFlags};
+use crate::ruleset::{Action, Host, IcmpMatch, InterfaceMatch, KeepState, Name, Peer, ReceivedOn, Rule, Ruleset};
 
 /// Something that no header shows. Two facts are equal if they are surely true together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,10 +38,12 @@ pub(super) struct Alternative {
 
 impl Alternative {
     fn with(&self, field: Field, set: &RangeSet) -> Option<Self> {
-        Some(Self {
-            region: self.region.clone().with(field, set)?,
-            facts: self.facts.clone(),
-        })
+        self.clone().narrowed(field, set)
+    }
+
+    fn narrowed(mut self, field: Field, set: &RangeSet) -> Option<Self> {
+        self.region = self.region.with(field, set)?;
+        Some(self)
     }
 
     fn if_so(mut self, fact: Fact, holds: bool) -> Self {
@@ -54,6 +59,22 @@ pub(super) struct Reader<'a, 's> {
     pub(super) space: &'s Space,
     /// The routing tables of the routing domains.
     pub(super) routes: Vec<(u32, Routes)>,
+    /// What many rules ask for alike.
+    known: RefCell<Known>,
+}
+
+/// What a rule asks for as a place.
+type AskedPlaces = (Option<Direction>, InterfaceMatch, Option<ReceivedOn>);
+
+/// What a rule asks of protocol, flags and icmp, and whether it leaves out replies of icmp.
+type AskedTransport = (Option<Protocol>, Option<FlagsMatch>, Option<IcmpMatch>, bool, Family);
+
+/// What has been read before.
+#[derive(Default)]
+struct Known {
+    places: HashMap<AskedPlaces, RangeSet>,
+    transports: HashMap<AskedTransport, RangeSet>,
+    tables: HashMap<(Name, Name, Family), Hosts>,
 }
 
 impl<'a, 's> Reader<'a, 's> {
@@ -69,6 +90,7 @@ impl<'a, 's> Reader<'a, 's> {
             context,
             space,
             routes: routes.collect(),
+            known: RefCell::default(),
         }
     }
 
@@ -92,8 +114,8 @@ impl<'a, 's> Reader<'a, 's> {
                 facts: Vec::new(),
             })
             .collect();
-        let mut refine = |step: &dyn Fn(&Alternative) -> Vec<Alternative>| {
-            found = found.iter().flat_map(step).collect();
+        let mut refine = |step: &dyn Fn(Alternative) -> Vec<Alternative>| {
+            found = std::mem::take(&mut found).into_iter().flat_map(step).collect();
         };
         let of_rule = |unknown: Unknown| Fact {
             unknown,
@@ -111,11 +133,11 @@ impl<'a, 's> Reader<'a, 's> {
             } else {
                 RangeSet::empty()
             };
-            refine(&|part| part.with(Field::Tos, &set).into_iter().collect());
+            refine(&|part| part.narrowed(Field::Tos, &set).into_iter().collect());
         }
         if let Some(prio) = rule.prio {
             refine(&|part| {
-                part.with(Field::Prio, &RangeSet::single(u128::from(prio)))
+                part.narrowed(Field::Prio, &RangeSet::single(u128::from(prio)))
                     .into_iter()
                     .collect()
             });
@@ -126,13 +148,23 @@ impl<'a, 's> Reader<'a, 's> {
             (rule.once && !matches!(rule.action, Action::Anchor(_))).then_some(Unknown::Once),
         ];
         for unknown in open.into_iter().flatten() {
-            refine(&|part| vec![part.clone().if_so(of_rule(unknown.clone()), true)]);
+            refine(&|part| vec![part.if_so(of_rule(unknown.clone()), true)]);
         }
         found
     }
 
     /// The numbers of the places where direction, interface, routing domain and received-on agree.
     fn places(&self, rule: &Rule) -> RangeSet {
+        let asked = (rule.direction, rule.interface.clone(), rule.received_on.clone());
+        let known = self.known.borrow().places.get(&asked).cloned();
+        known.unwrap_or_else(|| {
+            let places = self.places_asked(rule);
+            self.known.borrow_mut().places.insert(asked, places.clone());
+            places
+        })
+    }
+
+    fn places_asked(&self, rule: &Rule) -> RangeSet {
         let interfaces = &self.context.interfaces;
         let count = interfaces.len();
         let on = |id: usize| {
@@ -209,14 +241,14 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// One end: its host and its port.
-    fn peer(&self, part: &Alternative, field: Field, peer: &Peer, anchor: &str) -> Vec<Alternative> {
+    fn peer(&self, part: Alternative, field: Field, peer: &Peer, anchor: &str) -> Vec<Alternative> {
         let ports = match field {
             Field::Source => Field::SourcePort,
             _ => Field::DestinationPort,
         };
         let part = match peer.port {
-            Some(port) => part.with(ports, &numbers(port, u16::MAX)),
-            None => Some(part.clone()),
+            Some(port) => part.narrowed(ports, &numbers(port, u16::MAX)),
+            None => Some(part),
         };
         let Some(part) = part else { return Vec::new() };
         match peer.host {
@@ -224,12 +256,13 @@ impl<'a, 's> Reader<'a, 's> {
             Host::NoRoute | Host::RouteLabel(_) => self.by_routing_domain(&part, field, peer),
             Host::UrpfFailed => self.by_interface(&part, field, peer.negated),
             Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => {
-                self.in_hosts(&part, field, peer, self.hosts(&peer.host, anchor, part.region.family))
+                let hosts = self.hosts(&peer.host, anchor, part.region.family);
+                Self::in_hosts(part, field, peer, hosts)
             }
         }
     }
 
-    fn in_hosts(&self, part: &Alternative, field: Field, peer: &Peer, hosts: Hosts) -> Vec<Alternative> {
+    fn in_hosts(part: Alternative, field: Field, peer: &Peer, hosts: Hosts) -> Vec<Alternative> {
         let hosts = if peer.negated {
             hosts.negated(part.region.family)
         } else {
@@ -242,7 +275,7 @@ impl<'a, 's> Reader<'a, 's> {
             };
             Some(part.with(field, &set)?.if_so(fact, !peer.negated))
         });
-        part.with(field, &hosts.surely).into_iter().chain(maybe).collect()
+        part.narrowed(field, &hosts.surely).into_iter().chain(maybe).collect()
     }
 
     /// The addresses of a host that is the same everywhere.
@@ -254,7 +287,15 @@ impl<'a, 's> Reader<'a, 's> {
                 Hosts::known(RangeSet::range(address_number(*first), address_number(*last)))
             }
             Host::Dynamic(dynamic) => hosts::matching(self.context, dynamic, family),
-            Host::Table(name) => hosts::of_table(hosts::table(self.ruleset, anchor, name), name, family),
+            Host::Table(name) => {
+                let asked = (Name::from(anchor), name.clone(), family);
+                let known = self.known.borrow().tables.get(&asked).cloned();
+                known.unwrap_or_else(|| {
+                    let hosts = hosts::of_table(hosts::table(self.ruleset, anchor, name), name, family);
+                    self.known.borrow_mut().tables.insert(asked, hosts.clone());
+                    hosts
+                })
+            }
             Host::Prefix(_) | Host::Range(..) | Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => {
                 Hosts::default()
             }
@@ -315,7 +356,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// Protocol, flags, icmp, fragments, os.
-    fn transport(&self, part: &Alternative, rule: &Rule, os: &Fact) -> Vec<Alternative> {
+    fn transport(&self, part: Alternative, rule: &Rule, os: &Fact) -> Vec<Alternative> {
         let family = part.region.family;
         let all = match rule.protocol {
             Some(protocol) => transport::protocol(protocol, family).intersection(&transport::line(family)),
@@ -325,18 +366,10 @@ impl<'a, 's> Reader<'a, 's> {
         let constrained = rule.protocol.is_some();
         let mut found = Vec::new();
         if !rule.fragment {
-            let mut whole = all.clone();
-            if let Some(test) = rule.flags {
-                whole = whole.minus(&tcp.minus(&transport::flags(test)));
-            }
-            if let Some(test) = rule.icmp {
-                whole = whole.intersection(&transport::icmp_match(test, family));
-            }
             let sloppy = rule.state.as_ref().is_some_and(|state| state.sloppy);
-            if rule.keep_state != KeepState::No && !sloppy {
-                whole = whole.minus(&transport::replies(family));
-            }
-            let narrowed = constrained || rule.flags.is_some() || rule.keep_state != KeepState::No && !sloppy;
+            let queries_only = rule.keep_state != KeepState::No && !sloppy;
+            let whole = self.whole((rule.protocol, rule.flags, rule.icmp, queries_only, family), &all);
+            let narrowed = constrained || rule.flags.is_some() || queries_only;
             let part = if self.space.reassembles() {
                 Some(part.clone())
             } else {
@@ -372,10 +405,31 @@ impl<'a, 's> Reader<'a, 's> {
         found
     }
 
+    /// The numbers of whole packets among `all`, those of the protocol, that pass the tests.
+    fn whole(&self, asked: AskedTransport, all: &RangeSet) -> RangeSet {
+        if let Some(known) = self.known.borrow().transports.get(&asked) {
+            return known.clone();
+        }
+        let (_, flags, icmp, queries_only, family) = asked;
+        let mut whole = all.clone();
+        if let Some(test) = flags {
+            let tcp = transport::protocol(Protocol::TCP, family);
+            whole = whole.minus(&tcp.minus(&transport::flags(test)));
+        }
+        if let Some(test) = icmp {
+            whole = whole.intersection(&transport::icmp_match(test, family));
+        }
+        if queries_only {
+            whole = whole.minus(&transport::replies(family));
+        }
+        self.known.borrow_mut().transports.insert(asked, whole.clone());
+        whole
+    }
+
     /// `user` and `group`: of the local socket. Forwarded packets have none and are of owner unknown.
-    fn owner(&self, part: &Alternative, rule: &Rule, fact: &Fact) -> Vec<Alternative> {
+    fn owner(&self, part: Alternative, rule: &Rule, fact: &Fact) -> Vec<Alternative> {
         if rule.user.is_none() && rule.group.is_none() {
-            return vec![part.clone()];
+            return vec![part];
         }
         let unknown = |wanted: Option<Operator<u32>>| match wanted {
             None => true,

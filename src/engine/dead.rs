@@ -3,15 +3,17 @@
 //! Both are questions about one hop, at any place and with any tag: a rule that is needed only by packets that cannot
 //! come about is taken for needed.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use indexmap::IndexSet;
 
 use super::Engine;
 use super::header::Header;
-use super::journey::{Decider, Hop, Verdict};
-use super::list::Kind;
+use super::journey::{Decider, Hop};
 use super::search::Classes;
 use super::witness;
-use crate::ruleset::{Rule, RuleId};
+use crate::ruleset::{Action, Rule, RuleId, StateOptions};
 
 /// A rule that never decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +26,20 @@ pub struct DeadRule {
     pub example: Option<Header>,
 }
 
-/// How many classes of a rule's packets are looked at before it is taken for needed.
-const CLASSES: usize = 64;
+/// How many classes of a rule's packets, and of each what else decides them, are looked at before it is taken for
+/// needed.
+const CLASSES: usize = 1000;
 
 /// How many steps the question about one rule may take.
 const STEPS: u64 = 200_000;
+
+/// The places of one rule in the list: one, or one for each call of its anchor.
+struct Inlined {
+    /// Its numbers in the list.
+    numbers: Vec<usize>,
+    /// Its entries.
+    entries: Vec<usize>,
+}
 
 impl Engine<'_> {
     /// The pass and block rules that decide no packet, in the order of evaluation: other rules decide all that they
@@ -36,78 +47,85 @@ impl Engine<'_> {
     #[must_use]
     pub fn dead_rules(&self) -> Vec<DeadRule> {
         let compiled = &self.compiled;
-        let mut entries = compiled.list.entries.iter().enumerate().peekable();
-        let mut dead = Vec::new();
-        for (number, (id, rule)) in compiled.list.rules.iter().enumerate() {
-            let mut own = Vec::new();
-            while let Some((at, entry)) =
-                entries.next_if(|(_, entry)| entry.rule == number || entry.rule > compiled.list.rules.len())
-            {
-                if entry.rule == number && entry.kind.decides() {
-                    own.push(at);
+        if compiled.list.incomplete.is_some() {
+            return Vec::new();
+        }
+        let rules = self.inlined().into_iter();
+        rules
+            .filter_map(|(id, _, own)| {
+                let mut search = Classes::deciding(compiled, &own.entries, STEPS);
+                if search.next().is_some() {
+                    return None;
                 }
-            }
+                let first = own.entries.first().and_then(|&at| compiled.list.entries.get(at)?.own());
+                Some(DeadRule {
+                    rule: id.clone(),
+                    by: self.ranked(&search.blamed()),
+                    example: first.map(|part| witness::readable(&part.region)),
+                })
+            })
+            .collect()
+    }
+
+    /// The pass and block rules that decide packets, but such that the ruleset without this one rule decides them
+    /// alike, in the order of evaluation. Rules for which the steps run out are left out, and those that set a tag,
+    /// count states, or depend on what no header shows.
+    #[must_use]
+    pub fn redundant_rules(&self) -> Vec<RuleId> {
+        if self.compiled.list.incomplete.is_some() {
+            return Vec::new();
+        }
+        let rules = self.inlined().into_iter();
+        rules
+            .filter(|(id, rule, own)| has_header_effects_only(rule) && self.is_redundant(id, rule, own))
+            .map(|(id, ..)| id.clone())
+            .collect()
+    }
+
+    /// The pass and block rules with their places in the list, in the order of their first one.
+    fn inlined(&self) -> Vec<(&RuleId, &Rule, Inlined)> {
+        let list = &self.compiled.list;
+        let mut places: HashMap<&RuleId, usize> = HashMap::new();
+        let mut rules: Vec<(&RuleId, &Rule, Inlined)> = Vec::new();
+        let mut of_number = vec![None; list.rules.len()];
+        for (number, (id, rule)) in list.rules.iter().enumerate() {
             if !decides(rule) {
                 continue;
             }
-            let mut search = Classes::deciding(compiled, &own, None, STEPS);
-            if search.next().is_none() {
-                let region = own.first().and_then(|&at| compiled.list.entries.get(at)?.own());
-                dead.push(DeadRule {
-                    rule: id.clone(),
-                    by: self.ranked(&search.blamed()),
-                    example: region.map(|part| witness::readable(&part.region)),
-                });
+            let place = *places.entry(id).or_insert_with(|| {
+                let (numbers, entries) = (Vec::new(), Vec::new());
+                rules.push((id, rule, Inlined { numbers, entries }));
+                rules.len() - 1
+            });
+            of_number[number] = Some(place);
+            rules[place].2.numbers.push(number);
+        }
+        for (at, entry) in list.entries.iter().enumerate() {
+            if let Some(place) = of_number.get(entry.rule).copied().flatten() {
+                rules[place].2.entries.push(at);
             }
         }
-        dead
+        rules
     }
 
-    /// The pass and block rules that decide packets, but such that the ruleset without this one rule decides them alike.
-    #[must_use]
-    pub fn redundant_rules(&self) -> Vec<RuleId> {
+    fn is_redundant(&self, id: &RuleId, rule: &Rule, own: &Inlined) -> bool {
         let compiled = &self.compiled;
-        let mut entries = compiled.list.entries.iter().enumerate().peekable();
-        let mut redundant = Vec::new();
-        for (number, (id, rule)) in compiled.list.rules.iter().enumerate() {
-            let mut own = Vec::new();
-            while let Some((at, entry)) =
-                entries.next_if(|(_, entry)| entry.rule == number || entry.rule > compiled.list.rules.len())
-            {
-                if entry.rule == number && entry.kind != Kind::Call {
-                    own.push(at);
-                }
+        let alike = |hop: &Hop| match &hop.decider {
+            Decider::Rule(other) => {
+                let known = compiled.ruleset.rule(other);
+                known.is_some_and(|known| acts_like((id, rule), (other, known)))
             }
-            // A tag is seen by later rules even where its rule does not decide.
-            if decides(rule) && rule.tag.is_none() && self.is_redundant(number, rule, &own) {
-                redundant.push(id.clone());
-            }
-        }
-        redundant
-    }
-
-    fn is_redundant(&self, number: usize, rule: &Rule, own: &[usize]) -> bool {
-        let compiled = &self.compiled;
+            Decider::Default => acts_like((id, rule), (id, &Rule::new(rule.origin, Action::Pass))),
+            Decider::Skipped | Decider::OwnState | Decider::State | Decider::Nobody | Decider::Anchor(_) => false,
+        };
         let mut some = false;
-        for (at, class) in Classes::deciding(compiled, own, None, STEPS).enumerate() {
+        for (at, class) in Classes::deciding(compiled, &own.entries, STEPS).enumerate() {
             let Ok(class) = class else { return false };
             if at >= CLASSES || class.conditions.iter().any(|condition| condition.rule.is_some()) {
                 return false;
             }
             some = true;
-            let alike = |hop: &Hop| match &hop.decider {
-                Decider::Rule(other) => {
-                    let other = compiled.ruleset.rule(other);
-                    other.is_some_and(|other| acts_like(rule, other)) && !matches!(hop.verdict, Verdict::Drop(_))
-                }
-                Decider::Default
-                | Decider::Skipped
-                | Decider::OwnState
-                | Decider::State
-                | Decider::Nobody
-                | Decider::Anchor(_) => false,
-            };
-            let others = Classes::without(compiled, &class.region, number, STEPS);
+            let others = Classes::without(compiled, &class.region, &own.numbers, STEPS);
             for (count, other) in others.enumerate() {
                 let same = other.is_ok_and(|other| other.conditions.is_empty() && other.journey.hops.iter().all(alike));
                 if !same || count >= CLASSES {
@@ -125,43 +143,60 @@ impl Engine<'_> {
             *counts.entry(number).or_default() += 1;
         }
         let mut ranked: Vec<_> = counts.into_iter().collect();
-        ranked.sort_by_key(|&(number, count)| (std::cmp::Reverse(count), number));
+        ranked.sort_by_key(|&(number, count)| (Reverse(count), number));
         let rules = &self.compiled.list.rules;
-        ranked
-            .into_iter()
-            .filter_map(|(number, _)| rules.get(number).map(|(id, _)| id.clone()))
-            .collect()
+        let named = ranked.into_iter().filter_map(|(number, _)| rules.get(number));
+        let mut unique: IndexSet<RuleId> = IndexSet::new();
+        unique.extend(named.map(|(id, _)| id.clone()));
+        unique.into_iter().collect()
     }
 }
 
 /// Whether it is a rule that can decide.
 fn decides(rule: &Rule) -> bool {
-    use crate::ruleset::Action;
     match rule.action {
         Action::Pass | Action::Block(_) => true,
         Action::Match | Action::Anchor(_) => false,
     }
 }
 
-/// Whether the two do the same where they decide, whatever they match.
-fn acts_like(one: &Rule, other: &Rule) -> bool {
-    let effects = |rule: &Rule| {
-        let mut bare = Rule::new(rule.origin, rule.action.clone());
-        bare.log = rule.log;
-        bare.set = rule.set.clone();
-        bare.keep_state = rule.keep_state;
-        bare.state = rule.state.clone();
-        bare.scrub = rule.scrub;
-        bare.allow_opts = rule.allow_opts;
-        bare.label = rule.label.clone();
-        bare.tag = rule.tag.clone();
-        bare.rtable = rule.rtable;
-        bare.divert = rule.divert;
-        bare.translation = rule.translation.clone();
-        bare.route_to = rule.route_to.clone();
-        bare
+/// Whether all that it does can be seen of the packets that it decides: it sets no tag, which later rules see even
+/// where it does not decide, and counts no states.
+fn has_header_effects_only(rule: &Rule) -> bool {
+    let counts = |state: &StateOptions| {
+        state.max.is_some()
+            || state.max_src_states.is_some()
+            || state.max_src_conn.is_some()
+            || state.max_src_conn_rate.is_some()
+            || state.max_src_nodes.is_some()
+            || state.source_track.is_some()
     };
-    let mut other = effects(other);
-    other.origin = one.origin;
-    effects(one) == other
+    rule.tag.is_none() && !rule.once && !rule.state.as_deref().is_some_and(counts)
+}
+
+/// Whether the two do the same where they decide, whatever they match.
+fn acts_like((id, rule): (&RuleId, &Rule), (other_id, other): (&RuleId, &Rule)) -> bool {
+    // The tables of pools are those of the anchor; ports are redirected by their distance from those that are matched.
+    let pools = rule.translation.is_some() || rule.route_to.is_some();
+    let same_pools = id.anchor == other_id.anchor && rule.destination.port == other.destination.port;
+    acts(rule) == acts(other) && done(rule) == done(other) && (!pools || same_pools)
+}
+
+/// What a rule does with what it decides.
+fn acts(rule: &Rule) -> impl PartialEq {
+    (
+        &rule.action,
+        rule.log,
+        &rule.set,
+        rule.keep_state,
+        &rule.state,
+        rule.allow_opts,
+        &rule.label,
+        &rule.tag,
+    )
+}
+
+/// What a rule makes of what it decides.
+fn done(rule: &Rule) -> impl PartialEq {
+    (rule.scrub, rule.rtable, rule.divert, &rule.translation, &rule.route_to)
 }

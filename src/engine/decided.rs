@@ -40,12 +40,7 @@ impl<'a> Engine<'a> {
     /// The classes of packets of one hop that the rule decides, on whatever conditions; none where other rules decide
     /// all that it matches. After an `Err` nothing follows.
     pub fn decided_by<'e>(&'e self, rule: &RuleId, steps: u64) -> Decided<'e, 'a> {
-        Decided(Classes::deciding(
-            &self.compiled,
-            self.compiled.entries_of(rule),
-            None,
-            steps,
-        ))
+        Decided(Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps))
     }
 
     /// The packets that the rule's conditions on the header match where it is evaluated; what a header does not show

@@ -123,12 +123,12 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let path = Path {
             region,
-            supposed: class.supposed.clone(),
-            duties: Vec::new(),
-            hops: Vec::new(),
+            supposed: Rc::new(class.supposed.clone()),
+            duties: Rc::default(),
+            hops: Rc::default(),
             own_reverse: None,
             not_reverse: None,
-            trail: Vec::new(),
+            trail: Rc::default(),
             states: Rc::clone(states),
         };
         let tagging = Tagging::Is(0);

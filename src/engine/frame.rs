@@ -8,6 +8,7 @@ use super::header::{Field, Header, PacketBox};
 use super::index::{Hulls, Index};
 use super::journey::Unknown;
 use super::list::{Entry, List, Position};
+use super::met::Met;
 use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
 use crate::net::{Family, RangeSet};
 
@@ -72,7 +73,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         self.facts.is_empty() && self.choices.is_empty()
     }
 }
@@ -113,21 +114,6 @@ pub(super) struct Frame {
     pub(super) met: Rc<Met>,
 }
 
-/// The entries that packets of a family can meet at a place, by their numbers, in order.
-#[derive(Debug, Default)]
-pub(super) struct Met {
-    /// Those that may decide or end the evaluation.
-    pub(super) index: Index,
-    /// Those that set a tag, where some rule asks for tags.
-    pub(super) taggers: Vec<usize>,
-    /// Match rules that change the header, and rules that set a tag if more than the header is so.
-    pub(super) rewriters: Vec<usize>,
-    /// Quick match rules.
-    pub(super) quick_matches: Vec<usize>,
-    /// Match rules that log.
-    pub(super) loggers: Vec<usize>,
-}
-
 /// The steps that are left.
 #[derive(Debug)]
 pub(super) struct Budget(std::cell::Cell<u64>);
@@ -138,7 +124,12 @@ impl Budget {
     }
 
     pub(super) fn spend(&self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.spend_all(1);
+    }
+
+    /// Pays for that many things that are looked at.
+    pub(super) fn spend_all(&self, count: usize) {
+        self.0.set(self.0.get().saturating_sub(count as u64));
     }
 
     /// Gives up: something is more than can be followed.
@@ -161,8 +152,8 @@ pub(super) struct Ground<'e, 'a> {
     /// The number of each rule's tag; 0 for none.
     pub(super) tags: &'e [u128],
     pub(super) budget: Budget,
-    /// The rule that is supposed not to be there.
-    pub(super) without: Option<usize>,
+    /// The numbers of the rule that is supposed not to be there.
+    pub(super) without: Vec<usize>,
     /// The rules that have kept the chosen entries from deciding.
     pub(super) blamed: RefCell<Vec<usize>>,
 }
@@ -171,7 +162,7 @@ impl Ground<'_, '_> {
     /// The entries of those numbers that are supposed to be there.
     pub(super) fn entries<'g>(&'g self, numbers: &'g [usize]) -> impl DoubleEndedIterator<Item = &'g Entry> {
         let entries = numbers.iter().filter_map(|&number| self.list.entries.get(number));
-        entries.filter(|entry| self.without != Some(entry.rule))
+        entries.filter(|entry| !self.without.contains(&entry.rule))
     }
 }
 
@@ -210,7 +201,11 @@ impl Frame {
         };
         let query: Hulls = Index::FIELDS.map(hull);
         let mut found = Vec::new();
-        self.met.index.overlapping(&query, &mut |number| {
+        let asked = |number: usize, field: Field| {
+            let limit = ground.list.entries.get(number)?.own()?.region.limit(field)?;
+            Some((limit.first()?, limit.last()?))
+        };
+        self.met.index.overlapping(&query, &asked, &mut |number| {
             ground.budget.spend();
             let mut entry = ground.entries(std::slice::from_ref(&number));
             if entry.next().is_some_and(|entry| self.may_match(entry, region)) {

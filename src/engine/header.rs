@@ -4,6 +4,8 @@
 //! flags and the type and code of icmp stand on the line of protocols. What the numbers of [`Field::Place`] and
 //! [`Field::Tag`] mean is the business of `space`.
 
+use std::sync::Arc;
+
 use crate::net::{Family, FlagsMatch, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::IcmpMatch;
 
@@ -301,17 +303,17 @@ impl Header {
 pub struct PacketBox {
     /// Address family.
     pub family: Family,
-    // INVARIANT: sorted by field; no set is empty. A field that is absent is not constrained.
-    limits: Vec<(Field, RangeSet)>,
+    // INVARIANT: sorted by field; no set is empty. A field that is absent is not constrained. Shared by clones.
+    limits: Arc<Vec<(Field, RangeSet)>>,
 }
 
 impl PacketBox {
     /// Every packet of the family.
     #[must_use]
-    pub const fn all(family: Family) -> Self {
+    pub fn all(family: Family) -> Self {
         Self {
             family,
-            limits: Vec::new(),
+            limits: Arc::default(),
         }
     }
 
@@ -338,15 +340,21 @@ impl PacketBox {
     pub fn with(mut self, field: Field, set: &RangeSet) -> Option<Self> {
         match self.limits.binary_search_by_key(&field, |&(known, _)| known) {
             Ok(at) => {
-                let own = &mut self.limits[at].1;
-                *own = own.intersection(set);
-                (!own.is_empty()).then_some(self)
+                let own = &self.limits[at].1;
+                if !own.is_subset(set) {
+                    let both = own.intersection(set);
+                    if both.is_empty() {
+                        return None;
+                    }
+                    Arc::make_mut(&mut self.limits)[at].1 = both;
+                }
+                Some(self)
             }
             Err(at) => {
                 if set.is_empty() {
                     return None;
                 }
-                self.limits.insert(at, (field, set.clone()));
+                Arc::make_mut(&mut self.limits).insert(at, (field, set.clone()));
                 Some(self)
             }
         }
@@ -361,7 +369,9 @@ impl PacketBox {
     /// The same box without a constraint on that field.
     #[must_use]
     pub fn without(mut self, field: Field) -> Self {
-        self.limits.retain(|&(known, _)| known != field);
+        if self.limit(field).is_some() {
+            Arc::make_mut(&mut self.limits).retain(|&(known, _)| known != field);
+        }
         self
     }
 
@@ -381,6 +391,18 @@ impl PacketBox {
             .limits
             .iter()
             .try_fold(self.clone(), |result, (field, set)| result.with(*field, set))
+    }
+
+    /// A box that holds both, which are of one family.
+    pub(super) fn hull(&self, other: &Self) -> Self {
+        let limits = self.limits.iter().filter_map(|(field, set)| {
+            let other = other.limit(*field)?;
+            Some((*field, set.union(other)))
+        });
+        Self {
+            family: self.family,
+            limits: Arc::new(limits.collect()),
+        }
     }
 
     /// Whether nothing is in both.
@@ -425,7 +447,7 @@ impl PacketBox {
         }
         let mut pieces = Vec::new();
         let mut rest = self.clone();
-        for (field, set) in &other.limits {
+        for (field, set) in other.limits.iter() {
             let outside = rest.numbers(*field).minus(set);
             pieces.extend(rest.clone().replaced(*field, &outside));
             // The boxes overlap, so what is left of `rest` is never empty.

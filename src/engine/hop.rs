@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::cover::Duty;
-use super::frame::{Frame, Match, Tagging};
+use super::frame::{Frame, Match, Suppositions, Tagging};
 use super::header::{Field, PacketBox, transport};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind, Position};
@@ -72,7 +72,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             .rewriters
             .iter()
             .filter_map(|&number| entries.get(number))
-            .filter(|entry| self.ground.without != Some(entry.rule))
+            .filter(|entry| !self.ground.without.contains(&entry.rule))
             .filter(|entry| frame.may_match(entry, &path.region) || entry.parts.len() > 1)
             .collect();
         if rewriters.is_empty() {
@@ -85,12 +85,13 @@ impl<'e, 'a> Classes<'e, 'a> {
             if pieces > MOST_PIECES {
                 self.ground.budget.exhaust();
             }
+            self.ground.budget.spend_all(rewriters.len());
             if self.ground.budget.is_spent() {
                 return;
             }
             let at = witness::readable(&piece);
             let mut within = piece.clone();
-            let mut outcomes = vec![(frame.clone(), path.supposed.clone())];
+            let mut outcomes = vec![(frame.clone(), Suppositions::clone(&path.supposed))];
             for entry in &rewriters {
                 if outcomes.len() > MOST_OUTCOMES {
                     return self.ground.budget.exhaust();
@@ -134,7 +135,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             for (frame, supposed) in outcomes {
                 let path = Path {
                     region: within.clone(),
-                    supposed,
+                    supposed: Rc::new(supposed),
                     ..path.clone()
                 };
                 self.candidates(path, frame);
@@ -147,19 +148,42 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// others backwards.
     pub(super) fn candidates(&mut self, path: Path, frame: Frame) {
         let entries = &self.compiled.list.entries;
+        let aimed = self.aimed(&path, &frame);
         let overlapping = match &self.deciding {
-            None => frame.overlapping(&self.ground, &path.region),
-            Some(entries) => entries.to_vec(),
+            Some(only) => only.to_vec(),
+            None => {
+                let mut found = aimed
+                    .as_ref()
+                    .map_or_else(Vec::new, |aimed| frame.overlapping(&self.ground, aimed));
+                if aimed.as_ref() != Some(&path.region) {
+                    found.extend(frame.met.turning_aside.iter().copied().filter(|&number| {
+                        self.ground.budget.spend();
+                        let mut entry = self.ground.entries(std::slice::from_ref(&number));
+                        entry.next().is_some_and(|entry| frame.may_match(entry, &path.region))
+                    }));
+                    found.sort_unstable();
+                    found.dedup();
+                }
+                found
+            }
         };
         let decides = |number: &usize| entries.get(*number).is_some_and(|entry| entry.kind.decides());
         let quick = |number: &usize| entries.get(*number).is_some_and(|entry| entry.quick);
         let (mut order, others): (Vec<usize>, Vec<usize>) = overlapping.into_iter().filter(decides).partition(quick);
         order.extend(others.into_iter().rev());
-        self.stack.push(Task::Decide(path, Rc::new(frame), order.into(), 0));
+        self.stack
+            .push(Task::Decide(path, Rc::new(frame), aimed, order.into(), 0));
     }
 
     /// Tries the entries that may decide a hop, from the one at `from` on; the default comes last.
-    pub(super) fn decide(&mut self, path: Path, frame: Rc<Frame>, order: Rc<[usize]>, from: usize) {
+    pub(super) fn decide(
+        &mut self,
+        path: Path,
+        frame: Rc<Frame>,
+        aimed: Option<PacketBox>,
+        order: Rc<[usize]>,
+        from: usize,
+    ) {
         for (at, &number) in order.iter().enumerate().skip(from) {
             let Some(entry) = self
                 .compiled
@@ -171,13 +195,23 @@ impl<'e, 'a> Classes<'e, 'a> {
                 continue;
             };
             self.ground.budget.spend();
-            let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) else {
+            let within = match &aimed {
+                _ if entry.turns_aside => &path.region,
+                Some(aimed) => aimed,
+                None => continue,
+            };
+            let Some((region, needs)) = frame.pulled(entry, within, &path.supposed) else {
                 continue;
             };
-            let rest = Task::Decide(path.clone(), Rc::clone(&frame), Rc::clone(&order), at + 1);
+            if self.is_excused(&region) {
+                continue;
+            }
+            let rest = Task::Decide(path.clone(), Rc::clone(&frame), aimed, Rc::clone(&order), at + 1);
             self.stack.push(rest);
             let mut chosen = Path { region, ..path };
-            chosen.supposed.suppose(&needs);
+            if !needs.is_nothing() {
+                Rc::make_mut(&mut chosen.supposed).suppose(&needs);
+            }
             for path in self.ended(chosen, &frame, Some(number)) {
                 self.decided(path, &frame, entry);
             }
@@ -187,8 +221,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             return;
         }
         // Nothing matches: the default passes, without a state.
-        for path in self.ended(path, &frame, None) {
-            self.pass(path, &frame, None);
+        let Some(region) = aimed.filter(|region| !self.is_excused(region)) else {
+            return;
+        };
+        for path in self.ended(Path { region, ..path }, &frame, None) {
+            if self.deciders_only {
+                self.ended_by(path, &frame, Decider::Default);
+            } else {
+                self.pass(path, &frame, None);
+            }
         }
     }
 
@@ -203,18 +244,21 @@ impl<'e, 'a> Classes<'e, 'a> {
             let Some(entry) = list.entries.get(number) else {
                 continue;
             };
-            if entry.position <= from || entry.position > whole.stop || self.ground.without == Some(entry.rule) {
+            self.ground.budget.spend();
+            if entry.position <= from || entry.position > whole.stop || self.ground.without.contains(&entry.rule) {
                 continue;
             }
             if let Some((region, needs)) = frame.pulled(entry, &path.region, &path.supposed) {
                 let mut ended = Path { region, ..path.clone() };
-                ended.supposed.suppose(&needs);
-                ended.duties.push(Duty::new(list, frame, decider, Some(number)));
+                if !needs.is_nothing() {
+                    Rc::make_mut(&mut ended.supposed).suppose(&needs);
+                }
+                Rc::make_mut(&mut ended.duties).push(Duty::new(list, frame, decider, Some(number)));
                 ways.push(ended);
             }
         }
         let mut path = path;
-        path.duties.push(whole);
+        Rc::make_mut(&mut path.duties).push(whole);
         ways.push(path);
         ways
     }
@@ -249,6 +293,14 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     pub(super) fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
         let id = self.compiled.list.rule(entry).map(|(id, _)| id.clone());
+        if self.deciders_only {
+            let decider = match entry.kind {
+                Kind::Filled => id.map(Decider::Anchor),
+                Kind::Pass | Kind::Block => id.map(Decider::Rule),
+                Kind::Drop(_) | Kind::Match | Kind::Call => None,
+            };
+            return self.ended_by(path, frame, decider.unwrap_or(Decider::Nobody));
+        }
         match entry.kind {
             Kind::Pass => self.pass(path, frame, Some(entry)),
             Kind::Block => {
@@ -285,6 +337,22 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             Kind::Match | Kind::Call => {}
         }
+    }
+
+    /// Ends the hop where it is known what decides it.
+    fn ended_by(&mut self, mut path: Path, frame: &Frame, decider: Decider) {
+        let hop = Hop {
+            place: self.place(frame),
+            decider,
+            verdict: Verdict::Pass,
+            translated_by: Vec::new(),
+            logged: false,
+            state: false,
+            ends: frame.start.ends(&path.supposed.narrowed),
+        };
+        Rc::make_mut(&mut path.hops).push(hop);
+        let now = frame.until(stop(&path));
+        self.ended_at(path, End::Passed, now);
     }
 
     pub(super) fn place(&self, frame: &Frame) -> Place {
@@ -488,7 +556,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             state: false,
             ends: frame.start.ends(&path.supposed.narrowed),
         };
-        path.hops.push(hop);
+        Rc::make_mut(&mut path.hops).push(hop);
         let now = frame.until(stop(&path));
         self.ended_at(path, End::Stopped, now);
     }

@@ -3,11 +3,12 @@
 //! Entries are grouped by which fields they bind. Each group has an interval tree for each of these; a query counts
 //! the overlaps in each tree, by two binary searches, and walks the one with the fewest.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use super::header::Field;
 
-/// A query or an entry: of each indexed field the least and the greatest number; `None` where all are meant.
+/// A query: of each indexed field the least and the greatest number; `None` where all are meant.
 pub(super) type Hulls = [Option<(u128, u128)>; Index::FIELDS.len()];
 
 /// The groups of entries.
@@ -16,12 +17,16 @@ pub(super) struct Index {
     groups: Vec<Group>,
 }
 
+/// Which of the indexed fields an entry binds.
+type Bound = [bool; Index::FIELDS.len()];
+
 /// Entries that bind the same fields.
 #[derive(Debug)]
 struct Group {
+    bound: Bound,
     members: Vec<usize>,
-    /// For each field that they bind.
-    trees: Vec<(usize, Tree)>,
+    /// For each field that they bind, once it is asked for.
+    trees: [OnceCell<Tree>; Index::FIELDS.len()],
 }
 
 /// An interval tree: the intervals sorted by their first number, and for each the greatest last one below it.
@@ -51,46 +56,37 @@ impl Index {
         Field::SourcePort,
     ];
 
-    pub(super) fn new(entries: impl IntoIterator<Item = (usize, Hulls)>) -> Self {
-        let mut groups: BTreeMap<[bool; Self::FIELDS.len()], Vec<(usize, Hulls)>> = BTreeMap::new();
-        for (entry, hulls) in entries {
-            groups
-                .entry(hulls.map(|hull| hull.is_some()))
-                .or_default()
-                .push((entry, hulls));
+    pub(super) fn new(entries: impl IntoIterator<Item = (usize, Bound)>) -> Self {
+        let mut groups: BTreeMap<Bound, Vec<usize>> = BTreeMap::new();
+        for (entry, bound) in entries {
+            groups.entry(bound).or_default().push(entry);
         }
-        let group = |(bound, members): ([bool; Self::FIELDS.len()], Vec<(usize, Hulls)>)| {
-            let fields = (0..Self::FIELDS.len()).filter(|&field| bound.get(field) == Some(&true));
-            let tree = |field: usize| {
-                let intervals = members.iter().filter_map(|(entry, hulls)| {
-                    let (first, last) = (*hulls.get(field)?)?;
-                    Some(Interval {
-                        first,
-                        last,
-                        reach: last,
-                        entry: *entry,
-                    })
-                });
-                (field, Tree::new(intervals.collect()))
-            };
-            Group {
-                trees: fields.map(tree).collect(),
-                members: members.iter().map(|(entry, _)| *entry).collect(),
-            }
+        let group = |(bound, members)| Group {
+            bound,
+            members,
+            trees: Default::default(),
         };
         Self {
             groups: groups.into_iter().map(group).collect(),
         }
     }
 
-    /// Calls `found` with every entry that overlaps the query in some field that it binds, and with some more.
-    pub(super) fn overlapping(&self, query: &Hulls, found: &mut impl FnMut(usize)) {
+    /// Calls `found` with every entry that overlaps the query in some field that it binds, and with some more. `asked`
+    /// says what an entry binds a field to: the least and the greatest number.
+    pub(super) fn overlapping(
+        &self,
+        query: &Hulls,
+        asked: &impl Fn(usize, Field) -> Option<(u128, u128)>,
+        found: &mut impl FnMut(usize),
+    ) {
         for group in &self.groups {
-            let asked = group.trees.iter().filter_map(|(field, tree)| {
-                let (first, last) = (*query.get(*field)?)?;
+            let fields = Self::FIELDS.iter().zip(group.bound).zip(query).zip(&group.trees);
+            let trees = fields.filter_map(|(((field, bound), hull), tree)| {
+                let (first, last) = hull.filter(|_| bound)?;
+                let tree = tree.get_or_init(|| Tree::of(&group.members, |entry| asked(entry, *field)));
                 Some((tree.count(first, last), tree, first, last))
             });
-            match asked.min_by_key(|(count, ..)| *count) {
+            match trees.min_by_key(|(count, ..)| *count) {
                 Some((0, ..)) => {}
                 Some((_, tree, first, last)) => tree.visit(first, last, found),
                 None => group.members.iter().copied().for_each(&mut *found),
@@ -100,6 +96,19 @@ impl Index {
 }
 
 impl Tree {
+    fn of(members: &[usize], asked: impl Fn(usize) -> Option<(u128, u128)>) -> Self {
+        let intervals = members.iter().filter_map(|&entry| {
+            let (first, last) = asked(entry)?;
+            Some(Interval {
+                first,
+                last,
+                reach: last,
+                entry,
+            })
+        });
+        Self::new(intervals.collect())
+    }
+
     fn new(mut intervals: Vec<Interval>) -> Self {
         intervals.sort_unstable_by_key(|interval| interval.first);
         let mut lasts: Vec<u128> = intervals.iter().map(|interval| interval.last).collect();
@@ -163,9 +172,14 @@ mod tests {
         /// What overlaps in every field is found.
         #[test]
         fn finds_what_overlaps(entries in prop::collection::vec(hulls(), 0..40), query in hulls()) {
-            let index = Index::new(entries.iter().copied().enumerate());
+            let bound = entries.iter().map(|hulls| hulls.map(|hull| hull.is_some()));
+            let index = Index::new(bound.enumerate());
+            let asked = |entry: usize, field| {
+                let at = Index::FIELDS.iter().position(|known| *known == field)?;
+                entries[entry][at]
+            };
             let mut found = vec![0; entries.len()];
-            index.overlapping(&query, &mut |entry| found[entry] += 1);
+            index.overlapping(&query, &asked, &mut |entry| found[entry] += 1);
             for (entry, times) in entries.iter().zip(found) {
                 let overlaps = entry.iter().zip(&query).all(|pair| match pair {
                     (Some((a, b)), Some((c, d))) => a <= d && c <= b,

@@ -8,8 +8,8 @@ use super::header::{Field, PacketBox, transport};
 use super::journey::{Drop, Unknown};
 use super::routing::prefix;
 use super::translate;
-use crate::net::{Family, Protocol, RangeSet};
-use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged};
+use crate::net::{Direction, Family, Protocol, RangeSet};
+use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged, Translation};
 
 /// A place in the order of evaluation.
 pub(super) type Position = u32;
@@ -62,6 +62,8 @@ pub(super) struct Entry {
     pub(super) rule: usize,
     pub(super) kind: Kind,
     pub(super) quick: bool,
+    /// Whether packets that it passes may go elsewhere than their destination and the routes say.
+    pub(super) turns_aside: bool,
     /// Its own conditions last, those of the calls around it before.
     pub(super) parts: Vec<Part>,
     pub(super) position: Position,
@@ -87,8 +89,8 @@ pub(super) struct List<'a> {
     pub(super) asks_for_tags: bool,
     /// Whether some rule asks for priority or type of service.
     pub(super) asks_for_fields: bool,
-    /// Whether some rule asks where a packet came in, or whose it is.
-    pub(super) asks_where_received: bool,
+    /// Whether some rule translates the destination of packets on their way out.
+    pub(super) redirects_outward: bool,
     /// Why the list is not the whole ruleset, if so.
     pub(super) incomplete: Option<String>,
 }
@@ -109,9 +111,7 @@ impl<'a> List<'a> {
                 entries: Vec::new(),
                 asks_for_tags: any(reader.ruleset, |rule| rule.tagged.is_some()),
                 asks_for_fields: any(reader.ruleset, |rule| rule.prio.is_some() || rule.tos.is_some()),
-                asks_where_received: any(reader.ruleset, |rule| {
-                    rule.received_on.is_some() || rule.user.is_some() || rule.group.is_some()
-                }),
+                redirects_outward: any(reader.ruleset, redirects_outward),
                 incomplete: asks_other_tables(reader.ruleset)
                     .then(|| "a match rule sets the routing table by which later rules ask for a route".to_owned()),
             },
@@ -151,6 +151,17 @@ fn asks_other_tables(ruleset: &Ruleset) -> bool {
     };
     any(ruleset, |rule| rule.action == Action::Match && rule.rtable.is_some())
         && any(ruleset, |rule| asks(&rule.source) || asks(&rule.destination))
+}
+
+fn redirects_outward(rule: &Rule) -> bool {
+    let redirects = rule
+        .translation
+        .as_deref()
+        .is_some_and(|translation| match translation {
+            Translation::Nat { .. } => false,
+            Translation::Rdr { .. } | Translation::NatAndRdr { .. } | Translation::Af(_) => true,
+        });
+    redirects && rule.direction != Some(Direction::In)
 }
 
 /// The conditions of one chain of calls.
@@ -217,6 +228,7 @@ impl<'a> Builder<'_, 'a> {
             rule: List::NO_RULE,
             kind: Kind::Drop(why),
             quick: true,
+            turns_aside: false,
             parts: vec![Part {
                 position,
                 region,
@@ -322,10 +334,15 @@ impl<'a> Builder<'_, 'a> {
     }
 
     fn entry(&mut self, rule: usize, kind: Kind, quick: bool, position: Position, parts: Vec<Part>) {
+        let turns_aside = kind == Kind::Filled
+            || self.list.rules.get(rule).is_some_and(|(_, rule)| {
+                rule.translation.is_some() || rule.route_to.is_some() || rule.rtable.is_some() || rule.divert.is_some()
+            });
         self.list.entries.push(Entry {
             rule,
             kind,
             quick,
+            turns_aside,
             parts,
             position,
             stop: if quick { position } else { END },

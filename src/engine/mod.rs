@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of `eval`: the two are checked against each other.
 
+mod aim;
 mod boxes;
 mod compiled;
 mod cover;
@@ -16,12 +17,16 @@ mod dead;
 mod decided;
 mod following;
 mod frame;
+#[cfg(test)]
+#[path = "../../tests/support/generate.rs"]
+mod generate;
 pub mod header;
 mod hop;
 mod hosts;
 mod index;
 mod journey;
 mod list;
+mod met;
 mod onward;
 mod question;
 mod rewriting;

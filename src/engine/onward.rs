@@ -1,11 +1,13 @@
 //! What comes after a hop that passes: the route, the next hop, the end.
 
+use std::rc::Rc;
+
 use super::compiled::UnknownNetwork;
 use super::criteria::{About, Fact};
 use super::frame::Tagging;
 use super::header::{Field, PacketBox, transport};
 use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
-use super::question::Scope;
+use super::question::{Goal, Scope};
 use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Equal, Path, Task};
@@ -37,7 +39,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             Some(duty) if state => duty.translators(&self.compiled.list),
             _ => Vec::new(),
         };
-        path.hops.push(Hop {
+        Rc::make_mut(&mut path.hops).push(Hop {
             place,
             decider,
             verdict: Verdict::Pass,
@@ -46,7 +48,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             state,
             ends: now.ends(&path.supposed.narrowed),
         });
-        path.trail.push(now.clone());
+        Rc::make_mut(&mut path.trail).push(now.clone());
         let bound = rule.is_some_and(|rule| rule.state.as_ref().is_some_and(|options| options.if_bound));
         let made = (state && path.states.is_empty()).then_some(Made { bound });
         let diverted = rule.and_then(|rule| rule.divert).filter(|_| rule.is_some());
@@ -69,8 +71,9 @@ impl<'e, 'a> Classes<'e, 'a> {
             };
             let by = self.compiled.route_to(route, &anchor, &now, on);
             if by.is_empty() {
-                let last = path.hops.len() - 1;
-                path.hops[last].verdict = Verdict::Drop(Drop::Route);
+                if let Some(last) = Rc::make_mut(&mut path.hops).last_mut() {
+                    last.verdict = Verdict::Drop(Drop::Route);
+                }
                 return self.ended_at(path, End::Stopped, &now);
             }
             let chosen_by = path.duties.last().and_then(|duty| duty.rule(&self.compiled.list));
@@ -79,7 +82,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     unknown: Unknown::Pool,
                     about: About::Rule(rule),
                 };
-                path.supposed.facts.push((fact, Some(0), true));
+                Rc::make_mut(&mut path.supposed).facts.push((fact, Some(0), true));
             }
             for out in by {
                 self.leave(path.clone(), on, out, now.clone(), tagging.clone(), made);
@@ -106,41 +109,46 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let compiled = self.compiled;
         let pieces = compiled.destinations(from, now);
+        let unknown = compiled.unknown_networks(from, now.family);
         for Piece {
             addresses,
             target,
             given,
             ..
-        } in pieces
+        } in pieces.iter()
         {
-            let mut path = path.clone();
-            match now.read(
-                Field::Destination,
-                &addresses,
-                path.region.family,
-                &path.supposed.narrowed,
-            ) {
-                Reading::On(field, set) => {
-                    let Some(region) = path.region.clone().with(field, &set) else {
-                        continue;
-                    };
-                    path.region = region;
-                }
+            self.ground.budget.spend();
+            let mut region = path.region.clone();
+            let mut choice = None;
+            match now.read(Field::Destination, addresses, region.family, &path.supposed.narrowed) {
+                Reading::On(field, set) => match region.with(field, &set) {
+                    Some(there) => region = there,
+                    None => continue,
+                },
                 Reading::Always(true) => {}
                 Reading::Always(false) => continue,
-                Reading::Choice(id, inside, _) => path.supposed.narrowed.push((id, inside)),
+                Reading::Choice(id, inside, _) => choice = Some((id, inside)),
                 Reading::Unknown(_) => {
                     // An address of the machine itself.
                     self.ended_at(path, End::Local, now);
                     return;
                 }
             }
+            let is_known = !*given || unknown.is_empty();
+            if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known)
+                && !self.may_end_at(Place::Out { on, received }, &region, now)
+            {
+                continue;
+            }
+            let mut path = Path { region, ..path.clone() };
+            if let Some(narrowed) = choice {
+                Rc::make_mut(&mut path.supposed).narrowed.push(narrowed);
+            }
             // A destination that was translated, or is that of a later packet, is another one than the first packet's.
             let hop = (!now.is_original(Field::Destination)).then_some(u8::MAX - u8::from(!path.states.is_empty()));
             let mut rest = Some(path);
-            if given {
+            if *given {
                 // It may be an address of the machine, or lie in a network, that is not known.
-                let unknown = compiled.unknown_networks(from, now.family);
                 for UnknownNetwork { own, .. } in &unknown {
                     if let Some(path) = divide(&mut rest, own, hop) {
                         self.ended_at(path, End::Local, now);
@@ -148,7 +156,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
                 let others = unknown
                     .iter()
-                    .filter(|network| ![Target::Via(network.on), Target::Reject(network.on)].contains(&target));
+                    .filter(|network| ![Target::Via(network.on), Target::Reject(network.on)].contains(target));
                 for UnknownNetwork { on, connected, .. } in others {
                     if let Some(path) = divide(&mut rest, connected, hop) {
                         self.toward(path, from, Target::Via(*on), received, (now, tagging), made);
@@ -156,7 +164,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
             if let Some(path) = rest {
-                self.toward(path, from, target, received, (now, tagging), made);
+                self.toward(path, from, *target, received, (now, tagging), made);
             }
         }
     }
@@ -220,8 +228,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             let mut reverse = Path { region, ..path.clone() };
             reverse.own_reverse = Some(equal.clone());
             let surely = chosen.is_empty();
-            reverse.supposed.narrowed.extend(chosen);
-            reverse.hops.push(Hop {
+            Rc::make_mut(&mut reverse.supposed).narrowed.extend(chosen);
+            Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
                 decider: Decider::OwnState,
                 verdict: Verdict::Pass,
@@ -295,8 +303,8 @@ fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<u8>) -> Option<Path>
         Some(false) => None,
         None => {
             let mut holds = path.clone();
-            holds.supposed.facts.push((fact.clone(), hop, true));
-            path.supposed.facts.push((fact.clone(), hop, false));
+            Rc::make_mut(&mut holds.supposed).facts.push((fact.clone(), hop, true));
+            Rc::make_mut(&mut path.supposed).facts.push((fact.clone(), hop, false));
             Some(holds)
         }
     }

@@ -1,5 +1,7 @@
 //! What the fields of a header have become, in terms of the original header; and how conditions on them read there.
 
+use std::sync::{Arc, LazyLock};
+
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Ends, Value};
 use crate::net::{Family, RangeSet};
@@ -28,8 +30,13 @@ pub(super) struct Now {
     pub(super) rtable: Option<u32>,
     /// What fields become when the hop is over.
     pub(super) later: Vec<(Field, Term)>,
-    terms: [Term; Field::COUNT],
+    /// Shared by clones.
+    terms: Arc<[Term; Field::COUNT]>,
 }
+
+/// Every field as it was.
+static ORIGINAL: LazyLock<Arc<[Term; Field::COUNT]>> =
+    LazyLock::new(|| Arc::new(Field::ALL.map(|field| Term::From(field, 0))));
 
 /// The choices that have been narrowed so far.
 pub(super) type Narrowed = Vec<(ChoiceId, RangeSet)>;
@@ -54,7 +61,7 @@ impl Now {
             family,
             rtable: None,
             later: Vec::new(),
-            terms: Field::ALL.map(|field| Term::From(field, 0)),
+            terms: Arc::clone(&ORIGINAL),
         }
     }
 
@@ -63,7 +70,7 @@ impl Now {
     }
 
     pub(super) fn set(&mut self, field: Field, term: Term) {
-        self.terms[field as usize] = term;
+        Arc::make_mut(&mut self.terms)[field as usize] = term;
     }
 
     /// Lets take hold what fields become when the hop is over.
@@ -95,7 +102,7 @@ impl Now {
             (Field::Source, Field::Destination),
             (Field::SourcePort, Field::DestinationPort),
         ] {
-            swapped.terms.swap(a as usize, b as usize);
+            Arc::make_mut(&mut swapped.terms).swap(a as usize, b as usize);
         }
         swapped
     }
@@ -132,10 +139,12 @@ impl Now {
 
     /// Whether a header like this one, from that region, can be in the box. May say yes too often.
     pub(super) fn may_be_in(&self, condition: &PacketBox, region: &PacketBox) -> bool {
-        if self.family != condition.family {
-            return false;
-        }
-        condition.limits().all(|(field, set)| match self.term(field) {
+        self.family == condition.family && condition.limits().all(|(field, set)| self.may_have(field, set, region))
+    }
+
+    /// Whether the field of a header like this one, from that region, can be in the set. May say yes too often.
+    pub(super) fn may_have(&self, field: Field, set: &RangeSet, region: &PacketBox) -> bool {
+        match self.term(field) {
             Term::From(from, 0) => region.limit(*from).is_none_or(|own| !own.is_disjoint(set)),
             Term::From(from, by) => {
                 let preimage = shifted(set, by.wrapping_neg());
@@ -143,7 +152,7 @@ impl Now {
             }
             Term::OneOf(_, all) => !all.is_disjoint(set),
             Term::AddressOf(_) => true,
-        })
+        }
     }
 
     /// The number of a field for that original; `None` where it is open.

@@ -25,15 +25,16 @@ use crate::net::RangeSet;
 pub(super) struct Path {
     /// The packets that it is about, at most.
     pub(super) region: PacketBox,
-    pub(super) supposed: Suppositions,
-    pub(super) duties: Vec<Duty>,
-    pub(super) hops: Vec<Hop>,
+    // Ways branch at every step: what is behind them is shared.
+    pub(super) supposed: Rc<Suppositions>,
+    pub(super) duties: Rc<Vec<Duty>>,
+    pub(super) hops: Rc<Vec<Hop>>,
     /// If only packets that are their own reverse are meant: the fields that are equal besides.
     pub(super) own_reverse: Option<Equal>,
     /// The packets that are their own reverse and so are not meant: those of the box whose fields are equal besides.
     pub(super) not_reverse: Option<(PacketBox, Equal)>,
     /// The header after each hop.
-    pub(super) trail: Vec<Now>,
+    pub(super) trail: Rc<Vec<Now>>,
     /// The states that the flow has already made, for packets that follow the first.
     pub(super) states: Rc<[Known]>,
 }
@@ -55,8 +56,9 @@ pub(super) struct Arrival {
 )]
 pub(super) enum Task {
     Hop(Path, Arrival),
-    /// The entries that may decide, in the order of first match, from that one on.
-    Decide(Path, Rc<Frame>, Rc<[usize]>, usize),
+    /// The entries that may decide, in the order of first match, from that one on. Those that send packets where they
+    /// were going need be asked about that box only.
+    Decide(Path, Rc<Frame>, Option<PacketBox>, Rc<[usize]>, usize),
     Cover(Box<Cover>, End),
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Classes<'e, 'a> {
     pub(super) choices: u32,
     /// The only entries that are to decide, if not all.
     pub(super) deciding: Option<Rc<[usize]>>,
+    /// Whether it is asked only what decides, not what comes of it.
+    pub(super) deciders_only: bool,
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -80,13 +84,14 @@ impl<'e, 'a> Classes<'e, 'a> {
                 list: &compiled.list,
                 tags: &compiled.tags,
                 budget: Budget::new(question.steps),
-                without: None,
+                without: Vec::new(),
                 blamed: RefCell::default(),
             },
             stack: Vec::new(),
             ended: false,
             choices: 0,
             deciding: None,
+            deciders_only: false,
             question,
         };
         let regions = search.question.region.boxes().to_vec();
@@ -100,37 +105,34 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// Puts the ways of a box of the question's region on the stack: one for each place; of one hop one for all places
     /// of one direction where pf looks, and for those where it does not.
     pub(super) fn enter(&mut self, region: &PacketBox) {
+        let compiled = self.compiled;
         let numbers = region.numbers(Field::Place);
-        let last = self.compiled.space.places().saturating_sub(1);
-        let ranges = numbers.intersection(&RangeSet::range(0, last));
-        let all = ranges.ranges().iter().flat_map(|&(first, last)| first..=last);
-        let places = all.filter_map(|number| Some((number, self.compiled.space.place(number)?)));
-        let mut groups: Vec<(Place, Vec<(u128, u128)>)> = Vec::new();
-        for (number, place) in places {
-            let like = |known: &Place| {
-                let skipped = |place: Place| self.compiled.skipped.get(place.interface()).copied();
-                self.question.scope == Scope::Hop
-                    && known.direction() == place.direction()
-                    && skipped(*known) == skipped(place)
-            };
-            match groups.iter_mut().find(|(known, _)| like(known)) {
-                Some((_, numbers)) => numbers.push((number, number)),
-                None => groups.push((place, vec![(number, number)])),
+        let groups: Vec<RangeSet> = match self.question.scope {
+            Scope::Hop => compiled.alike.clone(),
+            Scope::Journey => {
+                let last = compiled.space.places().saturating_sub(1);
+                let ranges = numbers.intersection(&RangeSet::range(0, last));
+                let all = ranges.ranges().iter().flat_map(|&(first, last)| first..=last);
+                all.map(RangeSet::single).collect()
             }
-        }
-        for (place, numbers) in groups.into_iter().rev() {
-            let Some(region) = region.clone().with(Field::Place, &RangeSet::from_ranges(numbers)) else {
+        };
+        for numbers in groups.into_iter().rev() {
+            let Some(region) = region.clone().with(Field::Place, &numbers) else {
+                continue;
+            };
+            let first = region.limit(Field::Place).and_then(RangeSet::first);
+            let Some(place) = first.and_then(|first| compiled.space.place(first)) else {
                 continue;
             };
             let now = Now::original(region.family);
             let path = Path {
                 region,
-                supposed: Suppositions::default(),
-                duties: Vec::new(),
-                hops: Vec::new(),
+                supposed: Rc::default(),
+                duties: Rc::default(),
+                hops: Rc::default(),
                 own_reverse: None,
                 not_reverse: None,
-                trail: Vec::new(),
+                trail: Rc::default(),
                 states: Rc::default(),
             };
             let tagging = Tagging::Original;
@@ -139,36 +141,39 @@ impl<'e, 'a> Classes<'e, 'a> {
     }
 
     /// The search for packets of one hop, at any place and with any tag, that one of those entries decides.
-    pub(super) fn deciding(compiled: &'e Compiled<'a>, entries: &[usize], without: Option<usize>, steps: u64) -> Self {
+    pub(super) fn deciding(compiled: &'e Compiled<'a>, numbers: &[usize], steps: u64) -> Self {
         let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
         let mut search = Self::new(compiled, question);
-        search.ground.without = without;
-        search.deciding = Some(entries.into());
+        search.deciding = Some(numbers.into());
+        search.deciders_only = true;
         // No rule changes these fields for later rules of one hop.
         let fixed = [Field::Place, Field::Transport, Field::Options, Field::Fragment];
-        for entry in entries
-            .iter()
-            .rev()
-            .filter_map(|&number| compiled.list.entries.get(number))
-        {
+        let mut regions: Vec<PacketBox> = Vec::new();
+        for entry in numbers.iter().filter_map(|&number| compiled.list.entries.get(number)) {
             let Some(own) = entry.own() else { continue };
-            for part in compiled.everything.of_family(own.region.family).boxes() {
-                let limits = own.region.limits().filter(|(field, _)| fixed.contains(field));
-                let mut limits = limits;
+            for part in compiled.everything.boxes() {
+                if part.family != own.region.family {
+                    continue;
+                }
+                let mut limits = own.region.limits().filter(|(field, _)| fixed.contains(field));
                 let narrowed = limits.try_fold(part.clone(), |part, (field, set)| part.with(field, set));
-                if let Some(region) = narrowed {
-                    search.enter(&region);
+                if let Some(region) = narrowed.filter(|region| !regions.iter().any(|known| region.is_subset(known))) {
+                    regions.push(region);
                 }
             }
+        }
+        for region in regions.iter().rev() {
+            search.enter(region);
         }
         search
     }
 
-    /// The search for what one hop does with the packets of a box if that rule is not there.
-    pub(super) fn without(compiled: &'e Compiled<'a>, region: &PacketBox, rule: usize, steps: u64) -> Self {
+    /// The search for what decides the packets of a box on one hop if the rule of those numbers is not there.
+    pub(super) fn without(compiled: &'e Compiled<'a>, region: &PacketBox, rule: &[usize], steps: u64) -> Self {
         let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
         let mut search = Self::new(compiled, question);
-        search.ground.without = Some(rule);
+        search.ground.without = rule.to_vec();
+        search.deciders_only = true;
         search.enter(region);
         search
     }
@@ -215,7 +220,7 @@ impl Iterator for Classes<'_, '_> {
             }
             match self.stack.pop()? {
                 Task::Hop(path, arrival) => self.hop(path, arrival),
-                Task::Decide(path, frame, order, from) => self.decide(path, frame, order, from),
+                Task::Decide(path, frame, aimed, order, from) => self.decide(path, frame, aimed, order, from),
                 Task::Cover(mut cover, end) => {
                     if let Some(class) = cover.next(&self.ground, end) {
                         self.stack.push(Task::Cover(cover, end));

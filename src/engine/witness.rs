@@ -39,9 +39,7 @@ fn wished_transport(family: Family) -> [u128; 4] {
 
 /// The least number of the set in the first of the ranges that has one.
 fn wished_among(set: &RangeSet, ranges: &[(u128, u128)]) -> Option<u128> {
-    ranges
-        .iter()
-        .find_map(|&(first, last)| set.intersection(&RangeSet::range(first, last)).first())
+    ranges.iter().find_map(|&(first, last)| set.first_within(first, last))
 }
 
 /// The first address that looks like a host's: globally routed unicast where there is a choice, and neither the first
