@@ -1,6 +1,6 @@
 //! [`Rule`]: one rule after expansion (`struct pf_rule`).
 
-use super::{KeepState, Name, Peer, RouteTo, StateOptions, Translation};
+use super::{KeepState, Name, Peer, Pool, RouteTo, StateOptions, Translation};
 use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol};
 use crate::source::Span;
 use std::net::IpAddr;
@@ -313,5 +313,91 @@ impl Rule {
             translation: None,
             route_to: None,
         }
+    }
+
+    /// Whether the two are the same, wherever they were written.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            origin: _,
+            action,
+            direction,
+            log,
+            quick,
+            interface,
+            family,
+            protocol,
+            source,
+            destination,
+            os,
+            received_on,
+            user,
+            group,
+            flags,
+            icmp,
+            tos,
+            prio,
+            max_pkt_rate,
+            fragment,
+            probability,
+            tagged,
+            once,
+            set,
+            keep_state,
+            state,
+            scrub,
+            allow_opts,
+            label,
+            tag,
+            rtable,
+            divert,
+            translation,
+            route_to,
+        } = self;
+        *action == other.action
+            && *direction == other.direction
+            && *log == other.log
+            && *quick == other.quick
+            && *interface == other.interface
+            && *family == other.family
+            && *protocol == other.protocol
+            && *source == other.source
+            && *destination == other.destination
+            && *os == other.os
+            && *received_on == other.received_on
+            && *user == other.user
+            && *group == other.group
+            && *flags == other.flags
+            && *icmp == other.icmp
+            && *tos == other.tos
+            && *prio == other.prio
+            && *max_pkt_rate == other.max_pkt_rate
+            && *fragment == other.fragment
+            && *probability == other.probability
+            && *tagged == other.tagged
+            && *once == other.once
+            && *set == other.set
+            && *keep_state == other.keep_state
+            && *state == other.state
+            && *scrub == other.scrub
+            && *allow_opts == other.allow_opts
+            && *label == other.label
+            && *tag == other.tag
+            && *rtable == other.rtable
+            && *divert == other.divert
+            && *translation == other.translation
+            && *route_to == other.route_to
+    }
+
+    /// The pools that it takes addresses from.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        let (one, other) = match self.translation.as_deref() {
+            None => (None, None),
+            Some(Translation::Nat { pool, .. } | Translation::Rdr { pool, .. }) => (Some(pool), None),
+            Some(Translation::NatAndRdr { nat, rdr, .. }) => (Some(nat), Some(rdr)),
+            Some(Translation::Af(af)) => (Some(&af.source), af.destination.as_ref()),
+        };
+        let routed = self.route_to.as_ref().map(|route| &route.pool);
+        one.into_iter().chain(other).chain(routed)
     }
 }
