@@ -54,6 +54,7 @@ impl Engine<'_> {
         rules
             .filter_map(|(id, _, own)| {
                 let mut search = Classes::deciding(compiled, &own.entries, STEPS);
+                search.deciders_only = true;
                 if search.next().is_some() {
                     return None;
                 }
@@ -119,7 +120,9 @@ impl Engine<'_> {
             Decider::Skipped | Decider::OwnState | Decider::State | Decider::Nobody | Decider::Anchor(_) => false,
         };
         let mut some = false;
-        for (at, class) in Classes::deciding(compiled, &own.entries, STEPS).enumerate() {
+        let mut decided = Classes::deciding(compiled, &own.entries, STEPS);
+        decided.deciders_only = true;
+        for (at, class) in decided.enumerate() {
             let Ok(class) = class else { return false };
             if at >= CLASSES || class.conditions.iter().any(|condition| condition.rule.is_some()) {
                 return false;

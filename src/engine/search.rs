@@ -145,7 +145,6 @@ impl<'e, 'a> Classes<'e, 'a> {
         let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
         let mut search = Self::new(compiled, question);
         search.deciding = Some(numbers.into());
-        search.deciders_only = true;
         // No rule changes these fields for later rules of one hop.
         let fixed = [Field::Place, Field::Transport, Field::Options, Field::Fragment];
         let mut regions: Vec<PacketBox> = Vec::new();
