@@ -14,11 +14,13 @@ mod compiled;
 mod cover;
 mod criteria;
 mod dead;
+mod difference;
 mod decided;
 mod following;
 mod frame;
 #[cfg(test)]
 #[path = "../../tests/support/generate.rs"]
+#[allow(dead_code, reason = "benches use the rest")]
 mod generate;
 pub mod header;
 mod hop;
@@ -39,6 +41,7 @@ mod witness;
 
 pub use dead::DeadRule;
 pub use decided::Decided;
+pub use difference::Change;
 pub use header::{Field, Header, PacketBox, transport};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub use question::{Goal, Question, Scope};

@@ -155,6 +155,20 @@ impl Now {
         }
     }
 
+    /// Whether it is the same header, made of the same originals and by choices of the same numbers.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let alike = |one: &Term, other: &Term| match (one, other) {
+            (Term::OneOf(_, one), Term::OneOf(_, other)) => one == other,
+            (Term::From(..) | Term::OneOf(..) | Term::AddressOf(_), _) => one == other,
+        };
+        self.family == other.family
+            && self
+                .terms
+                .iter()
+                .zip(other.terms.iter())
+                .all(|(one, other)| alike(one, other))
+    }
+
     /// The number of a field for that original; `None` where it is open.
     pub(super) fn number(&self, field: Field, original: &Header) -> Option<u128> {
         match self.term(field) {
