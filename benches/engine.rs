@@ -1,4 +1,7 @@
-//! How long the engine takes, from text to answer, by kind and number of rules: `cargo bench --bench engine`.
+//! How long answers take, by kind and number of rules: `cargo bench --bench engine`.
+//!
+//! Everything is counted but the reading of pf.conf, which is measured by itself; `check` is the whole way from three
+//! texts to the report.
 
 #[allow(dead_code, reason = "tests use the kinds that are not measured")]
 #[path = "../tests/support/generate.rs"]
@@ -6,15 +9,15 @@ mod generate;
 
 use divan::Bencher;
 use generate::Kind;
+use pfproof::check;
 use pfproof::context::{Context, context_from_toml};
-use pfproof::engine::{Engine, Field, Goal, PacketSet, Question};
+use pfproof::engine::{Engine, Question};
 use pfproof::lower;
-use pfproof::net::{Family, RangeSet};
-use pfproof::ruleset::Ruleset;
+use pfproof::ruleset::{Action, Block, KeepState, Ruleset};
 use pfproof::source::{MemoryLoader, Sources};
 
 const SIZES: [u64; 3] = [1_000, 10_000, 100_000];
-const CASES: [(Kind, u64); 10] = [
+const CASES: [(Kind, u64); 11] = [
     (Kind::Router, SIZES[0]),
     (Kind::Router, SIZES[1]),
     (Kind::Router, SIZES[2]),
@@ -25,6 +28,7 @@ const CASES: [(Kind, u64); 10] = [
     (Kind::Firewall, SIZES[1]),
     (Kind::Chains, SIZES[0]),
     (Kind::Chains, SIZES[1]),
+    (Kind::Adversarial, SIZES[0]),
 ];
 
 fn main() {
@@ -57,34 +61,6 @@ fn loaded(kind: Kind, rules: u64) -> (Context, Ruleset) {
     (context, ruleset)
 }
 
-/// Ten questions as a policy asks them: what reaches one network from the others, beyond a service or two.
-fn ask(engine: &Engine<'_>) -> usize {
-    let space = engine.space();
-    let count = space.interfaces().len();
-    let mut found = 0;
-    for to in 1..count.min(11) {
-        let from = (0..count).filter(|&id| id != to);
-        let there = engine.routed_to(to, Family::Inet);
-        let destination = space
-            .arriving(from)
-            .of_family(Family::Inet)
-            .boxes()
-            .to_vec()
-            .into_iter();
-        let region: PacketSet = destination
-            .filter_map(|part| part.with(Field::Destination, &there))
-            .collect();
-        let allowed: PacketSet = region
-            .boxes()
-            .iter()
-            .filter_map(|part| part.clone().with(Field::DestinationPort, &RangeSet::range(22, 443)))
-            .collect();
-        let question = Question::new(region, Goal::GetsThrough).except(&allowed);
-        found += engine.classes(question).take(1).filter(|class| class.is_ok()).count();
-    }
-    found
-}
-
 #[divan::bench(args = CASES, sample_count = 3)]
 fn reading(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     let (context, text) = (machine(), generate::rules(kind, rules, 1));
@@ -97,8 +73,40 @@ fn compiling(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     bencher.bench_local(|| Engine::new(&ruleset, &context).space().places());
 }
 
+/// From the texts of pf.conf, context.toml and a policy of ten statements to the report.
 #[divan::bench(args = CASES, sample_count = 3)]
-fn checking(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
+fn check(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
+    let (text, context) = (generate::rules(kind, rules, 1), generate::context());
+    let loader = MemoryLoader::new();
+    bencher.bench_local(|| check::texts(&text, &context, generate::POLICY, &loader));
+}
+
+#[divan::bench(args = CASES, sample_count = 3)]
+fn dead_and_redundant(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     let (context, ruleset) = loaded(kind, rules);
-    bencher.bench_local(|| ask(&Engine::new(&ruleset, &context)));
+    bencher.bench_local(|| {
+        let engine = Engine::new(&ruleset, &context);
+        (engine.dead_rules().len(), engine.redundant_rules().len())
+    });
+}
+
+/// One rule in the middle is turned from pass to block or back; the old ruleset is ready for questions.
+#[divan::bench(args = CASES, sample_count = 3)]
+fn difference(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
+    let (context, ruleset) = loaded(kind, rules);
+    let before = Engine::new(&ruleset, &context);
+    let mut edited = ruleset.clone();
+    if let Some(anchor) = edited.anchors.get_mut(Ruleset::MAIN) {
+        let middle = anchor.rules.len() / 2;
+        let rule = &mut anchor.rules[middle];
+        rule.action = match rule.action {
+            Action::Pass => Action::Block(Block::Drop),
+            _ => Action::Pass,
+        };
+        rule.keep_state = KeepState::No;
+    }
+    bencher.bench_local(|| {
+        let after = Engine::new(&edited, &context);
+        before.changes(&after, Question::STEPS).count()
+    });
 }

@@ -1,5 +1,6 @@
 //! The engine's steps and time are bounded, whatever the rules: an answer, or undecided.
 
+#[allow(dead_code, reason = "benches use the rest")]
 #[path = "support/generate.rs"]
 mod generate;
 

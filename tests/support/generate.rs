@@ -58,6 +58,24 @@ pub(crate) fn context() -> String {
     text
 }
 
+/// Ten statements about the first networks of that machine.
+pub(crate) const POLICY: &str = "\
+zone a on vlan1
+zone b on vlan2
+zone c on vlan3
+zone internet on em0
+allow inet proto { tcp udp } from { a b c } to internet
+forbid from a to b
+forbid from internet to a
+forbid from internet to self
+forbid from b to c
+forbid proto tcp from a to internet port 23
+closed to a
+closed to b
+closed from internet
+require proto udp from self to internet port 53
+";
+
 /// A pf.conf of about so many rules.
 pub(crate) fn rules(kind: Kind, count: u64, seed: u64) -> String {
     let mut random = Random(seed);
