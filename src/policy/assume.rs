@@ -49,10 +49,20 @@ pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> 
     for assumption in &policy.assumptions {
         match &assumption.fact {
             Fact::Address(..) => {}
-            Fact::TableEmpty(name) => {
-                if let Err(finding) = empty_table(&mut settled, name, assumption) {
-                    findings.push(*finding);
-                }
+            Fact::TableEmpty(name) => findings.extend(keep_table(&mut settled, name, assumption, |table| {
+                let message = format!("table `<{name}>` is not empty: pf.conf fills it");
+                let help = format!("say `assume table <{name}> as written`");
+                (!table.entries.is_empty()).then(|| complaint(assumption, message).help(help))
+            })),
+            Fact::TableAsWritten(name) => {
+                let main = ruleset.anchors.get(Ruleset::MAIN);
+                let in_part = main
+                    .and_then(|main| main.tables.get(name))
+                    .is_some_and(|table| table.unknown);
+                findings.extend(keep_table(&mut settled, name, assumption, |_| {
+                    let message = format!("what is written of table `<{name}>` is not all known");
+                    in_part.then(|| complaint(assumption, message).help("a file or an address of it is missing"))
+                }));
             }
             Fact::AnchorEmpty(name) => {
                 let _ = anchor(&mut settled, name, Anchor::default(), false);
@@ -82,8 +92,20 @@ pub fn needed_assumptions(ruleset: &Ruleset) -> String {
         .get(Ruleset::MAIN)
         .into_iter()
         .flat_map(|main| &main.tables);
-    for (name, _) in tables.filter(|(_, table)| table.unknown && table.entries.is_empty()) {
-        lines.push(format!("assume table <{name}> empty\n"));
+    let known = |name: &Name| {
+        ruleset
+            .anchors
+            .get(Ruleset::MAIN)?
+            .tables
+            .get(name)
+            .map(|table| !table.unknown)
+    };
+    for (name, table) in tables.filter(|(_, table)| table.unknown) {
+        if table.entries.is_empty() {
+            lines.push(format!("assume table <{name}> empty\n"));
+        } else if known(name) == Some(true) {
+            lines.push(format!("assume table <{name}> as written\n"));
+        }
     }
     for rule in marked.anchors.values().flat_map(|anchor| &anchor.rules) {
         if let Action::Anchor(call) = &rule.action
@@ -116,29 +138,30 @@ fn complaint(assumption: &Assumption, message: String) -> Diagnostic {
     Diagnostic::new(Code::Policy, message).at(assumption.span)
 }
 
-fn empty_table(ruleset: &mut Ruleset, name: &Name, assumption: &Assumption) -> Result<(), Box<Diagnostic>> {
+/// Takes the table for what it is and stays; the complaint where there is none, or `refuses` has one.
+fn keep_table(
+    ruleset: &mut Ruleset,
+    name: &Name,
+    assumption: &Assumption,
+    refuses: impl Fn(&Table) -> Option<Diagnostic>,
+) -> Option<Diagnostic> {
     let main = ruleset.anchors.entry(Ruleset::MAIN.into()).or_default();
-    match main.tables.get_mut(name) {
-        Some(table) if table.entries.is_empty() => {
-            table.unknown = false;
-            // Nobody is expected to fill it.
-            table.persist = false;
-            table.constant = true;
-            Ok(())
-        }
-        Some(_) => {
-            let message = format!("table `<{name}>` is not empty: pf.conf fills it");
-            Err(Box::new(complaint(assumption, message)))
-        }
-        None => {
-            let names = main.tables.keys().map(|name| &**name);
-            let finding = complaint(assumption, format!("table `<{name}>` is not defined"));
-            Err(Box::new(match nearest(name, names) {
-                Some(near) => finding.help(format!("did you mean `<{near}>`?")),
-                None => finding,
-            }))
-        }
+    let Some(table) = main.tables.get_mut(name) else {
+        let names = main.tables.keys().map(|name| &**name);
+        let finding = complaint(assumption, format!("table `<{name}>` is not defined"));
+        return Some(match nearest(name, names) {
+            Some(near) => finding.help(format!("did you mean `<{near}>`?")),
+            None => finding,
+        });
+    };
+    let refusal = refuses(table);
+    if refusal.is_none() {
+        table.unknown = false;
+        // Nobody is expected to fill it.
+        table.persist = false;
+        table.constant = true;
     }
+    refusal
 }
 
 /// Puts an anchor where its contents were not known; the path of the ruleset that has them.

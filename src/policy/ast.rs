@@ -189,6 +189,8 @@ pub enum Fact {
     AnchorOnly(Name, Packets),
     /// `table <x> empty`.
     TableEmpty(Name),
+    /// `table <x> as written`: nobody adds to what pf.conf puts in it.
+    TableAsWritten(Name),
     /// `em0 203.0.113.7/24`: the interface's address.
     Address(Name, IpNet),
 }

@@ -494,6 +494,7 @@ impl<'a> Builder<'a> {
             (Rule::anchor_empty, _) => Fact::AnchorEmpty(name),
             (Rule::anchor_only, _) => Fact::AnchorOnly(name, packets),
             (Rule::table_empty, _) => Fact::TableEmpty(name),
+            (Rule::table_as_written, _) => Fact::TableAsWritten(name),
             (_, Some(address)) => Fact::Address(name, address),
             (_, None) => return self.error(&whole, "syntax error"),
         };

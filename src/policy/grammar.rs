@@ -45,13 +45,17 @@ fn words(rule: &Rule) -> Option<&'static str> {
         Rule::k_zone | Rule::zone => "`zone`",
         Rule::k_closed | Rule::closed => "`closed`",
         Rule::k_assume | Rule::assume | Rule::assumption_line => "`assume`",
-        Rule::assumption | Rule::anchor_empty | Rule::anchor_only | Rule::table_empty | Rule::interface_address => {
-            "`anchor`, `table` or an interface and its address"
-        }
+        Rule::assumption
+        | Rule::anchor_empty
+        | Rule::anchor_only
+        | Rule::table_empty
+        | Rule::table_as_written
+        | Rule::interface_address => "`anchor`, `table` or an interface and its address",
         Rule::k_anchor => "`anchor`",
         Rule::k_table => "`table`",
         Rule::k_empty => "`empty`",
         Rule::k_only => "`only`",
+        Rule::k_as_written => "`as written`",
         Rule::prefix | Rule::bits => "an address",
         Rule::table | Rule::table_name => "a `<table>`",
         Rule::word => "a word",

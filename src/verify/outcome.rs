@@ -4,6 +4,7 @@ use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknow
 use crate::eval;
 use crate::net::Direction;
 use crate::packet::Packet;
+use crate::ruleset::Ruleset;
 use crate::source::Span;
 
 /// What became of one statement.
@@ -148,14 +149,20 @@ pub enum Doubt {
 impl Doubt {
     /// The `assume` that would settle it, if there is one.
     #[must_use]
-    pub fn assumption(&self) -> Option<String> {
+    pub fn assumption(&self, ruleset: &Ruleset) -> Option<String> {
         let unknown = match self {
             Self::Depends(condition) => &condition.unknown,
             Self::Packets(unknown) => unknown,
             Self::Undecided(_) | Self::Circumstance(_) => return None,
         };
         match unknown {
-            Unknown::Table(name) => Some(format!("assume table <{name}> empty")),
+            Unknown::Table(name) => {
+                let main = ruleset.anchors.get(Ruleset::MAIN);
+                let table = main.and_then(|main| main.tables.get(name));
+                let filled = table.is_some_and(|table| !table.entries.is_empty());
+                let contents = if filled { "as written" } else { "empty" };
+                Some(format!("assume table <{name}> {contents}"))
+            }
             Unknown::Anchor(name) => Some(format!("assume anchor \"{name}\" empty")),
             Unknown::Address(name) | Unknown::Network(name) => Some(format!("assume {name} ADDRESS/BITS")),
             Unknown::Os

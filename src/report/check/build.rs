@@ -157,7 +157,7 @@ impl Builder<'_> {
                 Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
                 Doubt::Circumstance(words) => words.clone(),
             };
-            let reason = match doubt.assumption() {
+            let reason = match doubt.assumption(self.subject.engine.ruleset()) {
                 Some(assumption) => format!("{reason}; `{assumption}` would settle it"),
                 None => reason,
             };
