@@ -3,7 +3,7 @@
 //!
 //! # Use
 //!
-//! [`check::texts`] judges texts; [`check()`] a [`Machine`](check::Machine) that was put together from files. Nothing
+//! [`check::texts`] judges texts; [`check::check`] a [`Machine`](check::Machine) that was put together from files. Nothing
 //! is read but through a [`Loader`](source::Loader), nothing is written.
 //!
 //! ```
@@ -94,7 +94,6 @@ pub mod check;
 pub mod source;
 pub mod syntax;
 
-pub use check::check;
 pub use context::Context;
 pub use engine::Engine;
 pub use policy::Policy;
