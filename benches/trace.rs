@@ -1,29 +1,17 @@
 //! Packets from JSON lines through a ruleset of 50 rules, as `pfproof trace --packets` does it: 200,000 a second at least.
 
+#[path = "../tests/support/router.rs"]
+mod router;
+
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pfproof::context::context_from_toml;
 use pfproof::eval::{Machine, Session};
-use pfproof::lower;
 use pfproof::packet::read_item;
 use pfproof::report::trace_json::answer;
-use pfproof::source::{MemoryLoader, Sources};
+
+use router::{ROUTER, context, ruleset};
 
 const PACKETS: usize = 10_000;
-
-const CONTEXT: &str = r#"
-[interface.lo0]
-addresses = ["127.0.0.1/8"]
-[interface.em0]
-addresses = ["203.0.113.7/24"]
-groups = ["egress"]
-[interface.em1]
-addresses = ["10.0.1.1/16"]
-[[route]]
-to = "default"
-interface = "em0"
-via = "203.0.113.1"
-"#;
 
 fn main() {
     divan::main();
@@ -65,12 +53,9 @@ fn packets() -> Vec<String> {
 
 #[divan::bench]
 fn packets_from_json_lines(bencher: Bencher<'_, '_>) {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", CONTEXT);
-    let (context, _) = context_from_toml(&sources, file);
-    let loader = MemoryLoader::new();
-    let (lowered, _) = lower::load(&mut sources, &loader, "pf.conf", rules().as_bytes(), &[], &context);
-    let machine = Machine::new(&lowered.ruleset, &context);
+    let context = context(ROUTER);
+    let ruleset = ruleset(&rules(), &context);
+    let machine = Machine::new(&ruleset, &context);
     let lines = packets();
     bencher.counter(ItemsCount::new(lines.len())).bench_local(|| {
         let mut session = Session::new(&machine);
@@ -78,7 +63,7 @@ fn packets_from_json_lines(bencher: Bencher<'_, '_>) {
         for line in &lines {
             session.flush();
             let (_, packet) = read_item(line).unwrap();
-            bytes += answer(&session.follow(packet), &lowered.ruleset).to_string().len();
+            bytes += answer(&session.follow(packet), &ruleset).to_string().len();
         }
         bytes
     });

@@ -1,42 +1,16 @@
 //! What the evaluator says where the measured vectors have nothing to say: choices, limits, hostile rulesets.
 
-use pfproof::context::{Context, context_from_toml};
+#[path = "support/router.rs"]
+mod router;
+
 use pfproof::eval::{Criterion, Machine, Memory, Named, RuleId, Session, Verdict, reply};
-use pfproof::lower;
 use pfproof::packet::{Packet, parse_words};
 use pfproof::report::trace::short;
 use pfproof::report::trace_json::answer;
 use pfproof::ruleset::Ruleset;
-use pfproof::source::{MemoryLoader, Sources};
 use serde_json::{Value, json};
 
-const ROUTER: &str = r#"
-[interface.lo0]
-addresses = ["127.0.0.1/8"]
-[interface.em0]
-addresses = ["203.0.113.7/24"]
-groups = ["egress"]
-[interface.em1]
-addresses = ["10.0.1.1/24"]
-[[route]]
-to = "default"
-interface = "em0"
-via = "203.0.113.1"
-"#;
-
-fn context(toml: &str) -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", toml);
-    context_from_toml(&sources, file).0
-}
-
-fn ruleset(text: &str, context: &Context) -> Ruleset {
-    let mut sources = Sources::new();
-    let loader = MemoryLoader::new();
-    let (lowered, diagnostics) = lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], context);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    lowered.ruleset
-}
+use router::{ROUTER, context, ruleset};
 
 fn packet(words: &str) -> Packet {
     parse_words(words).unwrap()

@@ -40,10 +40,11 @@ fn free(family: Family, block: IpNet, inside: impl Iterator<Item = IpNet>) -> Ve
     let mut free = Vec::new();
     for nested in inside {
         let (first, end) = (bits(nested.network()), bits(nested.broadcast()));
-        let Some(from) = next.filter(|&from| from <= end) else {
+        let Some(from) = next else { break };
+        if from > end {
             // It lies in one that is left out already.
             continue;
-        };
+        }
         if from < first {
             free.extend(range(family, from, first - 1));
         }
