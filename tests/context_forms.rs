@@ -380,6 +380,34 @@ proptest! {
     }
 
     #[test]
+    fn what_is_not_known_is_written_too(context in machine(), unknown in proptest::collection::vec(any::<(usize, bool)>(), 1..4)) {
+        let mut context = context;
+        for (at, inet) in unknown {
+            let number = at % context.interfaces.len();
+            let family = if inet { Family::Inet } else { Family::Inet6 };
+            context.interfaces[number].addresses.push(InterfaceAddress::Unknown(family));
+            // Several default routes, in their order.
+            context.routes.push(Route {
+                to: IpNet::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0).expect("a prefix"),
+                interface: context.interfaces[number].name.clone(),
+                via: None,
+                label: None,
+                rtable: 0,
+                reject: false,
+            });
+        }
+        for at in 0..context.interfaces.len() {
+            let mut bare = context.interfaces[at].clone();
+            bare.groups.clear();
+            if context.in_group(&bare, "egress") {
+                context.interfaces[at].groups.retain(|group| group != "egress");
+            }
+        }
+        let text = write_toml(&context);
+        prop_assert_eq!(described(&[(Kind::ContextToml, text)]), context);
+    }
+
+    #[test]
     fn written_as_files_of_etc_it_is_the_same(context in machine()) {
         let mut read = described(&as_etc(&context));
         // Only context.toml and ifconfig say that there are no other interfaces.

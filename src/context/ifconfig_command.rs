@@ -316,7 +316,7 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
             "eui64" => request.eui64 = true,
             "-inet" => remove(facts, Family::Inet),
             "-inet6" => remove(facts, Family::Inet6),
-            "-rdomain" => facts.rdomain = Some(Said::new(0, word.span)),
+            "-rdomain" => move_to(facts, 0, word.span, diagnostics),
             "group" => {
                 if let Some(group) = argument() {
                     add_group(facts, group, diagnostics);
@@ -328,7 +328,7 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                 }
             }
             "rdomain" => match argument().map(|number| (number, words::rtable(&number.value))) {
-                Some((number, Some(rdomain))) => facts.rdomain = Some(Said::new(rdomain, number.span)),
+                Some((number, Some(rdomain))) => move_to(facts, rdomain, number.span, diagnostics),
                 Some((number, None)) => diagnostics.push(odd(number, "is no routing domain")),
                 None => {}
             },
@@ -440,8 +440,8 @@ impl Request {
         let length = match after_slash.map(str::parse) {
             Some(Ok(length)) if length <= family.bits() => Some(length),
             Some(Ok(_) | Err(_)) => {
-                diagnostics.push(odd(said, "has no good prefix length"));
-                None
+                diagnostics.push(odd(said, "has no good prefix length: it is left out"));
+                return None;
             }
             None => self.length,
         };
@@ -471,6 +471,16 @@ impl Request {
             diagnostic.severity = Severity::Warning;
             diagnostics.push(diagnostic);
         }
+    }
+}
+
+/// Moves the interface to a routing domain; from another one its addresses do not come with it (`if_setrdomain` in if.c).
+fn move_to(facts: &mut InterfaceFacts, rdomain: u32, span: Span, diagnostics: &mut Vec<Diagnostic>) {
+    let was = facts.rdomain.replace(Said::new(rdomain, span));
+    if was.map_or(0, |was| was.value) != rdomain && !addresses(facts).is_empty() {
+        addresses(facts).clear();
+        let message = "the addresses before it are taken away: write `rdomain` first".to_owned();
+        diagnostics.push(warning(message, span));
     }
 }
 

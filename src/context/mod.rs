@@ -3,6 +3,9 @@
 //! [`Context`] is plain data. Each reader makes [`Facts`] of one text (`context.toml`, `hostname.if(5)` files, the
 //! output of ifconfig and route, …); [`combine`] adds them up, a later one wins, and says what had to be assumed.
 //! Knows no rules.
+//!
+//! networks(5) and resolv.conf(5) are not read: pfctl looks names up by getaddrinfo(3) alone (`host_dns` in
+//! pfctl_parser.c), and the DNS is never asked. A name that no hosts(5) lists has addresses that are not known.
 
 mod assumption;
 mod circumstances;

@@ -101,11 +101,14 @@ fn route(
     Ok(Some(RouteFacts {
         interface: Some(interface.value.clone()),
         via,
-        label: columns
-            .label
-            .and_then(|at| fields.get(at))
-            .map(|label| label.value.trim_matches('"').to_owned()),
+        label: columns.label.and_then(|at| label(fields.get(at..)?)),
         reject: has('R') || has('B'),
         ..RouteFacts::new(net, span)
     }))
+}
+
+/// The label that the last fields of a line are: in quotes it may have blanks.
+fn label(fields: &[Said<String>]) -> Option<String> {
+    let words: Vec<&str> = fields.iter().map(|field| field.value.as_str()).collect();
+    Some(words.join(" ").trim_matches('"').to_owned()).filter(|label| !label.is_empty())
 }

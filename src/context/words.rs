@@ -75,16 +75,15 @@ pub(super) fn shown_prefix(word: &str) -> Option<IpNet> {
         None => (word, None),
     };
     let address = address.split('%').next()?;
-    let whole: IpAddr = if address.contains(':') {
-        address.parse().ok()?
-    } else {
-        let octets = address.split('.').count();
-        if octets > 4 {
-            return None;
-        }
-        format!("{address}{}", ".0".repeat(4 - octets)).parse().ok()?
-    };
-    IpNet::new(whole, bits.unwrap_or(Family::of(whole).bits())).ok()
+    if address.contains(':') {
+        let whole: IpAddr = address.parse().ok()?;
+        return IpNet::new(whole, bits.unwrap_or(Family::of(whole).bits())).ok();
+    }
+    let octets = address.split('.').count();
+    let left_out = 4usize.checked_sub(octets)?;
+    let whole: IpAddr = format!("{address}{}", ".0".repeat(left_out)).parse().ok()?;
+    // Without a length the octets that are there are the network.
+    IpNet::new(whole, bits.or(u8::try_from(8 * octets).ok())?).ok()
 }
 
 /// The number of a routing table or domain (`RT_TABLEID_MAX` in socket.h).

@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod nasty;
 mod toml;
 
 use std::net::IpAddr;
