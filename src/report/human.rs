@@ -16,6 +16,8 @@ use crate::source::{FileId, SourceFile, Sources};
 const MOST: usize = 50;
 /// Lines longer than this many bytes are not drawn, only named by their place.
 const LONGEST_LINE: u32 = 500;
+/// So many letters are shown of what is wrong in such a line.
+const MOST_LETTERS: usize = 40;
 
 /// The findings, drawn one after the other with an empty line between; past the fiftieth they are only counted.
 #[must_use]
@@ -136,7 +138,15 @@ fn snippet(file: &SourceFile, labels: &[&Label], primary: Option<&Label>, look: 
     }
     for label in named {
         let line = file.line_of(label.span.start);
-        let _ = writeln!(out, "  [{}:{line}] {}", file.name(), label.text);
+        let part = |start: u32, end: u32| file.text().get(start as usize..end as usize).unwrap_or("");
+        let column = part(file.line_start(line), label.span.start).chars().count() + 1;
+        let words: String = part(label.span.start, label.span.end)
+            .chars()
+            .take(MOST_LETTERS)
+            .collect();
+        let colon = if label.text.is_empty() { "" } else { ": " };
+        let place = format!("{}:{line}:{column}", file.name());
+        let _ = writeln!(out, "  [{place}] `{}`{colon}{}", printable(&words), label.text);
     }
     out
 }

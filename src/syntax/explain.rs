@@ -200,6 +200,11 @@ pub(super) fn syntax_error(text: &str) -> SyntaxError {
         error.label = "not spelt so today".into();
         return error;
     }
+    if found.quoted && expected.iter().any(|keyword| keyword == found.word) {
+        error.label = "in quotes this is a name, not the keyword".into();
+        error.help = Some("leave the quotes out".into());
+        return error;
+    }
     if let Some(near) = found.meant(&expected) {
         error.label = "no such word is known here".into();
         error.help = Some(format!("did you mean `{near}`?"));
