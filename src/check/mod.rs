@@ -52,6 +52,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         assumptions,
     } = machine;
     let macros = macros(&document, &defines);
+    let defined = document.macros.clone();
     let mut findings = Vec::new();
     let mut policy = Policy::default();
     for file in &policies {
@@ -111,6 +112,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         policy: &policy,
         engine: &engine,
         verified: &verified,
+        macros: &defined,
     });
     if !policy.statements.is_empty() {
         report.coverage = coverage_words(case, sources).into_iter().collect();

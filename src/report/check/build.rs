@@ -11,6 +11,7 @@ use crate::report::boxes::{Namer, addresses};
 use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::Sources;
+use crate::syntax::Macro;
 use crate::verify::{self, Doubt, Extent, Outcome, Verified, Why};
 
 /// What a report is made of.
@@ -24,6 +25,8 @@ pub struct Subject<'a> {
     pub engine: &'a Engine<'a>,
     /// What was found.
     pub verified: &'a Verified,
+    /// The macros of pf.conf, in the order of their definitions.
+    pub macros: &'a [Macro],
 }
 
 /// The statements' part of a machine's report.
@@ -192,6 +195,42 @@ impl Builder<'_> {
         Some((at.name.to_owned(), at.line))
     }
 
+    /// The macros that a rule was written with, and where they are defined.
+    fn macros(&self, rule: &RuleId) -> Vec<String> {
+        let Some(rule) = self.subject.engine.ruleset().rule(rule) else {
+            return Vec::new();
+        };
+        let sources = self.subject.sources;
+        let span = rule.origin.span;
+        let text = plain(sources.text(span));
+        let mut words = Vec::new();
+        for (before, rest) in text.match_indices('$').map(|(at, _)| text.split_at(at)) {
+            // Within a word `$` is an ordinary letter.
+            let begins = before.ends_with(|c: char| !(c.is_alphanumeric() || c == '_')) || before.is_empty();
+            let name = rest.get(1..).unwrap_or("");
+            let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let name = name.get(..end.unwrap_or(name.len())).unwrap_or("");
+            let here = |known: &&Macro| known.span.file != span.file || known.span.start < span.start;
+            let mut known = self.subject.macros.iter().rev().filter(|known| &*known.name == name);
+            let Some(known) = known.find(here).filter(|_| begins) else {
+                continue;
+            };
+            let at = sources.location(known.span);
+            let place = if known.given {
+                "-D".to_owned()
+            } else if known.span.file == span.file {
+                format!("line {}", at.line)
+            } else {
+                format!("{}:{}", at.name, at.line)
+            };
+            let word = format!("${name} ({place})");
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words
+    }
+
     fn cause(&self, cause: &verify::Cause) -> Option<Cause> {
         let Some(example) = &cause.example else {
             return self.possible(cause);
@@ -262,7 +301,7 @@ impl Builder<'_> {
                     text: print::rule(self.subject.engine.ruleset().rule(id)?),
                     decides: matches!(decider, Decider::Rule(_)),
                     place: self.place(id)?,
-                    note: None,
+                    macros: self.macros(id),
                 })
             });
             let outcome = match verdict {
@@ -385,7 +424,7 @@ impl Builder<'_> {
             text: print::rule(rule),
             decides: hop.rule.as_ref() == Some(id),
             place: self.place(id)?,
-            note: None,
+            macros: self.macros(id),
         })
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> Strin
             look,
             folder,
             out: &mut out,
+            told: Vec::new(),
         };
         writer.router(router, sources);
     }
@@ -33,6 +34,8 @@ struct Writer<'a> {
     /// The folder of pf.conf: places in it are shown without it.
     folder: &'a str,
     out: &'a mut String,
+    /// The macros that were told of already.
+    told: Vec<String>,
 }
 
 impl Writer<'_> {
@@ -302,6 +305,21 @@ impl Writer<'_> {
                 self.line(&format!("{head}{}{gap}{place}", self.look.paint(paint, words)));
             } else {
                 self.line(&format!("{:column$}{}", "", self.look.paint(paint, words.trim_end())));
+            }
+        }
+        if row.decides {
+            let told = &self.told;
+            let new = row
+                .macros
+                .iter()
+                .filter(|&known| self.look.verbose || !told.contains(known));
+            let new: Vec<String> = new.cloned().collect();
+            if !new.is_empty() {
+                let indent = column + row.number.len() + 2;
+                let words = format!("{:indent$}through {}", "", printable(&new.join(", ")));
+                let words = self.look.wrap(&words, indent + 2);
+                self.line(&self.look.paint(Paint::Faint, &words));
+                self.told.extend(new);
             }
         }
     }

@@ -123,8 +123,8 @@ pub struct Row {
     pub decides: bool,
     /// Where it was written: file and line.
     pub place: (String, u32),
-    /// The macro that it came through, if its place does not show the interface.
-    pub note: Option<String>,
+    /// The macros that it was written with and where they are defined: `$lan (line 2)`.
+    pub macros: Vec<String>,
 }
 
 impl Report {
