@@ -33,6 +33,9 @@ pub(super) struct Met {
     pub(super) loggers: Vec<usize>,
 }
 
+/// What a group of places, or all, meets, by family, as far as it was asked for.
+type Known = HashMap<(Option<usize>, Family), Rc<Met>>;
+
 /// What packets can meet.
 #[derive(Debug)]
 pub(super) struct Meetings {
@@ -42,7 +45,7 @@ pub(super) struct Meetings {
     groups: Vec<(u128, usize)>,
     /// Whether entries are looked up, or gone through one by one.
     indexed: bool,
-    known: RefCell<HashMap<(Option<usize>, Family), Rc<Met>>>,
+    known: RefCell<Known>,
 }
 
 /// Entries that ask for the same places: for those that are in all of these.

@@ -50,10 +50,6 @@ pub(super) struct Arrival {
     pub(super) tagging: Tagging,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few tasks are open at a time, and hops are the most of them"
-)]
 pub(super) enum Task {
     Hop(Path, Arrival),
     /// The entries that may decide, in the order of first match, from that one on. Those that send packets where they
