@@ -187,7 +187,10 @@ impl Cover {
                 continue;
             };
             let mut within = piece.clone();
-            let found = self.taken(ground, &at, &mut within);
+            let found = self.taken(ground, &at, &mut within).map(|supposed| {
+                let logged = self.logged(ground, &at, &supposed, &mut within);
+                (supposed, logged)
+            });
             match &self.path.own_reverse {
                 None => self.left.extend(piece.minus(&within)),
                 Some(equal) => {
@@ -196,8 +199,8 @@ impl Cover {
                     self.left.extend(rest);
                 }
             }
-            if let Some(supposed) = found {
-                return Some(self.class(ground, &at, within, supposed, end));
+            if let Some((supposed, logged)) = found {
+                return Some(self.class(ground, &logged, within, supposed, end));
             }
         }
         None
@@ -293,20 +296,18 @@ impl Cover {
         Some(supposed)
     }
 
-    fn class(
+    /// For each duty, whether its hop logs. `within` is made smaller so that the answer is the same for all of it.
+    fn logged(
         &self,
         ground: &Ground<'_, '_>,
         at: &Header,
-        mut within: PacketBox,
-        supposed: Suppositions,
-        end: End,
-    ) -> Class {
-        let mut hops = Vec::clone(&self.path.hops);
-        for Guarded { duty, .. } in &self.guarded {
-            let Some(hop) = hops.get_mut(duty.hop) else { continue };
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+    ) -> Vec<bool> {
+        let logged = |Guarded { duty, .. }: &Guarded| {
             let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
             let logs = |entry: &Entry| ground.list.rule(entry).is_some_and(|(_, rule)| rule.log.is_some());
-            hop.logged = decider.is_some_and(logs)
+            decider.is_some_and(logs)
                 || duty
                     .frame
                     .met
@@ -315,12 +316,26 @@ impl Cover {
                     .filter_map(|&number| ground.list.entries.get(number))
                     .any(|entry| {
                         entry.position <= duty.stop
-                            && duty.frame.may_match(entry, &within)
-                            && matches!(
-                                duty.frame.matches(ground, entry, at, &supposed, &mut within),
-                                Match::Yes
-                            )
-                    });
+                            && duty.frame.may_match(entry, within)
+                            && matches!(duty.frame.matches(ground, entry, at, supposed, within), Match::Yes)
+                    })
+        };
+        self.guarded.iter().map(logged).collect()
+    }
+
+    fn class(
+        &self,
+        ground: &Ground<'_, '_>,
+        logged: &[bool],
+        within: PacketBox,
+        supposed: Suppositions,
+        end: End,
+    ) -> Class {
+        let mut hops = Vec::clone(&self.path.hops);
+        for (Guarded { duty, .. }, &logged) in self.guarded.iter().zip(logged) {
+            if let Some(hop) = hops.get_mut(duty.hop) {
+                hop.logged = logged;
+            }
         }
         let settled = supposed.facts.iter().map(|(fact, _, holds)| (fact, holds));
         let open = supposed.open.iter().map(|(fact, holds)| (fact, holds));

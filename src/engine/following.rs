@@ -123,13 +123,14 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let path = Path {
             region,
-            supposed: Rc::new(class.supposed.clone()),
+            supposed: Rc::new(class.supposed.for_next()),
             duties: Rc::default(),
             hops: Rc::default(),
             own_reverse: None,
             not_reverse: None,
             trail: Rc::default(),
             states: Rc::clone(states),
+            follows: true,
         };
         let tagging = Tagging::Is(0);
         let place = match (at, reply) {

@@ -25,6 +25,18 @@ pub(super) struct Suppositions {
 }
 
 impl Suppositions {
+    /// The same for the next packet: what one hop alone has settled is open again, but the way still hangs on it.
+    pub(super) fn for_next(&self) -> Self {
+        let (facts, of_hops): (Vec<_>, Vec<_>) = self.facts.iter().cloned().partition(|(_, hop, _)| hop.is_none());
+        let mut open = self.open.clone();
+        open.extend(of_hops.into_iter().map(|(fact, _, holds)| (fact, holds)));
+        Self {
+            facts,
+            open,
+            narrowed: self.narrowed.clone(),
+        }
+    }
+
     /// What is supposed of a fact.
     pub(super) fn known(&self, fact: &Fact, hop: Option<u8>) -> Option<bool> {
         let found = self.facts.iter().find(|(known, at, _)| known == fact && *at == hop);

@@ -32,7 +32,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
         }
         let mut arrival = arrival;
-        if !path.hops.is_empty() || !path.states.is_empty() {
+        if !path.hops.is_empty() || path.follows {
             // Where the original came in does not tell where this hop is.
             let here = RangeSet::single(compiled.space.number(arrival.place));
             arrival.now.set(Field::Place, Term::OneOf(0, here));

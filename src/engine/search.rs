@@ -37,6 +37,8 @@ pub(super) struct Path {
     pub(super) trail: Rc<Vec<Now>>,
     /// The states that the flow has already made, for packets that follow the first.
     pub(super) states: Rc<[Known]>,
+    /// Whether it is about packets that follow the first of a flow: then the region tells where that one came in.
+    pub(super) follows: bool,
 }
 
 /// Pairs of fields of the original header that are equal.
@@ -130,6 +132,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 not_reverse: None,
                 trail: Rc::default(),
                 states: Rc::default(),
+                follows: false,
             };
             let tagging = Tagging::Original;
             self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));

@@ -9,7 +9,7 @@ use super::network::addressless;
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, transport};
-use crate::net::{Family, FlagsMatch, Operator, Protocol, RangeSet, TcpFlags};
+use crate::net::{Family, Operator, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::{IcmpMatch, Name};
 
 /// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
@@ -471,7 +471,7 @@ fn beginnings(packets: &Packets) -> PacketSet {
         let [mut with_ports, mut without] = [RangeSet::empty(), RangeSet::empty()];
         for protocol in protocols.into_iter().filter(|&protocol| protocol != foreign) {
             if protocol == Protocol::TCP {
-                with_ports = with_ports.union(&transport::flags(SYN_ALONE));
+                with_ports = with_ports.union(&syn_alone());
             } else if protocol.has_ports() {
                 with_ports = with_ports.union(&transport::protocol(protocol, family));
             } else if protocol == transport::icmp(family) {
@@ -493,11 +493,14 @@ fn beginnings(packets: &Packets) -> PacketSet {
     boxes.into_iter().collect()
 }
 
-/// SYN, without ACK, FIN, RST, PSH, URG.
-const SYN_ALONE: FlagsMatch = FlagsMatch {
-    set: TcpFlags::SYN,
-    mask: TcpFlags(0x3f),
-};
+/// SYN, without ACK, FIN, RST, PSH, URG. (pf itself takes SYN and FIN for SYN.)
+fn syn_alone() -> RangeSet {
+    let begins = |flags: &u8| flags & 0x3f == TcpFlags::SYN.0;
+    RangeSet::from_ranges((0..=u8::MAX).filter(begins).map(|flags| {
+        let number = transport::tcp(TcpFlags(flags));
+        (number, number)
+    }))
+}
 
 /// The icmp queries among those types; echo requests where none is named.
 fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
