@@ -480,11 +480,7 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
         let found: Vec<&str> = statements.iter().filter_map(|one| one["outcome"].as_str()).collect();
         assert_eq!(found, outcomes, "{sysctl}: {router}{err}");
         let findings = router["findings"].as_array().expect("findings");
-        let said = findings.iter().filter_map(|one| one["message"].as_str());
-        assert_eq!(
-            said.filter(|said| said.contains("does not forward")).next(),
-            remark,
-            "{sysctl}"
-        );
+        let mut said = findings.iter().filter_map(|one| one["message"].as_str());
+        assert_eq!(said.find(|said| said.contains("does not forward")), remark, "{sysctl}");
     }
 }

@@ -7,7 +7,7 @@ use super::parse::{Refused, Slot, parse, parse_later};
 use super::preprocess::{Preprocessor, Raw, RawKind};
 use super::{Limits, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{At, FileId, Loader, Sources};
+use crate::source::{At, FileId, Loader, Sources, Span};
 
 /// How deep pfctl lets anchors nest (`PFCTL_ANCHOR_STACK_DEPTH`).
 const ANCHOR_DEPTH: usize = 63;
@@ -119,16 +119,14 @@ impl Reader<'_> {
         }
         let here = self.words.here();
         while let Some(open) = self.open.pop() {
-            let brace = At {
-                start: open.at.end.saturating_sub(2),
-                end: open.at.end.saturating_sub(1),
-            };
-            let mut fault =
-                Diagnostic::new(Code::Syntax, "syntax error").labelled(here, "the file ends within an anchor");
-            if let Some(span) = self.words.map().span(brace) {
-                fault = fault.related(span, "this `{` is never closed");
+            // Of anchors in each other pfctl names one; one that it has left is no longer open.
+            if !open.left {
+                let fault = self.unclosed_anchor(open.at, here);
+                self.words.note(u32::MAX, fault);
             }
-            self.words.note(u32::MAX, fault);
+            if let Some(outer) = self.open.last_mut() {
+                outer.left = true;
+            }
             // pfctl has judged the words of its head.
             if let Some(rule) = open.rule {
                 let at = contents(self.words.text(open.at), open.at.start);
@@ -136,6 +134,19 @@ impl Reader<'_> {
                 self.beginnings.push(Statement { at, kind });
             }
             self.adopt(open.statements);
+        }
+    }
+
+    /// The fault of an anchor whose head stands at `at`, where the text ends at `end` without its `}`.
+    fn unclosed_anchor(&self, at: At, end: Span) -> Diagnostic {
+        let brace = At {
+            start: at.end.saturating_sub(2),
+            end: at.end.saturating_sub(1),
+        };
+        let fault = Diagnostic::new(Code::Syntax, "syntax error").labelled(end, "the file ends within an anchor");
+        match self.words.map().span(brace) {
+            Some(span) => fault.related(span, "this `{` is never closed"),
+            None => fault,
         }
     }
 
