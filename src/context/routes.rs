@@ -37,7 +37,10 @@ pub fn read_routes(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) 
                 };
                 columns = None;
             }
-            "Destination" => columns = header(&fields),
+            "Destination" => {
+                columns = header(&fields);
+                facts.all_routes |= columns.is_some();
+            }
             // Tables of other families: Encap, MPLS.
             other if other.ends_with(':') && fields.len() == 1 => columns = None,
             _ => {
@@ -50,7 +53,6 @@ pub fn read_routes(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) 
             }
         }
     }
-    facts.all_routes = columns.is_some() || !facts.routes.is_empty();
     if !facts.all_routes {
         let start = Span { file, start: 0, end: 0 };
         diagnostics.push(
