@@ -71,6 +71,13 @@ fn json_says_what_people_read() {
                     .as_array()
                     .is_some_and(|all| !all.is_empty());
             assert!(explained, "{name}: {statement}");
+            for packets in statement["boxes"].as_array().expect("boxes") {
+                let of = |key: &str| packets[key].as_array().is_some_and(|list| !list.is_empty());
+                assert!(of("in") || of("out"), "{name}: {packets}");
+                let fields = packets.as_object().expect("a box").iter();
+                let empty = fields.filter(|(_, value)| value.as_array().is_some_and(Vec::is_empty));
+                assert_eq!(empty.count(), 0, "{name}: {packets}");
+            }
         }
         let contradicted = report["routers"][0]["findings"]
             .as_array()

@@ -261,7 +261,7 @@ fn what(boxes: &[PacketBox]) -> String {
 }
 
 /// The protocols of a set of transports in words; with the protocol where it has ports.
-fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, Option<Protocol>)> {
+pub(super) fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, Option<Protocol>)> {
     let line = transport::line(family);
     if line
         .minus(transports)
@@ -380,7 +380,7 @@ pub(crate) fn addresses(set: &RangeSet, family: Family) -> String {
     )
 }
 
-fn range(first: u128, last: u128, family: Family) -> String {
+pub(super) fn range(first: u128, last: u128, family: Family) -> String {
     let [from, to]: [IpAddr; 2] = [first, last].map(|number| address(number, family));
     if first == last {
         return from.to_string();

@@ -4,6 +4,7 @@
 
 mod boxes;
 pub mod check;
+mod fields;
 pub mod flows;
 pub mod human;
 pub mod json;

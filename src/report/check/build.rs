@@ -7,7 +7,8 @@ use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
-use crate::report::boxes::{Namer, addresses};
+use crate::report::boxes::{Namer, addresses, merged};
+use crate::report::fields;
 use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::Sources;
@@ -129,6 +130,7 @@ impl Builder<'_> {
         let boxes = all.iter().filter(|cause| !cause.own_reverse);
         let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
         let mut packets = self.namer.lines(&boxes);
+        let boxes = fields::boxes(&merged(boxes.boxes()), self.subject.engine.space());
         if all.iter().any(|cause| cause.own_reverse) {
             packets.push("packets from an address to itself".to_owned());
         }
@@ -141,6 +143,7 @@ impl Builder<'_> {
             reasons,
             causes: all.iter().filter_map(|cause| self.cause(cause)).collect(),
             packets,
+            boxes,
             more: violation.is_some_and(|violation| violation.more),
             repair: judgement.repair.clone(),
         })

@@ -43,6 +43,8 @@ fn statement(statement: &Statement) -> Value {
         "outcome": statement.outcome,
         "reason": (!statement.reasons.is_empty()).then(|| statement.reasons.join("; ")),
         "counterexamples": counterexamples.collect::<Vec<_>>(),
-        "boxes": statement.packets,
+        "packets": statement.packets,
+        "boxes": statement.boxes.0,
+        "boxes_left_out": statement.boxes.1,
     })
 }

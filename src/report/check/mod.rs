@@ -63,6 +63,8 @@ pub struct Statement {
     pub causes: Vec<Cause>,
     /// All packets that violate it, in few words.
     pub packets: Vec<String>,
+    /// The same in boxes, field by field, and how many of these were left out.
+    pub boxes: (Vec<Value>, usize),
     /// Whether there may be more than these.
     pub more: bool,
     /// A change of pf.conf that was verified to mend it.
