@@ -59,7 +59,7 @@ pub(super) fn replay(
     });
     if confirmed {
         Replay::Confirmed(example)
-    } else if conditions.iter().all(can_be_named) {
+    } else if conditions.iter().all(can_be_named) && is_settled_once(conditions) {
         Replay::Refuted(example)
     } else {
         Replay::Open
@@ -113,6 +113,13 @@ fn forwardable(journey: &Journey) -> bool {
 /// Whether the evaluator can be told how a condition comes out.
 fn can_be_named(condition: &Condition) -> bool {
     condition.rule.is_some() && criterion(&condition.unknown).is_some()
+}
+
+/// Whether no criterion comes out one way for one packet of the flow and the other way for another: the evaluator is
+/// told of one outcome alone.
+fn is_settled_once(conditions: &[Condition]) -> bool {
+    let contradicts = |a: &Condition, b: &Condition| a.rule == b.rule && a.unknown == b.unknown && a.holds != b.holds;
+    !conditions.iter().any(|a| conditions.iter().any(|b| contradicts(a, b)))
 }
 
 /// The criterion whose outcome the evaluator asks for.
