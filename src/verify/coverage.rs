@@ -12,6 +12,8 @@ use crate::policy::Zones;
 use crate::policy::ast::Demand;
 use crate::ruleset::{Action, RuleId, Ruleset};
 
+/// Rulesets with more rules are not asked.
+const MOST_RULES: usize = 2000;
 /// How many classes of packets are looked at for one rule, and for one statement.
 const MOST_CLASSES: usize = 64;
 /// How many steps the classes of one rule may take, and those of all.
@@ -41,6 +43,9 @@ struct Speech {
 /// The pass rules that no statement constrains; `None` where finding them would take too long.
 pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
     let engine = case.engine;
+    if engine.ruleset().rules(Ruleset::MAIN).len() > MOST_RULES {
+        return None;
+    }
     let rules = || engine.ruleset().all_rules().map(|(_, rule)| rule);
     let listener = Listener {
         engine,
