@@ -1,0 +1,562 @@
+//! The meaning of a policy's statements, for one packet at a time: written from the policy language's reference alone, on
+//! a small world, with the evaluator to say where packets go. Shares no code with what it judges.
+
+use std::net::IpAddr;
+
+use pfproof::eval::{self, End, Journey, Machine, Memory, Verdict};
+use pfproof::net::{Protocol, TcpFlags};
+use pfproof::packet::{Icmp, IpOptions, Packet, Way};
+use pfproof::ruleset::{Action, Ruleset};
+
+use crate::chance::{self, Script};
+
+/// The machine of the world.
+pub(crate) const CONTEXT: &str = r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "::/0"
+interface = "em0"
+via = "2001:db8:a::fe"
+[[route]]
+to = "10.9.0.0/16"
+interface = "em2"
+via = "10.0.2.9"
+"#;
+
+/// The zones: name, interfaces, the only prefix that is meant.
+pub(crate) const ZONES: [(&str, &[usize], Option<&str>); 5] = [
+    ("internet", &[0], None),
+    ("lan", &[1], None),
+    ("iot", &[2], None),
+    ("office", &[1, 2], None),
+    ("printer", &[1], Some("10.0.1.66/32")),
+];
+
+/// The zones as a policy says them.
+pub(crate) const ZONE_LINES: &str = "zone internet on egress\nzone lan on em1\nzone iot on em2\nzone office on { em1 em2 }\n\
+                                     zone printer on em1 from 10.0.1.66\n";
+
+pub(crate) const INTERFACES: [&str; 3] = ["em0", "em1", "em2"];
+const OWN: [(&str, usize); 5] = [
+    ("198.51.100.1", 0),
+    ("2001:db8:a::1", 0),
+    ("10.0.1.1", 1),
+    ("2001:db8:1::1", 1),
+    ("10.0.2.1", 2),
+];
+const NETWORKS: [(&str, usize); 5] = [
+    ("198.51.100.0/24", 0),
+    ("2001:db8:a::/64", 0),
+    ("10.0.1.0/24", 1),
+    ("2001:db8:1::/64", 1),
+    ("10.0.2.0/24", 2),
+];
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn in_net(net: &str, address: IpAddr) -> bool {
+    net.parse::<ipnet::IpNet>().expect("a network").contains(&address)
+}
+
+pub(crate) fn interface(name: &str) -> usize {
+    INTERFACES
+        .iter()
+        .position(|known| *known == name)
+        .expect("an interface")
+}
+
+/// The interface in whose network the address is.
+fn network(address: IpAddr) -> Option<usize> {
+    let found = NETWORKS.iter().find(|(net, _)| in_net(net, address));
+    found.map(|(_, on)| *on)
+}
+
+/// The interface behind which the address lies, by route.
+pub(crate) fn behind(address: IpAddr) -> usize {
+    match network(address) {
+        Some(on) => on,
+        None if in_net("10.9.0.0/16", address) => 2,
+        None => 0,
+    }
+}
+
+pub(crate) fn is_own(address: IpAddr) -> bool {
+    OWN.iter().any(|(own, _)| ip(own) == address)
+}
+
+pub(crate) fn has_no_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_unspecified(),
+        IpAddr::V6(address) => address.is_unspecified() || address.is_unicast_link_local(),
+    }
+}
+
+/// What the machine takes in besides its own addresses.
+pub(crate) fn is_shared(address: IpAddr) -> bool {
+    let broadcasts = ["198.51.100.255", "10.0.1.255", "10.0.2.255", "255.255.255.255"];
+    address.is_multicast()
+        || broadcasts.iter().any(|known| ip(known) == address)
+        || address.is_ipv4() && address.is_unspecified()
+}
+
+/// Whether a host can have the address.
+fn is_host(address: IpAddr) -> bool {
+    let networks = NETWORKS
+        .iter()
+        .any(|(net, _)| net.parse::<ipnet::IpNet>().unwrap().network() == address);
+    !is_shared(address) && !is_own(address) && !networks && !has_no_address(address)
+}
+
+/// Whether it is globally reachable: enough of the registries for the addresses of the world.
+fn is_global(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_private() && !address.is_documentation(),
+        IpAddr::V6(address) => !in_net("2001:db8::/32", address.into()) && !address.is_unicast_link_local(),
+    }
+}
+
+/// One item of a host list.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    Zone(usize),
+    Net(&'static str),
+    Itself,
+    Any,
+}
+
+/// Hosts, and one item that is taken away.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(pub(crate) Vec<Item>, pub(crate) Option<Item>);
+
+/// What a set of packets is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// `require`.
+    Flows,
+    /// `forbid`, `closed`.
+    All,
+    /// `allow`, and `require` where it excuses.
+    Excuse,
+}
+
+impl Item {
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Zone(zone) => ZONES[*zone].0,
+            Self::Net(net) => net,
+            Self::Itself => "self",
+            Self::Any => "any",
+        }
+    }
+
+    /// Whether it sends such packets; `arrives`: on that interface, or from the machine itself.
+    fn sends(&self, arrives: Option<usize>, out: usize, source: IpAddr, purpose: For) -> bool {
+        match (self, arrives) {
+            (Self::Itself, None) => purpose != For::Flows || OWN.contains(&(source.to_string().as_str(), out)),
+            (Self::Itself, Some(_)) | (Self::Zone(_), None) => false,
+            (Self::Any, None) => purpose != For::Flows,
+            (Self::Any, Some(on)) => {
+                let near = on != 0 || is_global(source);
+                purpose != For::Flows || is_host(source) && behind(source) == on && near
+            }
+            (Self::Net(net), None) => in_net(net, source) && is_own(source),
+            (Self::Net(net), Some(on)) => {
+                let named = net.ends_with("/32") || net.ends_with("/128");
+                let host = purpose != For::Flows || named || is_host(source);
+                in_net(net, source) && behind(source) == on && !is_own(source) && host
+            }
+            (Self::Zone(zone), Some(on)) => {
+                let (_, interfaces, only) = ZONES[*zone];
+                let meant = only.is_none_or(|only| in_net(only, source));
+                let real = match purpose {
+                    For::All => true,
+                    For::Excuse => behind(source) == on || has_no_address(source),
+                    For::Flows => behind(source) == on && is_host(source) && (on != 0 || is_global(source)),
+                };
+                interfaces.contains(&on) && meant && real
+            }
+        }
+    }
+
+    fn takes(&self, address: IpAddr, purpose: For) -> bool {
+        match self {
+            Self::Itself => is_own(address) || purpose != For::Flows && is_shared(address),
+            Self::Any if purpose != For::Flows => true,
+            Self::Any => is_host(address) && (behind(address) != 0 || is_global(address)),
+            Self::Net(net) => {
+                let named = net.ends_with("/32") || net.ends_with("/128");
+                in_net(net, address) && (purpose != For::Flows || named || is_host(address))
+            }
+            Self::Zone(zone) => {
+                let (_, interfaces, only) = ZONES[*zone];
+                let there = interfaces.contains(&behind(address)) && only.is_none_or(|only| in_net(only, address));
+                let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+                let host = is_host(address) && (behind(address) != 0 || is_global(address));
+                there && !is_own(address) && !is_shared(address) && !linked && (purpose != For::Flows || host)
+            }
+        }
+    }
+}
+
+impl Who {
+    pub(crate) fn words(&self) -> String {
+        let items: Vec<&str> = self.0.iter().map(Item::words).collect();
+        match (&self.1, items.as_slice()) {
+            (None, [one]) => (*one).to_owned(),
+            (None, items) => format!("{{ {} }}", items.join(" ")),
+            (Some(but), items) => format!("{{ {} ! {} }}", items.join(" "), but.words()),
+        }
+    }
+
+    fn sends(&self, packet: &Packet, purpose: For) -> bool {
+        let on = interface(&packet.interface);
+        let arrives = (packet.way != Way::Out).then_some(on);
+        let one = |item: &Item| item.sends(arrives, on, packet.src, purpose);
+        self.0.iter().any(one) && !self.1.iter().any(one)
+    }
+
+    fn takes(&self, address: IpAddr, purpose: For) -> bool {
+        let one = |item: &Item| item.takes(address, purpose);
+        self.0.iter().any(one) && !self.1.iter().any(one)
+    }
+}
+
+/// What a statement says of family, protocol and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct What {
+    /// `inet `, `inet6 `, or nothing.
+    pub(crate) family: &'static str,
+    pub(crate) proto: Proto,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proto {
+    All,
+    Tcp(Option<u16>),
+    Udp(Option<u16>),
+    Both(u16),
+    Icmp(Option<&'static str>),
+    Esp,
+}
+
+impl What {
+    pub(crate) fn before(self) -> String {
+        let proto = match (self.proto, self.family) {
+            (Proto::All, _) => "",
+            (Proto::Tcp(_), _) => "proto tcp ",
+            (Proto::Udp(_), _) => "proto udp ",
+            (Proto::Both(_), _) => "proto { tcp udp } ",
+            (Proto::Icmp(_), "inet6 ") => "proto icmp6 ",
+            (Proto::Icmp(_), _) => "proto icmp ",
+            (Proto::Esp, _) => "proto esp ",
+        };
+        format!("{}{proto}", self.family)
+    }
+
+    pub(crate) fn after(self) -> String {
+        match self.proto {
+            Proto::Tcp(Some(port)) | Proto::Udp(Some(port)) | Proto::Both(port) => format!(" port {port}"),
+            Proto::Icmp(Some(kind)) if self.family == "inet " => format!(" icmp-type {kind}"),
+            Proto::All | Proto::Tcp(None) | Proto::Udp(None) | Proto::Icmp(_) | Proto::Esp => String::new(),
+        }
+    }
+
+    fn takes(self, packet: &Packet, port: u16) -> bool {
+        let family = match self.family {
+            "inet " => packet.dst.is_ipv4(),
+            "inet6 " => packet.dst.is_ipv6(),
+            _ => true,
+        };
+        let ported = |wanted: Option<u16>| wanted.is_none_or(|wanted| wanted == port);
+        let kind = packet.icmp.map(|icmp| icmp.kind);
+        family
+            && match self.proto {
+                Proto::All => true,
+                Proto::Tcp(wanted) => packet.protocol == Protocol::TCP && ported(wanted),
+                Proto::Udp(wanted) => packet.protocol == Protocol::UDP && ported(wanted),
+                Proto::Both(wanted) => {
+                    [Protocol::TCP, Protocol::UDP].contains(&packet.protocol) && ported(Some(wanted))
+                }
+                Proto::Icmp(named) => {
+                    let wanted = match named.filter(|_| self.family == "inet ") {
+                        Some("echoreq") => kind == Some(8),
+                        Some("unreach") => kind == Some(3),
+                        Some("timereq") => kind == Some(13),
+                        _ => true,
+                    };
+                    packet.protocol
+                        == if self.family == "inet6 " {
+                            Protocol::ICMP6
+                        } else {
+                            Protocol::ICMP
+                        }
+                        && wanted
+                }
+                Proto::Esp => packet.protocol == Protocol::ESP,
+            }
+    }
+
+    /// Whether the packet begins a flow of that kind.
+    fn begins(self, packet: &Packet) -> bool {
+        let plain = packet.options == IpOptions::None && packet.fragment.is_none();
+        let first = match (packet.protocol, packet.icmp) {
+            (Protocol::TCP, _) => packet.flags.0 & 0x3f == TcpFlags::SYN.0,
+            (_, Some(Icmp { kind: 8, code: 0, .. })) => packet.dst.is_ipv4(),
+            (_, Some(Icmp { kind: 128, code: 0, .. })) => packet.dst.is_ipv6(),
+            (_, Some(Icmp { kind: 13, code: 0, .. })) => {
+                self.proto == Proto::Icmp(Some("timereq")) && packet.dst.is_ipv4()
+            }
+            (_, Some(_)) => false,
+            (_, None) => true,
+        };
+        plain && first
+    }
+}
+
+/// What a required flow must look like besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Nat(&'static str),
+    NoNat,
+    Rdr(&'static str),
+    NoRdr,
+    Label(&'static str),
+    Log,
+}
+
+impl Expect {
+    fn words(self) -> String {
+        match self {
+            Self::Nat(to) => format!(" nat-to {to}"),
+            Self::NoNat => " nat-to none".to_owned(),
+            Self::Rdr(to) => format!(" rdr-to {to}"),
+            Self::NoRdr => " rdr-to none".to_owned(),
+            Self::Label(label) => format!(" by label \"{label}\""),
+            Self::Log => " log".to_owned(),
+        }
+    }
+
+    fn is_met(self, packet: &Packet, journey: &Journey, ruleset: &Ruleset) -> bool {
+        let last = journey.last().expect("a hop");
+        let nat = |to: &str| if to == "(em0)" { ip("198.51.100.1") } else { ip(to) };
+        let rules = || journey.hops.iter().flat_map(|hop| hop.rule.iter().chain(&hop.matches));
+        match self {
+            Self::Nat(to) => last.src != packet.src && last.src == nat(to),
+            Self::NoNat => last.src == packet.src,
+            Self::Rdr(to) => (last.dst, last.dport) != (packet.dst, packet.dport) && last.dst == ip(to),
+            Self::NoRdr => (last.dst, last.dport) == (packet.dst, packet.dport),
+            Self::Label(label) => rules()
+                .filter_map(|id| ruleset.rule(id))
+                .any(|rule| rule.action == Action::Pass && rule.label.as_deref() == Some(label)),
+            Self::Log => rules().filter_map(|id| ruleset.rule(id)).any(|rule| rule.log.is_some()),
+        }
+    }
+}
+
+/// A statement of the random policies.
+#[derive(Clone, Debug)]
+pub(crate) enum Statement {
+    Require(What, Who, Who, Option<Expect>),
+    Allow(What, Who, Who),
+    Forbid(What, Who, Who),
+    ClosedFrom(usize),
+    ClosedTo(usize),
+    Closed,
+}
+
+impl Statement {
+    pub(crate) fn words(&self) -> String {
+        let flow = |verb: &str, what: What, from: &Who, to: &Who| {
+            format!(
+                "{verb} {}from {} to {}{}",
+                what.before(),
+                from.words(),
+                to.words(),
+                what.after()
+            )
+        };
+        match self {
+            Self::Require(what, from, to, expect) => {
+                flow("require", *what, from, to) + &expect.map(Expect::words).unwrap_or_default()
+            }
+            Self::Allow(what, from, to) => flow("allow", *what, from, to),
+            Self::Forbid(what, from, to) => flow("forbid", *what, from, to),
+            Self::ClosedFrom(zone) => format!("closed from {}", ZONES[*zone].0),
+            Self::ClosedTo(zone) => format!("closed to {}", ZONES[*zone].0),
+            Self::Closed => "closed".to_owned(),
+        }
+    }
+}
+
+/// What becomes of a packet, in one way that things may go.
+pub(crate) struct Fate {
+    pub(crate) journey: Journey,
+    through: bool,
+    routed: bool,
+    /// Whether all that belongs to the flow comes through.
+    answered: bool,
+    end: (IpAddr, u16),
+    /// Where it leaves; `None` if it stays here.
+    leaves: Option<usize>,
+    untranslated: bool,
+}
+
+/// Whether a journey ends well.
+fn gets_through(journey: &Journey) -> bool {
+    journey.verdict() == Verdict::Pass && matches!(journey.end, End::Sent | End::Local)
+}
+
+/// The packets that answer one which got through, and those that the originator sends then.
+fn is_answered(
+    machine: &Machine<'_>,
+    packet: &Packet,
+    journey: &Journey,
+    memory: &Memory,
+    choices: &mut Script,
+) -> bool {
+    let mut reply = match eval::reply(journey) {
+        Some(reply) => reply,
+        // The answer to a request for a time stamp; nothing else has none.
+        None => return true,
+    };
+    let mut memory = memory.clone();
+    let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
+        machine
+            .follow(packet, memory, choices)
+            .is_ok_and(|journey| gets_through(&journey))
+    };
+    if !comes(&reply, &mut memory, choices) {
+        return false;
+    }
+    if packet.protocol != Protocol::TCP {
+        return true;
+    }
+    let mut later = packet.clone();
+    (later.flags, later.seq, later.ack) = (TcpFlags::ACK, packet.seq.wrapping_add(1), reply.seq.wrapping_add(1));
+    if !comes(&later, &mut memory, choices) {
+        return false;
+    }
+    (reply.flags, reply.seq) = (TcpFlags::ACK, reply.seq.wrapping_add(1));
+    comes(&reply, &mut memory, choices)
+}
+
+/// Every way that things may go for the packet; nothing where the evaluator cannot say.
+pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
+    let mut packet = packet.clone();
+    let shared = is_shared(packet.dst);
+    if packet.way == Way::Forward && shared {
+        packet.way = Way::In;
+    }
+    let one = |choices: &mut Script| {
+        let mut memory = Memory::default();
+        let journey = machine.follow(&packet, &mut memory, choices).ok()?;
+        let last = journey.last()?.clone();
+        let end = last.dst;
+        let here = packet.way == Way::In || journey.end == End::Local;
+        let mut through = gets_through(&journey);
+        if packet.way != Way::Out {
+            // The stack: no tcp to broadcast or multicast; those, redirected elsewhere, are not sent on; nothing to or
+            // from loopback, nothing from a link-local source is.
+            through &= !shared || packet.protocol != Protocol::TCP && (is_own(end) || is_shared(end));
+            through &=
+                here || !is_shared(end) && !end.is_loopback() && !(packet.src.is_ipv6() && has_no_address(packet.src));
+            through &= !packet.src.is_multicast() || packet.src.is_ipv4();
+            // Of the link it came by: there is no route to it.
+            through &= here || !(end.is_ipv6() && has_no_address(end));
+        }
+        let hop = journey.hops.last()?;
+        let answered = through && is_answered(machine, &packet, &journey, &memory, choices);
+        Some(Fate {
+            through,
+            routed: journey.end != End::NoRoute,
+            answered,
+            end: (end, last.dport),
+            leaves: (!here).then(|| interface(&hop.before.interface)),
+            untranslated: (last.src, last.dst, last.sport, last.dport)
+                == (packet.src, packet.dst, packet.sport, packet.dport),
+            journey,
+        })
+    };
+    let all: Option<Vec<Fate>> = chance::ways(os, one).into_iter().collect();
+    all.unwrap_or_default()
+}
+
+/// Whether the statement asks for the packet to get through.
+pub(crate) fn is_required(packet: &Packet, statement: &Statement) -> bool {
+    let Statement::Require(what, from, to, _) = statement else {
+        return false;
+    };
+    let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
+    let together = arrives.is_some()
+        && network(packet.src) == arrives
+        && network(packet.dst) == arrives
+        && !is_own(packet.dst)
+        && !is_shared(packet.dst);
+    let refused =
+        is_shared(packet.dst) && packet.protocol == Protocol::TCP || packet.dst.is_ipv6() && packet.src.is_multicast();
+    what.begins(packet)
+        && !together
+        && !refused
+        && from.sends(packet, For::Flows)
+        && to.takes(packet.dst, For::Flows)
+        && what.takes(packet, packet.dport)
+}
+
+/// Whether the packet offends the statement of a policy, where that becomes of it.
+pub(crate) fn offends(
+    packet: &Packet,
+    fate: &Fate,
+    statement: &Statement,
+    policy: &[Statement],
+    ruleset: &Ruleset,
+) -> bool {
+    let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
+    let (end, end_port) = fate.end;
+    let neighbours = fate.untranslated
+        && arrives.is_some()
+        && fate.leaves == arrives
+        && arrives == network(packet.src)
+        && arrives == network(packet.dst);
+    let counts = fate.through && !neighbours;
+    let excused = || {
+        policy.iter().any(|one| match one {
+            Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
+                let by = |address, port| what.takes(packet, port) && to.takes(address, For::Excuse);
+                from.sends(packet, For::Excuse) && (by(packet.dst, packet.dport) || by(end, end_port))
+            }
+            Statement::Forbid(..) | Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => false,
+        })
+    };
+    match statement {
+        Statement::Require(.., expect) => {
+            let met = |expect: &Expect| expect.is_met(packet, &fate.journey, ruleset);
+            is_required(packet, statement)
+                && (!fate.through && fate.routed || fate.through && (!fate.answered || !expect.iter().all(met)))
+        }
+        Statement::Allow(..) => false,
+        Statement::Forbid(what, from, to) => {
+            counts && from.sends(packet, For::All) && to.takes(end, For::All) && what.takes(packet, end_port)
+        }
+        Statement::ClosedFrom(zone) => {
+            counts && Item::Zone(*zone).sends(arrives, 0, packet.src, For::All) && !excused()
+        }
+        Statement::ClosedTo(zone) => {
+            let (_, interfaces, only) = ZONES[*zone];
+            let leaves = fate.leaves.is_some_and(|out| interfaces.contains(&out));
+            counts && leaves && only.is_none_or(|only| in_net(only, end)) && !excused()
+        }
+        Statement::Closed => counts && !excused(),
+    }
+}
