@@ -27,15 +27,15 @@ impl<'e, 'a> Classes<'e, 'a> {
     pub(super) fn hop(&mut self, path: Path, arrival: Arrival) {
         let compiled = self.compiled;
         let interface = arrival.place.interface();
-        if compiled.skipped.get(interface).copied().unwrap_or(false) {
-            let (place, now) = (arrival.place, arrival.now);
-            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
-        }
         let mut arrival = arrival;
         if !path.hops.is_empty() || path.follows {
             // Where the original came in does not tell where this hop is.
             let here = RangeSet::single(compiled.space.number(arrival.place));
             arrival.now.set(Field::Place, Term::OneOf(0, here));
+        }
+        if compiled.skipped.get(interface).copied().unwrap_or(false) {
+            let (place, now) = (arrival.place, arrival.now);
+            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
         }
         if let Some(known) = path
             .states

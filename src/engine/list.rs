@@ -206,7 +206,10 @@ impl<'a> Builder<'_, 'a> {
                     self.drop(Drop::HopLimit, neighbour.and_then(|part| part.with(Field::Ttl, &near)));
                     let far = RangeSet::single(1).complement(255);
                     let link: RangeSet = "fe80::/10".parse().map(prefix).unwrap_or_default();
-                    let listener = whole_of(&transport::listener_discovery());
+                    // The walk sees it in a first fragment too.
+                    let begins = RangeSet::range(0, 1);
+                    let listener = of(&transport::listener_discovery());
+                    let listener = listener.and_then(|part| part.with(Field::Fragment, &begins));
                     self.drop(
                         Drop::HopLimit,
                         listener.clone().and_then(|part| part.with(Field::Ttl, &far)),

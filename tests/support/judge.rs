@@ -471,7 +471,7 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
             // from loopback, nothing from a link-local source is.
             through &= !shared || packet.protocol != Protocol::TCP && (is_own(end) || is_shared(end));
             through &=
-                here || !is_shared(end) && !end.is_loopback() && !(packet.src.is_ipv6() && has_no_address(packet.src));
+                here || !(is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
             // Of the link it came by: there is no route to it.
             through &= here || !(end.is_ipv6() && has_no_address(end));
