@@ -289,6 +289,10 @@ impl Cover {
                     }
                 }
             }
+            if ground.packets_only {
+                *within = PacketBox::of(at);
+                continue;
+            }
             for entry in distant.into_iter().filter_map(entry) {
                 duty.frame.matches(ground, entry, at, &supposed, within);
             }

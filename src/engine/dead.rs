@@ -55,6 +55,7 @@ impl Engine<'_> {
             .filter_map(|(id, _, own)| {
                 let mut search = Classes::deciding(compiled, &own.entries, STEPS);
                 search.deciders_only = true;
+                search.ground.packets_only = true;
                 if search.next().is_some() {
                     return None;
                 }

@@ -43,6 +43,21 @@ impl<'a> Engine<'a> {
         Decided(Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps))
     }
 
+    /// Whether the rule decides some packet of one hop, on whatever conditions, and how many steps are left; `None`
+    /// where they do not suffice, or something is not modelled.
+    #[must_use]
+    pub fn decides(&self, rule: &RuleId, steps: u64) -> (Option<bool>, u64) {
+        let mut search = Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps);
+        search.deciders_only = true;
+        search.ground.packets_only = true;
+        let decides = match search.next() {
+            Some(Ok(_)) => Some(true),
+            Some(Err(_)) => None,
+            None => Some(false),
+        };
+        (decides, search.ground.budget.left())
+    }
+
     /// The packets that the rule's conditions on the header match where it is evaluated; what a header does not show
     /// is left out of account.
     #[must_use]

@@ -166,6 +166,8 @@ pub(super) struct Ground<'e, 'a> {
     pub(super) budget: Budget,
     /// The numbers of the rule that is supposed not to be there.
     pub(super) without: Vec<usize>,
+    /// Whether it is asked only if there is a packet: a class is then that one, not a box around it.
+    pub(super) packets_only: bool,
     /// The rules that have kept the chosen entries from deciding.
     pub(super) blamed: RefCell<Vec<usize>>,
 }

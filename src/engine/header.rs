@@ -317,6 +317,16 @@ impl PacketBox {
         }
     }
 
+    /// The one packet.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let limits = Field::ALL.map(|field| (field, RangeSet::single(header.get(field))));
+        Self {
+            family: header.family,
+            limits: Arc::new(limits.to_vec()),
+        }
+    }
+
     /// The fields that are constrained, with their sets, in order.
     pub fn limits(&self) -> impl Iterator<Item = (Field, &RangeSet)> {
         self.limits.iter().map(|(field, set)| (*field, set))

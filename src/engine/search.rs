@@ -83,6 +83,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 tags: &compiled.tags,
                 budget: Budget::new(question.steps),
                 without: Vec::new(),
+                packets_only: false,
                 blamed: RefCell::default(),
             },
             stack: Vec::new(),

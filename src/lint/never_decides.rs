@@ -123,15 +123,15 @@ fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line>,
             continue;
         }
         let given = steps.min(STEPS_OF_ONE);
-        let mut decided = engine.decided_by(&id, given);
-        match decided.next() {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => unknown += 1,
+        let (decides, left) = engine.decides(&id, given);
+        match decides {
+            Some(true) => {}
+            None => unknown += 1,
             // A rule that no packet meets is another matter.
-            None if engine.matched_by(&id).is_empty() => {}
-            None => line.never.push(id),
+            Some(false) if engine.matched_by(&id).is_empty() => {}
+            Some(false) => line.never.push(id),
         }
-        steps -= given - decided.steps_left();
+        steps -= given - left;
     }
     (lines, unknown)
 }

@@ -144,31 +144,52 @@ impl Listener<'_> {
         let arrived: PacketSet = at
             .filter_map(|(number, place)| self.arrived(region, number, place))
             .collect();
-        for Speech { arriving, ends } in &self.speeches {
-            let met = arriving.intersection(&arrived);
-            if met.is_empty() {
-                continue;
+        let about: Vec<(PacketSet, Option<&PacketSet>)> = self
+            .speeches
+            .iter()
+            .map(|speech| (speech.arriving.intersection(&arrived), speech.ends.as_ref()))
+            .filter(|(packets, _)| !packets.is_empty())
+            .collect();
+        // One packet of each is often enough, and soon asked about.
+        let samples = about.iter().filter_map(|(packets, ends)| {
+            let sample = PacketBox::of(&self.engine.readable(packets.boxes().first()?));
+            Some((PacketSet::from_iter([sample]), *ends))
+        });
+        for (packets, ends) in samples {
+            if self.ask(packets, ends, rule) == Spoken::Yes {
+                return Some(Spoken::Yes);
             }
+        }
+        for (packets, ends) in about {
             self.questions.set(self.questions.get().checked_sub(1)?);
-            let question = Question::new(met, Goal::Any).within(STEPS_OF_QUESTION);
-            let question = match ends {
-                Some(ends) => question.ending_in(ends.clone()),
-                None => question,
-            };
-            let by_rule = |class: &Class| {
-                let hops = &class.journey.hops;
-                hops.iter()
-                    .any(|hop| matches!(&hop.decider, Decider::Rule(id) if id == rule))
-            };
-            for (at, class) in self.engine.classes(question).enumerate() {
-                match class {
-                    Ok(class) if by_rule(&class) => return Some(Spoken::Yes),
-                    Ok(_) if at < MOST_CLASSES => {}
-                    Ok(_) | Err(_) => return Some(Spoken::Unknown),
-                }
+            let spoken = self.ask(packets, ends, rule);
+            if spoken != Spoken::No {
+                return Some(spoken);
             }
         }
         Some(Spoken::No)
+    }
+
+    /// Whether the rule decides one of those packets on its way to such an end.
+    fn ask(&self, packets: PacketSet, ends: Option<&PacketSet>, rule: &RuleId) -> Spoken {
+        let question = Question::new(packets, Goal::Any).within(STEPS_OF_QUESTION);
+        let question = match ends {
+            Some(ends) => question.ending_in(ends.clone()),
+            None => question,
+        };
+        let by_rule = |class: &Class| {
+            let hops = &class.journey.hops;
+            hops.iter()
+                .any(|hop| matches!(&hop.decider, Decider::Rule(id) if id == rule))
+        };
+        for (at, class) in self.engine.classes(question).enumerate() {
+            match class {
+                Ok(class) if by_rule(&class) => return Spoken::Yes,
+                Ok(_) if at < MOST_CLASSES => {}
+                Ok(_) | Err(_) => return Spoken::Unknown,
+            }
+        }
+        Spoken::No
     }
 
     /// The packets as they may have arrived that are in the box on a hop at that place.
