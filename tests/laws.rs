@@ -213,7 +213,9 @@ proptest! {
         // It prints a probability between `keep state` and the options of the state, and does not read that again.
         let apart = |statement: &String| statement.contains("probability") && statement.contains("state (");
         let statements = statements.into_iter().filter(|statement| !in_anchor(statement) && !apart(statement));
-        let statements = accepted(statements.collect(), &context);
+        // And options as it comes to them, before all rules, though they hold for later rules alone.
+        let (options, rules): (Vec<_>, Vec<_>) = statements.partition(|statement| statement.starts_with("set "));
+        let statements = accepted([options, rules].concat(), &context);
         let (lowered, _) = load(&statements.concat(), &context);
         let printed = print::ruleset(&lowered.ruleset, &lowered.loaded, false);
         same(&statements.concat(), &printed, &context, seed)?;
