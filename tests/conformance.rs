@@ -363,17 +363,16 @@ fn complaints_of_pfctl(text: &str, file: &str) -> Vec<Complaint> {
     complaints
 }
 
-/// Every text that is cut short, or lacks a byte, gets an answer: a print or a refusal with a place, never a panic.
+/// Every ruleset that is cut short, or lacks a byte, gets an answer: a print or a refusal with a place, never a panic.
 /// (Whether its print reads back is not asked: pfctl's own does not always.)
 #[test]
 fn damaged_rulesets_are_answered() {
     let Some(folder) = shared("regress") else { return };
     let context = regress_machine();
-    let stride: usize = std::env::var("PFPROOF_STRIDE").map_or(23, |stride| stride.parse().unwrap());
     let (mut printed, mut refused) = (0, 0);
     for number in numbers(&folder, "pf") {
         let input = fs::read(folder.join(format!("pf{number}.in"))).unwrap();
-        for at in (number as usize % stride..input.len()).step_by(stride) {
+        for at in 0..input.len() {
             let shortened = [&input[..at], &input[at + 1..]].concat();
             for text in [&input[..at], &shortened[..]] {
                 let outcome = run(&folder, "stdin", text, &[], &context);
