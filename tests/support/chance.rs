@@ -17,6 +17,8 @@ pub(crate) struct Script {
     next: usize,
     /// Whether fingerprints match: no choice of pf's. `None`: one more alternative.
     os: Option<bool>,
+    /// The rules of which it was told: a sender is the same on every hop.
+    fingerprints: Vec<(RuleId, bool)>,
 }
 
 impl Script {
@@ -32,6 +34,7 @@ impl Script {
     /// Whether there is another way; it is the next one.
     fn advance(&mut self) -> bool {
         self.next = 0;
+        self.fingerprints.clear();
         while let Some((answer, alternatives)) = self.answers.pop() {
             if answer + 1 < alternatives {
                 self.answers.push((answer + 1, alternatives));
@@ -43,11 +46,20 @@ impl Script {
 }
 
 impl Choices for Script {
-    fn holds(&mut self, _rule: &RuleId, criterion: Criterion) -> Option<bool> {
-        match self.os {
-            Some(known) if criterion == Criterion::Os => Some(known),
-            _ => Some(self.pick(2) == 0),
+    fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
+        if criterion != Criterion::Os {
+            return Some(self.pick(2) == 0);
         }
+        let told = self.fingerprints.iter().find(|(known, _)| known == rule);
+        let fits = match (self.os, told) {
+            (Some(fits), _) | (None, Some(&(_, fits))) => fits,
+            (None, None) => {
+                let fits = self.pick(2) == 0;
+                self.fingerprints.push((rule.clone(), fits));
+                fits
+            }
+        };
+        Some(fits)
     }
 
     fn address(&mut self, _rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
