@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use crate::net::{Family, FlagsMatch, Protocol, RangeSet, TcpFlags};
-use crate::ruleset::IcmpMatch;
+use super::transport;
+use crate::net::{Family, RangeSet};
 
 /// One field of a header, a line of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
     /// How it meets the machine: [`Place`](super::Place) by the numbers of [`Space`](super::Space).
     Place,
-    /// Protocol, and with it the flags of tcp, the type and code of icmp: [`transport`].
+    /// Protocol, and with it the flags of tcp, the type and code of icmp: [`transport`](super::transport).
     Transport,
     /// Destination address.
     Destination,
@@ -74,195 +74,6 @@ impl Field {
             Self::Tos | Self::Ttl => RangeSet::range(0, u128::from(u8::MAX)),
             Self::Prio => RangeSet::range(0, 7),
         }
-    }
-}
-
-/// The line of protocols: `protocol << 16`, for tcp plus the flags, for the family's icmp plus `type << 8 | code`.
-pub mod transport {
-    use std::sync::LazyLock;
-
-    use super::{Family, FlagsMatch, IcmpMatch, Protocol, RangeSet, TcpFlags};
-
-    /// The icmp of a family.
-    #[must_use]
-    pub fn icmp(family: Family) -> Protocol {
-        match family {
-            Family::Inet => Protocol::ICMP,
-            Family::Inet6 => Protocol::ICMP6,
-        }
-    }
-
-    /// Every number of a protocol in that family.
-    #[must_use]
-    pub fn protocol(protocol: Protocol, family: Family) -> RangeSet {
-        let base = u128::from(protocol.0) << 16;
-        if protocol == Protocol::TCP {
-            RangeSet::range(base, base + 0xff)
-        } else if protocol == icmp(family) {
-            RangeSet::range(base, base + 0xffff)
-        } else {
-            RangeSet::single(base)
-        }
-    }
-
-    /// Every number of the family. Protocols that pf looks through never come up.
-    #[must_use]
-    pub fn line(family: Family) -> RangeSet {
-        static LINES: LazyLock<[RangeSet; 2]> = LazyLock::new(|| Family::BOTH.map(every));
-        let [inet, inet6] = &*LINES;
-        match family {
-            Family::Inet => inet.clone(),
-            Family::Inet6 => inet6.clone(),
-        }
-    }
-
-    fn every(family: Family) -> RangeSet {
-        let passed_through: &[u8] = match family {
-            Family::Inet => &[51],
-            Family::Inet6 => &[0, 43, 51, 60],
-        };
-        let numbers = (0..=u8::MAX).filter(|number| !passed_through.contains(number));
-        RangeSet::from_ranges(numbers.flat_map(|number| protocol(Protocol(number), family).ranges().to_vec()))
-    }
-
-    /// The tcp packets of which the flags, as rules see them, satisfy the condition: pf takes FIN from SYN
-    /// (`pf_normalize_tcp`).
-    pub fn flags_where(condition: impl Fn(TcpFlags) -> bool) -> RangeSet {
-        let seen = |flags: TcpFlags| match flags.contains(TcpFlags::SYN) {
-            true => TcpFlags(flags.0 & !TcpFlags::FIN.0),
-            false => flags,
-        };
-        let chosen = (0..=u8::MAX).map(TcpFlags).filter(|&flags| condition(seen(flags)));
-        RangeSet::from_ranges(chosen.map(|flags| (tcp(flags), tcp(flags))))
-    }
-
-    /// The tcp packets that pass the test.
-    #[must_use]
-    pub fn flags(test: FlagsMatch) -> RangeSet {
-        flags_where(|flags| test.matches(flags))
-    }
-
-    /// The tcp packets that pf drops for their flags before any rule (`pf_normalize_tcp`).
-    #[must_use]
-    pub fn senseless() -> RangeSet {
-        let bare = TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG;
-        let senseless = |flags: TcpFlags| {
-            let opens = flags.contains(TcpFlags::SYN);
-            opens && flags.contains(TcpFlags::RST)
-                || !opens && !flags.intersects(TcpFlags::ACK | TcpFlags::RST)
-                || !flags.contains(TcpFlags::ACK) && flags.intersects(bare)
-        };
-        flags_where(senseless)
-    }
-
-    /// The numbers of types of the family's icmp.
-    fn types(family: Family, kinds: &[u8]) -> RangeSet {
-        let base = u128::from(icmp(family).0) << 16;
-        RangeSet::from_ranges(kinds.iter().map(|&kind| {
-            let first = base | u128::from(kind) << 8;
-            (first, first | 0xff)
-        }))
-    }
-
-    /// Replies of icmp, which no rule that keeps state matches (`pf_icmp_mapping`, `PF_OUT`); not neighbour
-    /// advertisements.
-    #[must_use]
-    pub fn replies(family: Family) -> RangeSet {
-        match family {
-            Family::Inet => types(family, &[0, 9, 14, 16, 18, 34, 36]),
-            Family::Inet6 => types(family, &[129, 140, 200]),
-        }
-    }
-
-    /// What makes no state: errors of icmp, and neighbour advertisements (`pf_icmp_mapping` returns 1).
-    #[must_use]
-    pub fn stateless(family: Family) -> RangeSet {
-        match family {
-            Family::Inet => types(family, &[3, 4, 5, 11, 12]),
-            Family::Inet6 => types(family, &[1, 2, 3, 4, 136]),
-        }
-    }
-
-    /// Echo requests, with any code.
-    #[must_use]
-    pub fn echo_requests(family: Family) -> RangeSet {
-        match family {
-            Family::Inet => types(family, &[8]),
-            Family::Inet6 => types(family, &[128]),
-        }
-    }
-
-    /// Queries of icmp and how far their replies lie from them on the line.
-    #[must_use]
-    pub fn answers(family: Family) -> Vec<(RangeSet, u128)> {
-        let pairs: &[(u8, u8)] = match family {
-            Family::Inet => &[(8, 0), (10, 9), (13, 14), (15, 16), (17, 18)],
-            Family::Inet6 => &[(128, 129), (139, 140)],
-        };
-        let by = |from: u8, to: u8| (u128::from(to) << 8).wrapping_sub(u128::from(from) << 8);
-        pairs
-            .iter()
-            .map(|&(query, answer)| (types(family, &[query]), by(query, answer)))
-            .collect()
-    }
-
-    /// The tcp packets that follow in a connection: ACK, and what goes with it.
-    #[must_use]
-    pub fn answering() -> RangeSet {
-        flags_where(|flags| flags.contains(TcpFlags::ACK)).minus(&senseless())
-    }
-
-    /// Neighbour discovery, for which the hop limit must be 255 (`pf_setup_pdesc`).
-    #[must_use]
-    pub fn neighbour_discovery() -> RangeSet {
-        types(Family::Inet6, &[133, 134, 135, 136, 137])
-    }
-
-    /// Multicast listener discovery, for which the hop limit must be 1 (`pf_walk_header6`).
-    #[must_use]
-    pub fn listener_discovery() -> RangeSet {
-        types(Family::Inet6, &[130, 131, 132, 143])
-    }
-
-    /// The icmp packets of the family that pass the test.
-    #[must_use]
-    pub fn icmp_match(test: IcmpMatch, family: Family) -> RangeSet {
-        let base = u128::from(icmp(family).0) << 16 | u128::from(test.kind) << 8;
-        match test.code {
-            Some(code) => RangeSet::single(base | u128::from(code)),
-            None => RangeSet::range(base, base | 0xff),
-        }
-    }
-
-    /// The number of tcp with those flags.
-    #[must_use]
-    pub fn tcp(flags: TcpFlags) -> u128 {
-        u128::from(Protocol::TCP.0) << 16 | u128::from(flags.0)
-    }
-
-    /// The numbers of those protocols whose packets have ports.
-    #[must_use]
-    pub fn ported() -> RangeSet {
-        let [tcp, udp] = [Protocol::TCP, Protocol::UDP].map(|known| protocol(known, Family::Inet));
-        tcp.union(&udp)
-    }
-
-    /// The protocol of a number.
-    #[must_use]
-    pub fn protocol_of(number: u128) -> Protocol {
-        Protocol((number >> 16) as u8)
-    }
-
-    /// Flags of tcp at a number.
-    #[must_use]
-    pub fn flags_of(number: u128) -> TcpFlags {
-        TcpFlags(number as u8)
-    }
-
-    /// Type and code of icmp at a number.
-    #[must_use]
-    pub fn icmp_of(number: u128) -> (u8, u8) {
-        ((number >> 8) as u8, number as u8)
     }
 }
 

@@ -16,6 +16,7 @@ mod criteria;
 mod dead;
 mod difference;
 mod decided;
+mod first_match;
 mod following;
 mod frame;
 #[cfg(test)]
@@ -37,12 +38,13 @@ mod search;
 mod set;
 mod space;
 mod translate;
+pub mod transport;
 mod witness;
 
 pub use dead::DeadRule;
 pub use decided::Decided;
 pub use difference::Change;
-pub use header::{Field, Header, PacketBox, transport};
+pub use header::{Field, Header, PacketBox};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub use question::{Goal, Question, Scope};
 pub use set::PacketSet;

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use indexmap::IndexSet;
 
-use super::header::{Field, Header, PacketBox, transport};
+use super::header::{Field, Header, PacketBox};
 use super::set::PacketSet;
+use super::transport;
 use crate::context::Context;
 use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::packet::{ExtensionHeader, Fragment, Icmp, IpOptions, Packet, Way};
@@ -217,14 +218,14 @@ impl Space {
         let later = matches!(packet.fragment, Some(Fragment::Later { .. }));
         let number = match packet.icmp {
             _ if packet.protocol == Protocol::TCP && !(later && packet.family == Family::Inet6) => {
-                transport::tcp(packet.flags)
+                transport::of_tcp(packet.flags)
             }
             Some(Icmp { kind, code, .. }) if packet.protocol == icmp && !(later && packet.family == Family::Inet6) => {
-                u128::from(icmp.0) << 16 | u128::from(kind) << 8 | u128::from(code)
+                transport::of_icmp(kind, code)
             }
             // The first header of a later fragment is the fragment header.
-            _ if later && packet.family == Family::Inet6 => u128::from(Protocol::FRAGMENT.0) << 16,
-            _ => u128::from(packet.protocol.0) << 16,
+            _ if later && packet.family == Family::Inet6 => transport::first(Protocol::FRAGMENT, packet.family),
+            _ => transport::first(packet.protocol, packet.family),
         };
         let fragment = match packet.fragment {
             None => 0,
@@ -258,16 +259,16 @@ impl Space {
             None => (Way::Forward, usize::MAX, None),
         };
         let number = header.get(Field::Transport);
-        let protocol = transport::protocol_of(number);
+        let protocol = transport::protocol_at(number, header.family);
         let [src, dst] = [Field::Source, Field::Destination].map(|field| address(header.get(field), header.family));
         let mut packet = Packet::new(way, self.interface_name(on), protocol, src, dst);
         packet.sport = header.get(Field::SourcePort) as u16;
         packet.dport = header.get(Field::DestinationPort) as u16;
         if protocol == Protocol::TCP {
-            packet.flags = transport::flags_of(number);
+            packet.flags = transport::flags_at(number);
         }
         if protocol == transport::icmp(header.family) {
-            let (kind, code) = transport::icmp_of(number);
+            let (kind, code) = transport::icmp_at(number);
             packet.icmp = Some(Icmp {
                 kind,
                 code,

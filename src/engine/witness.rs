@@ -1,6 +1,7 @@
 //! The packet of a box that people would think of first: a SYN, an ephemeral source port, the first host of a network.
 
-use super::header::{Field, Header, PacketBox, transport};
+use super::header::{Field, Header, PacketBox};
+use super::transport;
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 
 /// The most readable packet of the box.
@@ -25,15 +26,15 @@ pub(super) fn readable(region: &PacketBox) -> Header {
 
 /// A SYN, else an opening udp or icmp packet.
 fn wished_transport(family: Family) -> [u128; 4] {
-    let echo_request: u128 = match family {
+    let echo_request = match family {
         Family::Inet => 8,
         Family::Inet6 => 128,
     };
     [
-        transport::tcp(TcpFlags::SYN),
-        u128::from(Protocol::UDP.0) << 16,
-        u128::from(transport::icmp(family).0) << 16 | echo_request << 8,
-        transport::tcp(TcpFlags::ACK),
+        transport::of_tcp(TcpFlags::SYN),
+        transport::first(Protocol::UDP, family),
+        transport::of_icmp(echo_request, 0),
+        transport::of_tcp(TcpFlags::ACK),
     ]
 }
 

@@ -420,16 +420,12 @@ fn transports(packets: &Packets) -> PacketSet {
             }
             let sets = packets.protocols.iter().map(|&protocol| {
                 if protocol == transport::icmp(family) && !packets.icmp.is_empty() {
-                    let types = packets.icmp.iter().map(|&wanted| transport::icmp_match(wanted, family));
-                    types.fold(RangeSet::empty(), |all, set| all.union(&set))
+                    union(packets.icmp.iter().map(|&wanted| transport::icmp_match(wanted)))
                 } else {
                     transport::protocol(protocol, family)
                 }
             });
-            all.with(
-                Field::Transport,
-                &sets.fold(RangeSet::empty(), |all, set| all.union(&set)),
-            )
+            all.with(Field::Transport, &union(sets))
         })
         .collect()
 }
@@ -468,18 +464,21 @@ fn beginnings(packets: &Packets) -> PacketSet {
         };
         // Icmp of the other family is no protocol of this one.
         let foreign = transport::icmp(family.other());
-        let [mut with_ports, mut without] = [RangeSet::empty(), RangeSet::empty()];
-        for protocol in protocols.into_iter().filter(|&protocol| protocol != foreign) {
-            if protocol == Protocol::TCP {
-                with_ports = with_ports.union(&syn_alone());
-            } else if protocol.has_ports() {
-                with_ports = with_ports.union(&transport::protocol(protocol, family));
-            } else if protocol == transport::icmp(family) {
-                without = without.union(&queries(&packets.icmp, family));
+        let (ported, others): (Vec<Protocol>, Vec<Protocol>) = protocols
+            .into_iter()
+            .filter(|&protocol| protocol != foreign)
+            .partition(|protocol| protocol.has_ports());
+        let with_ports = union(ported.into_iter().map(|protocol| match protocol {
+            Protocol::TCP => syn_alone(),
+            _ => transport::protocol(protocol, family),
+        }));
+        let without = union(others.into_iter().map(|protocol| {
+            if protocol == transport::icmp(family) {
+                queries(&packets.icmp, family)
             } else {
-                without = without.union(&transport::protocol(protocol, family).intersection(&transport::line(family)));
+                transport::protocol(protocol, family).intersection(&transport::line(family))
             }
-        }
+        }));
         let ports = RangeSet::range(1, u128::from(u16::MAX));
         boxes.extend(
             plain
@@ -493,11 +492,16 @@ fn beginnings(packets: &Packets) -> PacketSet {
     boxes.into_iter().collect()
 }
 
+/// What is in any of the sets.
+fn union(sets: impl Iterator<Item = RangeSet>) -> RangeSet {
+    RangeSet::from_ranges(sets.flat_map(|set| set.ranges().to_vec()))
+}
+
 /// SYN, without ACK, FIN, RST, PSH, URG. (pf itself takes SYN and FIN for SYN.)
 fn syn_alone() -> RangeSet {
     let begins = |flags: &u8| flags & 0x3f == TcpFlags::SYN.0;
     RangeSet::from_ranges((0..=u8::MAX).filter(begins).map(|flags| {
-        let number = transport::tcp(TcpFlags(flags));
+        let number = transport::of_tcp(TcpFlags(flags));
         (number, number)
     }))
 }
@@ -514,7 +518,7 @@ fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
             kind: echo,
             code: Some(0),
         };
-        return transport::icmp_match(echo, family);
+        return transport::icmp_match(echo);
     }
     named
         .iter()
@@ -522,7 +526,7 @@ fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
         .fold(RangeSet::empty(), |all, &wanted| {
             // Hosts send queries with code 0; others only where they are named.
             let code = wanted.code.or(Some(0));
-            all.union(&transport::icmp_match(IcmpMatch { code, ..wanted }, family))
+            all.union(&transport::icmp_match(IcmpMatch { code, ..wanted }))
         })
 }
 

@@ -303,9 +303,10 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
     if part == whole {
         return name.to_owned();
     }
+    let kind = |number: u128| transport::icmp_at(number).0;
     let mut types: Vec<u8> = Vec::new();
     for &(first, last) in part.ranges() {
-        for kind in (first >> 8) as u8..=(last >> 8) as u8 {
+        for kind in kind(first)..=kind(last) {
             if !types.contains(&kind) {
                 types.push(kind);
             }
@@ -320,7 +321,7 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
     if missing
         .ranges()
         .iter()
-        .all(|&(first, last)| first >> 8 == last >> 8 && replies.contains(&((first >> 8) as u8)))
+        .all(|&(first, last)| kind(first) == kind(last) && replies.contains(&kind(first)))
     {
         return format!("{name} but replies");
     }

@@ -290,7 +290,8 @@ fn opening() -> PacketSet {
             (Field::Prio, RangeSet::single(3)),
         ];
         let all = usual.iter().try_fold(all, |all, (field, set)| all.with(*field, set));
-        let ported = RangeSet::single(transport::tcp(TcpFlags::SYN)).union(&transport::protocol(Protocol::UDP, family));
+        let ported =
+            RangeSet::single(transport::of_tcp(TcpFlags::SYN)).union(&transport::protocol(Protocol::UDP, family));
         let ports = RangeSet::range(1, u128::from(u16::MAX));
         let with_ports = all.clone().and_then(|all| {
             let all = all.with(Field::Transport, &ported)?;

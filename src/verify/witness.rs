@@ -32,14 +32,14 @@ pub(crate) fn rank(region: &PacketBox) -> (u8, u8, usize) {
 /// Transports in the order of preference: a SYN, udp, an echo request, then what else hosts send.
 fn preferred_transports(family: Family) -> [u128; 4] {
     let echo = match family {
-        Family::Inet => 8u128,
+        Family::Inet => 8,
         Family::Inet6 => 128,
     };
     [
-        transport::tcp(TcpFlags::SYN),
-        u128::from(Protocol::UDP.0) << 16,
-        u128::from(transport::icmp(family).0) << 16 | echo << 8,
-        transport::tcp(TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0)),
+        transport::of_tcp(TcpFlags::SYN),
+        transport::first(Protocol::UDP, family),
+        transport::of_icmp(echo, 0),
+        transport::of_tcp(TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0)),
     ]
 }
 
@@ -120,7 +120,6 @@ pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
 
 /// Esp, gre, or what has a name, before numbers that nobody uses.
 fn known_protocol(transports: &RangeSet, family: Family) -> Option<u128> {
-    let icmp = transport::icmp(family);
     let telling: &[u8] = match family {
         Family::Inet => &[13, 17, 5, 3, 11],
         Family::Inet6 => &[135, 133, 137, 1, 3],
@@ -130,7 +129,7 @@ fn known_protocol(transports: &RangeSet, family: Family) -> Option<u128> {
         .iter()
         .copied()
         .chain(named)
-        .map(|kind| u128::from(icmp.0) << 16 | u128::from(kind) << 8);
+        .map(|kind| transport::of_icmp(kind, 0));
     if let Some(number) = types.find(|&number| transports.contains(number)) {
         return Some(number);
     }
