@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use super::criteria::{About, Fact, Reader};
 use super::decided::ByRule;
+use super::first_match::FirstMatch;
 use super::header::Field;
 use super::journey::{End, Unknown};
 use super::list::List;
@@ -48,6 +49,7 @@ pub(super) struct Compiled<'a> {
     pub(super) skipped: Vec<bool>,
     /// Made when it is first asked for.
     pub(super) by_rule: OnceCell<ByRule>,
+    pub(super) first_match: OnceCell<FirstMatch>,
     /// The places of one direction where pf looks, and those where it does not.
     pub(super) alike: Vec<RangeSet>,
     /// What the stack takes for the machine itself besides its own addresses, of each family.
@@ -67,6 +69,7 @@ impl<'a> Compiled<'a> {
         Self {
             tags: list.rules.iter().map(|(_, rule)| tag(rule)).collect(),
             by_rule: OnceCell::new(),
+            first_match: OnceCell::new(),
             alike: alike(&space, &skipped),
             skipped,
             meetings: Meetings::new(&list),

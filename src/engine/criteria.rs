@@ -4,11 +4,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::header::{Field, PacketBox, transport};
+use super::header::{Field, PacketBox};
 use super::hosts::{self, Hosts};
 use super::journey::Unknown;
 use super::routing::{Routes, Target, line};
 use super::space::{Place, Space, address_number};
+use super::transport;
 use crate::context::{Context, InterfaceAddress};
 use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::{Action, Host, IcmpMatch, InterfaceMatch, KeepState, Name, Peer, ReceivedOn, Rule, Ruleset};
@@ -417,7 +418,7 @@ impl<'a, 's> Reader<'a, 's> {
             whole = whole.minus(&tcp.minus(&transport::flags(test)));
         }
         if let Some(test) = icmp {
-            whole = whole.intersection(&transport::icmp_match(test, family));
+            whole = whole.intersection(&transport::icmp_match(test));
         }
         if queries_only {
             whole = whole.minus(&transport::replies(family));

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexSet;
 
 use super::Engine;
+use super::first_match::{Need, fixed};
 use super::header::Header;
 use super::journey::{Decider, Hop};
 use super::search::Classes;
@@ -52,7 +53,9 @@ impl Engine<'_> {
         }
         let rules = self.inlined().into_iter();
         rules
+            .filter(|(.., own)| compiled.decides(&own.entries) != Some(true))
             .filter_map(|(id, _, own)| {
+                // Which rules decide instead is told by the search.
                 let mut search = Classes::deciding(compiled, &own.entries, STEPS);
                 search.deciders_only = true;
                 search.ground.packets_only = true;
@@ -79,7 +82,8 @@ impl Engine<'_> {
         }
         let rules = self.inlined().into_iter();
         rules
-            .filter(|(id, rule, own)| has_header_effects_only(rule) && self.is_redundant(id, rule, own))
+            .filter(|(_, rule, own)| has_header_effects_only(rule) && !self.keeps_from_tags(rule, own))
+            .filter(|(id, rule, own)| self.is_redundant(id, rule, own))
             .map(|(id, ..)| id.clone())
             .collect()
     }
@@ -110,8 +114,30 @@ impl Engine<'_> {
         rules
     }
 
+    /// Whether packets that the rule passes might get a tag from other rules if it were not there.
+    fn keeps_from_tags(&self, rule: &Rule, own: &Inlined) -> bool {
+        let list = &self.compiled.list;
+        if !list.asks_for_tags || rule.action != Action::Pass {
+            // A blocked packet loses its tag.
+            return false;
+        }
+        let regions = own.entries.iter().filter_map(|&at| list.entries.get(at)?.own());
+        let regions: Vec<_> = regions.filter_map(|part| fixed(&part.region)).collect();
+        let mut taggers = list.entries.iter().filter(|entry| {
+            let rule = list.rule(entry);
+            rule.is_some_and(|(_, rule)| rule.tag.is_some())
+        });
+        taggers.any(|entry| {
+            let own = entry.own();
+            own.is_none_or(|part| regions.iter().any(|region| !region.is_disjoint(&part.region)))
+        })
+    }
+
     fn is_redundant(&self, id: &RuleId, rule: &Rule, own: &Inlined) -> bool {
         let compiled = &self.compiled;
+        if let Some(need) = compiled.need(rule, &own.entries) {
+            return need == Need::Redundant;
+        }
         let alike = |hop: &Hop| match &hop.decider {
             Decider::Rule(other) => {
                 let known = compiled.ruleset.rule(other);
@@ -179,7 +205,7 @@ fn has_header_effects_only(rule: &Rule) -> bool {
 }
 
 /// Whether the two do the same where they decide, whatever they match.
-fn acts_like((id, rule): (&RuleId, &Rule), (other_id, other): (&RuleId, &Rule)) -> bool {
+pub(super) fn acts_like((id, rule): (&RuleId, &Rule), (other_id, other): (&RuleId, &Rule)) -> bool {
     // The tables of pools are those of the anchor; ports are redirected by their distance from those that are matched.
     let pools = rule.translation.is_some() || rule.route_to.is_some();
     let same_pools = id.anchor == other_id.anchor && rule.destination.port == other.destination.port;

@@ -47,7 +47,15 @@ impl<'a> Engine<'a> {
     /// where they do not suffice, or something is not modelled.
     #[must_use]
     pub fn decides(&self, rule: &RuleId, steps: u64) -> (Option<bool>, u64) {
-        let mut search = Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps);
+        let own = self.compiled.entries_of(rule);
+        let plainly = self
+            .compiled
+            .decides(own)
+            .filter(|_| self.compiled.list.incomplete.is_none());
+        if plainly.is_some() {
+            return (plainly, steps);
+        }
+        let mut search = Classes::deciding(&self.compiled, own, steps);
         search.deciders_only = true;
         search.ground.packets_only = true;
         let decides = match search.next() {

@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use super::compiled::Compiled;
 use super::frame::Tagging;
-use super::header::{Field, PacketBox, transport};
+use super::header::{Field, PacketBox};
 use super::journey::{Class, Decider};
 use super::question::Question;
 use super::rewriting::{Now, Term};
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::{InterfaceId, Place};
+use super::transport;
 use crate::net::{Direction, RangeSet};
 use crate::ruleset::RuleId;
 

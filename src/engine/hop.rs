@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::cover::Duty;
 use super::frame::{Frame, Match, Suppositions, Tagging};
-use super::header::{Field, PacketBox, transport};
+use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind, Position};
 use super::question::{Goal, Scope};
@@ -12,6 +12,7 @@ use super::rewriting::{Narrowed, Now, Reading, Term};
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::Place;
 use super::translate::Translator;
+use super::transport;
 use super::witness;
 use crate::net::{Family, Protocol, RangeSet};
 use crate::ruleset::{KeepState, Rule, SourceTrack};

@@ -4,10 +4,11 @@
 //! may have changed between an anchor's call and the entry, one for each).
 
 use super::criteria::{Alternative, Fact, Reader};
-use super::header::{Field, PacketBox, transport};
+use super::header::{Field, PacketBox};
 use super::journey::{Drop, Unknown};
 use super::routing::prefix;
 use super::translate;
+use super::transport;
 use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged, Translation};
 

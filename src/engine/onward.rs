@@ -5,13 +5,14 @@ use std::rc::Rc;
 use super::compiled::UnknownNetwork;
 use super::criteria::{About, Fact};
 use super::frame::Tagging;
-use super::header::{Field, PacketBox, transport};
+use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
 use super::question::{Goal, Scope};
 use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Equal, Path, Task};
 use super::space::{InterfaceId, Place};
+use super::transport;
 use crate::net::RangeSet;
 use crate::ruleset::{Divert, Name, RouteToKind, Rule, Ruleset};
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::compiled::Compiled;
 use super::cover::{Cover, Duty};
+use super::first_match::fixed;
 use super::following::Known;
 use super::frame::{Budget, Frame, Ground, Suppositions, Tagging};
 use super::header::{Field, PacketBox};
@@ -145,17 +146,14 @@ impl<'e, 'a> Classes<'e, 'a> {
         let question = Question::new(PacketSet::empty(), Goal::Any).of_one_hop().within(steps);
         let mut search = Self::new(compiled, question);
         search.deciding = Some(numbers.into());
-        // No rule changes these fields for later rules of one hop.
-        let fixed = [Field::Place, Field::Transport, Field::Options, Field::Fragment];
         let mut regions: Vec<PacketBox> = Vec::new();
         for entry in numbers.iter().filter_map(|&number| compiled.list.entries.get(number)) {
             let Some(own) = entry.own() else { continue };
-            for part in compiled.everything.boxes() {
+            for part in compiled.seen() {
                 if part.family != own.region.family {
                     continue;
                 }
-                let mut limits = own.region.limits().filter(|(field, _)| fixed.contains(field));
-                let narrowed = limits.try_fold(part.clone(), |part, (field, set)| part.with(field, set));
+                let narrowed = fixed(&own.region).and_then(|fixed| part.intersection(&fixed));
                 if let Some(region) = narrowed.filter(|region| !regions.iter().any(|known| region.is_subset(known))) {
                     regions.push(region);
                 }

@@ -3,11 +3,12 @@
 
 use super::compiled::Compiled;
 use super::frame;
-use super::header::{Field, Header, PacketBox, transport};
+use super::header::{Field, Header, PacketBox};
 use super::hosts;
 use super::rewriting::{Narrowed, Now, Reading, Term};
 use super::routing::{line, prefix};
 use super::space::address_number;
+use super::transport;
 use crate::context::Context;
 use crate::net::{Family, Operator, RangeSet};
 use crate::ruleset::{AfTo, Host, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation};

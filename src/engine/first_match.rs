@@ -1,0 +1,365 @@
+//! [`FirstMatch`]: the list as one of first match, the quick entries in order and then the others backwards, for packets
+//! of one hop that no rule rewrites. There boxes alone say what decides, and no way has to be followed.
+//!
+//! Every answer is exact or not given: where a rule may change the header, asks for tags, or matches only if more than
+//! the header is so, the answer is left to the search.
+
+use std::cell::Cell;
+
+use super::compiled::Compiled;
+use super::dead::acts_like;
+use super::header::{Field, Header, PacketBox};
+use super::index::Index;
+use super::list::{END, Entry, Kind, Part};
+use super::witness;
+use crate::net::RangeSet;
+use crate::ruleset::{Action, Rule};
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It decides packets that would be decided otherwise without it.
+    Needed,
+    /// It decides packets, and the ruleset without it decides them alike.
+    Redundant,
+    /// Others decide all that it matches.
+    Dead,
+}
+
+/// How often a packet is held against an entry for one rule before the answer is left to the search.
+const LOOKS: usize = 100_000;
+
+/// The list in the order of first match.
+#[derive(Debug)]
+pub(super) struct FirstMatch {
+    /// What packets may be that some rule may rewrite, by the fields that no rule changes.
+    rewritten: Vec<PacketBox>,
+    /// The packets that rules see on one hop.
+    seen: Vec<PacketBox>,
+}
+
+/// A question about one rule.
+pub(super) struct Asked<'e, 'a> {
+    compiled: &'e Compiled<'a>,
+    /// The entries of the rule.
+    own: &'e [usize],
+    /// The rule, if it is asked what would be without it.
+    rule: Option<&'e Rule>,
+    /// How often packets may still be held against entries.
+    looks: Cell<usize>,
+}
+
+/// Place in the order of first match: less comes first.
+type Rank = u64;
+
+fn rank(entry: &Entry) -> Rank {
+    match entry.quick {
+        true => Rank::from(entry.position),
+        false => 2 * Rank::from(END) - Rank::from(entry.position),
+    }
+}
+
+/// The fields that no rule changes for later rules of one hop.
+pub(super) const FIXED: [Field; 4] = [Field::Place, Field::Transport, Field::Options, Field::Fragment];
+
+/// The box but for what rules may change.
+pub(super) fn fixed(region: &PacketBox) -> Option<PacketBox> {
+    let mut limits = region.limits().filter(|(field, _)| FIXED.contains(field));
+    limits.try_fold(PacketBox::all(region.family), |part, (field, set)| {
+        part.with(field, set)
+    })
+}
+
+/// The entries that overlap one, but those of its own rule.
+#[derive(Default)]
+struct Around<'e> {
+    /// Those before it in the order of first match that surely match where their boxes say so.
+    before: Vec<&'e PacketBox>,
+    /// Those before it that match only if more than the header is so.
+    perhaps: Vec<&'e PacketBox>,
+    /// Those behind it, in that order.
+    behind: Vec<&'e Entry>,
+}
+
+impl FirstMatch {
+    fn new(compiled: &Compiled<'_>) -> Self {
+        let rewrites = |entry: &&Entry| {
+            let rule = compiled.list.rule(entry).map(|(_, rule)| rule);
+            entry.kind == Kind::Match && (entry.quick || rule.is_some_and(rewrites)) || entry.kind == Kind::Call
+        };
+        let rewriting = compiled.list.entries.iter().filter(rewrites);
+        let looked_at = (0..compiled.space.places()).filter(|&number| {
+            let place = compiled.space.place(number);
+            place.is_some_and(|place| !compiled.skipped.get(place.interface()).copied().unwrap_or(false))
+        });
+        let places = RangeSet::from_ranges(looked_at.map(|number| (number, number)));
+        let everything = compiled.everything.boxes().iter();
+        Self {
+            rewritten: rewriting.filter_map(|entry| fixed(&entry.own()?.region)).collect(),
+            seen: everything
+                .filter_map(|part| part.clone().with(Field::Place, &places))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Compiled<'a> {
+    fn first_match(&self) -> &FirstMatch {
+        self.first_match.get_or_init(|| FirstMatch::new(self))
+    }
+
+    /// The packets that rules see on one hop.
+    pub(super) fn seen(&self) -> &[PacketBox] {
+        &self.first_match().seen
+    }
+
+    /// Whether a rule decides packets, and whether the ruleset without it would decide them alike. `own` are its entries.
+    /// `None` where that is not to be seen here.
+    pub(super) fn need(&self, rule: &Rule, own: &[usize]) -> Option<Need> {
+        Asked::new(self, Some(rule), own).need()
+    }
+
+    /// Whether one of the entries, which are those of one rule, decides packets. `None` where that is not to be seen here.
+    pub(super) fn decides(&self, own: &[usize]) -> Option<bool> {
+        Asked::new(self, None, own).need().map(|need| need != Need::Dead)
+    }
+}
+
+impl<'e, 'a> Asked<'e, 'a> {
+    fn new(compiled: &'e Compiled<'a>, rule: Option<&'e Rule>, own: &'e [usize]) -> Self {
+        Self {
+            compiled,
+            own,
+            rule,
+            looks: Cell::new(LOOKS),
+        }
+    }
+
+    fn entry(&self, number: usize) -> Option<&'e Entry> {
+        self.compiled.list.entries.get(number)
+    }
+
+    fn need(&self) -> Option<Need> {
+        let known = self.compiled.first_match();
+        let mut regions: Vec<(&Entry, Vec<PacketBox>)> = Vec::new();
+        for &number in self.own {
+            let entry = self.entry(number).filter(|entry| is_plain(entry))?;
+            let region = &entry.own()?.region;
+            let pieces: Vec<PacketBox> = known.seen.iter().filter_map(|part| part.intersection(region)).collect();
+            if pieces.is_empty() {
+                continue;
+            }
+            let fixed = fixed(region)?;
+            if known.rewritten.iter().any(|part| !part.is_disjoint(&fixed)) {
+                return None;
+            }
+            regions.push((entry, pieces));
+        }
+        let mut need = Need::Dead;
+        // A packet is often enough.
+        for at in regions.iter().flat_map(|(_, pieces)| pieces).flat_map(corners) {
+            match self.of_packet(&at) {
+                Some(Need::Needed) => return Some(Need::Needed),
+                Some(Need::Redundant) => need = Need::Redundant,
+                Some(Need::Dead) | None => {}
+            }
+        }
+        for (entry, pieces) in regions {
+            let around = self.around(entry, &pieces)?;
+            if need == Need::Dead {
+                match self.outside(pieces.clone(), &around.before, &around.perhaps)? {
+                    false => continue,
+                    true => need = Need::Redundant,
+                }
+            }
+            let Some(rule) = self.rule else {
+                return Some(Need::Needed);
+            };
+            if self.is_missed(rule, &pieces, around)? {
+                return Some(Need::Needed);
+            }
+        }
+        Some(need)
+    }
+
+    /// What one packet, which an own entry matches, says of the need for the rule; `None` where nothing.
+    fn of_packet(&self, at: &Header) -> Option<Need> {
+        let met = self.compiled.met(Some(at.get(Field::Place)), at.family);
+        let mut matching: Vec<(Rank, usize)> = Vec::new();
+        let mut ends_early = false;
+        let query = Index::FIELDS.map(|field| Some((at.get(field), at.get(field))));
+        met.index
+            .overlapping(&query, &|number, field| self.hull(number, field), &mut |number| {
+                if let Some(entry) = self.entry(number).filter(|entry| contains(entry, at)) {
+                    ends_early |= !is_simple(entry);
+                    matching.push((rank(entry), number));
+                }
+            });
+        if ends_early {
+            return None;
+        }
+        matching.sort_unstable();
+        let mut matching = matching.into_iter().map(|(_, number)| number);
+        if !self.own.contains(&matching.next()?) {
+            return None;
+        }
+        let Some(rule) = self.rule else {
+            return Some(Need::Needed);
+        };
+        let next = match matching.find(|number| !self.own.contains(number)) {
+            Some(number) => Some(self.entry(number).filter(|entry| is_plain(entry))?),
+            None => None,
+        };
+        Some(match self.acts_alike(rule, next) {
+            true => Need::Redundant,
+            false => Need::Needed,
+        })
+    }
+
+    /// The least and the greatest number that an entry binds a field to.
+    fn hull(&self, number: usize, field: Field) -> Option<(u128, u128)> {
+        let limit = self.entry(number)?.own()?.region.limit(field)?;
+        Some((limit.first()?, limit.last()?))
+    }
+
+    /// The entries of other rules that overlap those boxes of an entry; `None` where one of them may end the evaluation
+    /// otherwise.
+    fn around(&self, entry: &'e Entry, pieces: &[PacketBox]) -> Option<Around<'e>> {
+        let region = &entry.own()?.region;
+        let met = self.compiled.met(None, region.family);
+        let mut overlapping: Vec<usize> = Vec::new();
+        let query = Index::FIELDS.map(|field| {
+            let limit = region.limit(field)?;
+            Some((limit.first()?, limit.last()?))
+        });
+        met.index
+            .overlapping(&query, &|number, field| self.hull(number, field), &mut |other| {
+                overlapping.push(other)
+            });
+        let mut around = Around::default();
+        for number in overlapping.into_iter().filter(|number| !self.own.contains(number)) {
+            let other = self.entry(number)?;
+            let own = &other.own()?.region;
+            if pieces.iter().all(|piece| piece.is_disjoint(own)) {
+                continue;
+            }
+            if !is_simple(other) {
+                return None;
+            }
+            if rank(other) > rank(entry) {
+                around.behind.push(other);
+            } else if is_plain(other) {
+                around.before.push(own);
+            } else {
+                around.perhaps.push(own);
+            }
+        }
+        around.behind.sort_unstable_by_key(|other| rank(other));
+        Some(around)
+    }
+
+    /// Whether packets that the entry decides would be decided otherwise without the rule.
+    fn is_missed(&self, rule: &Rule, pieces: &[PacketBox], around: Around<'e>) -> Option<bool> {
+        let mut covering = around.before;
+        for next in around.behind.into_iter().map(Some).chain([None]) {
+            let region = next.and_then(|next| Some(&next.own()?.region));
+            if next.is_some_and(|next| !is_plain(next)) {
+                return None;
+            }
+            if self.acts_alike(rule, next) {
+                let Some(region) = region else { return Some(false) };
+                if pieces.iter().all(|piece| piece.is_subset(region)) {
+                    return Some(false);
+                }
+                covering.push(region);
+                continue;
+            }
+            let there = match region {
+                Some(region) => pieces.iter().filter_map(|piece| piece.intersection(region)).collect(),
+                None => pieces.to_vec(),
+            };
+            if self.outside(there, &covering, &around.perhaps)? {
+                return Some(true);
+            }
+            if region.is_some_and(|region| pieces.iter().all(|piece| piece.is_subset(region))) {
+                return Some(false);
+            }
+        }
+        Some(false)
+    }
+
+    /// Whether that entry, or the default, does with a packet what the rule does.
+    fn acts_alike(&self, rule: &Rule, next: Option<&Entry>) -> bool {
+        let first = self.own.first().and_then(|&number| self.entry(number));
+        let Some((id, _)) = first.and_then(|entry| self.compiled.list.rule(entry)) else {
+            return false;
+        };
+        match next {
+            Some(next) => {
+                let other = self.compiled.list.rule(next);
+                other.is_some_and(|(other, known)| acts_like((id, rule), (other, known)))
+            }
+            None => acts_like((id, rule), (id, &Rule::new(rule.origin, Action::Pass))),
+        }
+    }
+
+    /// Whether some packet of the boxes is surely in none of the others; `None` where that is not to be found out.
+    fn outside(&self, mut left: Vec<PacketBox>, others: &[&PacketBox], perhaps: &[&PacketBox]) -> Option<bool> {
+        while let Some(piece) = left.pop() {
+            let at = piece.least();
+            let covering = others.iter().position(|region| region.contains(&at));
+            let looked = covering.unwrap_or(others.len()) + 1;
+            self.looks.set(self.looks.get().checked_sub(looked)?);
+            match covering.and_then(|number| others.get(number)) {
+                Some(region) => left.extend(piece.minus(region)),
+                None if perhaps.iter().any(|region| region.contains(&at)) => return None,
+                None => return Some(true),
+            }
+        }
+        Some(false)
+    }
+}
+
+/// Whether the rule may change the header, or the tag, for later rules.
+fn rewrites(rule: &Rule) -> bool {
+    let set = rule.set.as_ref();
+    rule.translation.is_some()
+        || rule.rtable.is_some()
+        || set.is_some_and(|set| set.prio.is_some() || set.tos.is_some())
+}
+
+/// Whether the entry passes, blocks or drops what is in its box, for good or if nothing else does.
+fn is_simple(entry: &Entry) -> bool {
+    let decides = match entry.kind {
+        Kind::Pass | Kind::Block | Kind::Drop(_) => true,
+        Kind::Match | Kind::Call | Kind::Filled => false,
+    };
+    decides && entry.parts.len() == 1 && (entry.quick || entry.stop == END)
+}
+
+/// Whether the box of the entry is moreover all that it asks for.
+fn is_plain(entry: &Entry) -> bool {
+    let asks = |part: &Part| part.tag.is_some() || !part.facts.is_empty();
+    is_simple(entry) && !entry.parts.iter().any(asks)
+}
+
+/// Whether the packet is in every box of the entry.
+fn contains(entry: &Entry, at: &Header) -> bool {
+    entry.parts.iter().all(|part| part.region.contains(at))
+}
+
+/// A few packets of a box: what comes to mind first, and the ends of its lines.
+fn corners(region: &PacketBox) -> [Header; 4] {
+    let least = region.least();
+    let greatest = Field::ALL
+        .into_iter()
+        .fold(Header::zero(region.family), |header, field| {
+            header.with(field, region.numbers(field).last().unwrap_or(0))
+        });
+    let hosts = [Field::Source, Field::Destination];
+    let mixed = hosts.into_iter().fold(least.clone(), |header, field| {
+        let number = greatest.get(field);
+        header.with(field, number)
+    });
+    [witness::readable(region), greatest, mixed, least]
+}
