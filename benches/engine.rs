@@ -86,7 +86,8 @@ fn dead_and_redundant(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     let (context, ruleset) = loaded(kind, rules);
     bencher.bench_local(|| {
         let engine = Engine::new(&ruleset, &context);
-        (engine.dead_rules().len(), engine.redundant_rules().len())
+        let idle = engine.idle_rules();
+        (idle.dead.len(), idle.redundant.len())
     });
 }
 

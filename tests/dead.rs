@@ -317,8 +317,9 @@ proptest! {
         let context = context(CONTEXT);
         let ruleset = load(&text, &context);
         let engine = Engine::new(&ruleset, &context);
-        let found: BTreeSet<RuleId> = engine.dead_rules().into_iter().map(|dead| dead.rule).collect();
-        let redundant: BTreeSet<RuleId> = engine.redundant_rules().into_iter().collect();
+        let found = engine.idle_rules();
+        let redundant: BTreeSet<RuleId> = found.redundant.into_iter().collect();
+        let found: BTreeSet<RuleId> = found.dead.into_iter().map(|dead| dead.rule).collect();
         let packets = packets();
         let before: Vec<_> = packets.iter().map(|packet| decide(&lines, None, packet)).collect();
         let ids = lines.iter().enumerate().flat_map(|(at, line)| match line {
@@ -358,7 +359,7 @@ fn printed(case: &str, found: impl Fn(&Engine<'_>) -> Vec<RuleId>) -> Vec<String
 #[test]
 fn the_heaters_dns_rule_is_dead() {
     let dead = printed("mill-heater", |engine| {
-        engine.dead_rules().into_iter().map(|dead| dead.rule).collect()
+        engine.idle_rules().dead.into_iter().map(|dead| dead.rule).collect()
     });
     let [only] = dead.as_slice() else { panic!("{dead:?}") };
     assert!(only.contains("to 10.62.1.1 port = 53"), "{only}");

@@ -31,8 +31,9 @@ pub struct DeadRule {
 /// needed.
 const CLASSES: usize = 1000;
 
-/// How many steps the question about one rule may take.
-const STEPS: u64 = 200_000;
+/// How many steps the questions about all rules that have to be searched may take, and those about one.
+const STEPS: u64 = 20_000_000;
+const STEPS_OF_ONE: u64 = 200_000;
 
 /// The places of one rule in the list: one, or one for each call of its anchor.
 struct Inlined {
@@ -42,50 +43,46 @@ struct Inlined {
     entries: Vec<usize>,
 }
 
-impl Engine<'_> {
-    /// The pass and block rules that decide no packet, in the order of evaluation: other rules decide all that they
-    /// match. Rules for which the steps run out are left out.
-    #[must_use]
-    pub fn dead_rules(&self) -> Vec<DeadRule> {
-        let compiled = &self.compiled;
-        if compiled.list.incomplete.is_some() {
-            return Vec::new();
-        }
-        let rules = self.inlined().into_iter();
-        rules
-            .filter(|(.., own)| compiled.decides(&own.entries) != Some(true))
-            .filter_map(|(id, _, own)| {
-                // Which rules decide instead is told by the search.
-                let mut search = Classes::deciding(compiled, &own.entries, STEPS);
-                search.deciders_only = true;
-                search.ground.packets_only = true;
-                if search.next().is_some() {
-                    return None;
-                }
-                let first = own.entries.first().and_then(|&at| compiled.list.entries.get(at)?.own());
-                Some(DeadRule {
-                    rule: id.clone(),
-                    by: self.ranked(&search.blamed()),
-                    example: first.map(|part| witness::readable(&part.region)),
-                })
-            })
-            .collect()
-    }
+/// The pass and block rules that a ruleset does not need, in the order of evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// Those that decide no packet: other rules decide all that they match.
+    pub dead: Vec<DeadRule>,
+    /// Those that decide packets, but such that the ruleset without this one rule decides them alike. Rules that set a
+    /// tag, count states, or depend on what no header shows are taken to be needed.
+    pub redundant: Vec<RuleId>,
+}
 
-    /// The pass and block rules that decide packets, but such that the ruleset without this one rule decides them
-    /// alike, in the order of evaluation. Rules for which the steps run out are left out, and those that set a tag,
-    /// count states, or depend on what no header shows.
+impl Engine<'_> {
+    /// The pass and block rules that could be taken away, each by itself. Rules for which the steps run out are left out.
     #[must_use]
-    pub fn redundant_rules(&self) -> Vec<RuleId> {
+    pub fn idle_rules(&self) -> Idle {
+        let mut idle = Idle::default();
         if self.compiled.list.incomplete.is_some() {
-            return Vec::new();
+            return idle;
         }
-        let rules = self.inlined().into_iter();
-        rules
-            .filter(|(_, rule, own)| has_header_effects_only(rule) && !self.keeps_from_tags(rule, own))
-            .filter(|(id, rule, own)| self.is_redundant(id, rule, own))
-            .map(|(id, ..)| id.clone())
-            .collect()
+        let mut steps = STEPS;
+        for (id, rule, own) in self.inlined() {
+            let replaceable = has_header_effects_only(rule) && !self.keeps_from_tags(rule, &own);
+            let plainly = self.compiled.need(replaceable.then_some(rule), &own.entries);
+            let need = plainly.or_else(|| self.need_by_search(id, rule, &own, replaceable, &mut steps));
+            match need {
+                Some(Need::Dead(by)) => {
+                    let first = own
+                        .entries
+                        .first()
+                        .and_then(|&at| self.compiled.list.entries.get(at)?.own());
+                    idle.dead.push(DeadRule {
+                        rule: id.clone(),
+                        by: self.ranked(&by),
+                        example: first.map(|part| witness::readable(&part.region)),
+                    });
+                }
+                Some(Need::Redundant) if replaceable => idle.redundant.push(id.clone()),
+                Some(Need::Redundant | Need::Needed) | None => {}
+            }
+        }
+        idle
     }
 
     /// The pass and block rules with their places in the list, in the order of their first one.
@@ -121,23 +118,42 @@ impl Engine<'_> {
             // A blocked packet loses its tag.
             return false;
         }
-        let regions = own.entries.iter().filter_map(|&at| list.entries.get(at)?.own());
-        let regions: Vec<_> = regions.filter_map(|part| fixed(&part.region)).collect();
-        let mut taggers = list.entries.iter().filter(|entry| {
-            let rule = list.rule(entry);
-            rule.is_some_and(|(_, rule)| rule.tag.is_some())
-        });
-        taggers.any(|entry| {
-            let own = entry.own();
-            own.is_none_or(|part| regions.iter().any(|region| !region.is_disjoint(&part.region)))
+        let mut regions = own.entries.iter().filter_map(|&at| list.entries.get(at)?.own());
+        regions.any(|part| {
+            let met = self.compiled.met(None, part.region.family);
+            let mut taggers = met.taggers.iter().filter_map(|&number| list.entries.get(number)?.own());
+            let region = fixed(&part.region);
+            taggers.any(|tagger| region.as_ref().is_none_or(|region| !region.is_disjoint(&tagger.region)))
         })
     }
 
-    fn is_redundant(&self, id: &RuleId, rule: &Rule, own: &Inlined) -> bool {
+    /// Whether the rule is needed, by following the packets that it decides; `None` where the steps do not suffice.
+    fn need_by_search(
+        &self,
+        id: &RuleId,
+        rule: &Rule,
+        own: &Inlined,
+        replaceable: bool,
+        steps: &mut u64,
+    ) -> Option<Need> {
         let compiled = &self.compiled;
-        if let Some(need) = compiled.need(rule, &own.entries) {
-            return need == Need::Redundant;
+        let given = (*steps).min(STEPS_OF_ONE);
+        let mut search = Classes::deciding(compiled, &own.entries, given);
+        search.deciders_only = true;
+        search.ground.packets_only = true;
+        let first = search.next();
+        *steps -= given - search.ground.budget.left();
+        match first {
+            None => Some(Need::Dead(search.blamed())),
+            Some(Err(_)) => None,
+            Some(Ok(_)) if replaceable && self.is_redundant(id, rule, own, steps) => Some(Need::Redundant),
+            Some(Ok(_)) => Some(Need::Needed),
         }
+    }
+
+    /// Whether every packet that the rule decides is decided alike without it.
+    fn is_redundant(&self, id: &RuleId, rule: &Rule, own: &Inlined, steps: &mut u64) -> bool {
+        let compiled = &self.compiled;
         let alike = |hop: &Hop| match &hop.decider {
             Decider::Rule(other) => {
                 let known = compiled.ruleset.rule(other);
@@ -146,24 +162,25 @@ impl Engine<'_> {
             Decider::Default => acts_like((id, rule), (id, &Rule::new(rule.origin, Action::Pass))),
             Decider::Skipped | Decider::OwnState | Decider::State | Decider::Nobody | Decider::Anchor(_) => false,
         };
-        let mut some = false;
-        let mut decided = Classes::deciding(compiled, &own.entries, STEPS);
+        let given = (*steps).min(STEPS_OF_ONE);
+        let mut left = given;
+        let mut decided = Classes::deciding(compiled, &own.entries, given);
         decided.deciders_only = true;
-        for (at, class) in decided.enumerate() {
+        let redundant = decided.by_ref().enumerate().all(|(at, class)| {
             let Ok(class) = class else { return false };
             if at >= CLASSES || class.conditions.iter().any(|condition| condition.rule.is_some()) {
                 return false;
             }
-            some = true;
-            let others = Classes::without(compiled, &class.region, &own.numbers, STEPS);
-            for (count, other) in others.enumerate() {
+            let mut others = Classes::without(compiled, &class.region, &own.numbers, left);
+            let same = others.by_ref().enumerate().all(|(count, other)| {
                 let same = other.is_ok_and(|other| other.conditions.is_empty() && other.journey.hops.iter().all(alike));
-                if !same || count >= CLASSES {
-                    return false;
-                }
-            }
-        }
-        some
+                same && count < CLASSES
+            });
+            left = others.ground.budget.left();
+            same
+        });
+        *steps -= given - left.min(decided.ground.budget.left());
+        redundant
     }
 
     /// Rules by how often they are named, the most frequent first, then in their order.

@@ -4,7 +4,8 @@
 //! Every answer is exact or not given: where a rule may change the header, asks for tags, or matches only if more than
 //! the header is so, the answer is left to the search.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 
 use super::compiled::Compiled;
 use super::dead::acts_like;
@@ -16,14 +17,14 @@ use crate::net::RangeSet;
 use crate::ruleset::{Action, Rule};
 
 /// What became of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// It decides packets that would be decided otherwise without it.
     Needed,
     /// It decides packets, and the ruleset without it decides them alike.
     Redundant,
-    /// Others decide all that it matches.
-    Dead,
+    /// Others decide all that it matches: the numbers of these rules, as often as they were met.
+    Dead(Vec<usize>),
 }
 
 /// How often a packet is held against an entry for one rule before the answer is left to the search.
@@ -36,6 +37,8 @@ pub(super) struct FirstMatch {
     rewritten: Vec<PacketBox>,
     /// The packets that rules see on one hop.
     seen: Vec<PacketBox>,
+    /// How large the box of each entry is, in 64ths of a power of two.
+    sizes: Vec<i64>,
 }
 
 /// A question about one rule.
@@ -47,6 +50,26 @@ pub(super) struct Asked<'e, 'a> {
     rule: Option<&'e Rule>,
     /// How often packets may still be held against entries.
     looks: Cell<usize>,
+    /// The numbers of the rules that have packets of the own entries, as often as they were met.
+    met: RefCell<Vec<usize>>,
+}
+
+/// What a rule decides of some packets.
+enum Decides {
+    /// Nothing.
+    Nothing,
+    /// A packet that would be decided alike without it.
+    Replaceable,
+    /// A packet that would be decided otherwise without it.
+    Needed,
+}
+
+/// What becomes of a packet that the rule matches.
+enum OfPacket {
+    /// The rule decides it.
+    Decided(Decides),
+    /// Others come first: the largest of them, with its size.
+    Taken((i64, usize)),
 }
 
 /// Place in the order of first match: less comes first.
@@ -70,11 +93,14 @@ pub(super) fn fixed(region: &PacketBox) -> Option<PacketBox> {
     })
 }
 
+/// An entry of another rule: the rule's number, and its box.
+type Other<'e> = (usize, &'e PacketBox);
+
 /// The entries that overlap one, but those of its own rule.
 #[derive(Default)]
 struct Around<'e> {
-    /// Those before it in the order of first match that surely match where their boxes say so.
-    before: Vec<&'e PacketBox>,
+    /// Those before it in the order of first match that surely match where their boxes say so, the largest first.
+    before: Vec<Other<'e>>,
     /// Those before it that match only if more than the header is so.
     perhaps: Vec<&'e PacketBox>,
     /// Those behind it, in that order.
@@ -96,10 +122,32 @@ impl FirstMatch {
         let everything = compiled.everything.boxes().iter();
         Self {
             rewritten: rewriting.filter_map(|entry| fixed(&entry.own()?.region)).collect(),
+            sizes: compiled
+                .list
+                .entries
+                .iter()
+                .map(|entry| entry.own().map_or(0, |part| (part.region.magnitude() * 64.0) as i64))
+                .collect(),
             seen: everything
                 .filter_map(|part| part.clone().with(Field::Place, &places))
                 .collect(),
         }
+    }
+}
+
+impl FirstMatch {
+    fn size(&self, number: usize) -> i64 {
+        self.sizes.get(number).copied().unwrap_or(0)
+    }
+
+    /// What is left of the boxes without what some rule may rewrite; `None` where no rule rewrites any of it.
+    fn as_they_come(&self, pieces: &[PacketBox]) -> Option<Vec<PacketBox>> {
+        let is_met = |part: &&PacketBox| pieces.iter().any(|piece| !piece.is_disjoint(part));
+        let mut met = self.rewritten.iter().filter(is_met).peekable();
+        met.peek()?;
+        Some(met.fold(pieces.to_vec(), |left, part| {
+            left.iter().flat_map(|piece| piece.minus(part)).collect()
+        }))
     }
 }
 
@@ -113,15 +161,16 @@ impl<'a> Compiled<'a> {
         &self.first_match().seen
     }
 
-    /// Whether a rule decides packets, and whether the ruleset without it would decide them alike. `own` are its entries.
-    /// `None` where that is not to be seen here.
-    pub(super) fn need(&self, rule: &Rule, own: &[usize]) -> Option<Need> {
-        Asked::new(self, Some(rule), own).need()
+    /// Whether a rule decides packets and, where the rule is given, whether the ruleset without it would decide them
+    /// alike. `own` are its entries. `None` where that is not to be seen here.
+    pub(super) fn need(&self, rule: Option<&Rule>, own: &[usize]) -> Option<Need> {
+        Asked::new(self, rule, own).need()
     }
 
     /// Whether one of the entries, which are those of one rule, decides packets. `None` where that is not to be seen here.
     pub(super) fn decides(&self, own: &[usize]) -> Option<bool> {
-        Asked::new(self, None, own).need().map(|need| need != Need::Dead)
+        let need = self.need(None, own)?;
+        Some(!matches!(need, Need::Dead(_)))
     }
 }
 
@@ -132,6 +181,7 @@ impl<'e, 'a> Asked<'e, 'a> {
             own,
             rule,
             looks: Cell::new(LOOKS),
+            met: RefCell::default(),
         }
     }
 
@@ -142,6 +192,7 @@ impl<'e, 'a> Asked<'e, 'a> {
     fn need(&self) -> Option<Need> {
         let known = self.compiled.first_match();
         let mut regions: Vec<(&Entry, Vec<PacketBox>)> = Vec::new();
+        let mut is_rewritten = false;
         for &number in self.own {
             let entry = self.entry(number).filter(|entry| is_plain(entry))?;
             let region = &entry.own()?.region;
@@ -149,71 +200,100 @@ impl<'e, 'a> Asked<'e, 'a> {
             if pieces.is_empty() {
                 continue;
             }
-            let fixed = fixed(region)?;
-            if known.rewritten.iter().any(|part| !part.is_disjoint(&fixed)) {
-                return None;
-            }
-            regions.push((entry, pieces));
+            let as_they_come = known.as_they_come(&pieces);
+            is_rewritten |= as_they_come.is_some();
+            regions.push((entry, as_they_come.unwrap_or(pieces)));
         }
-        let mut need = Need::Dead;
-        // A packet is often enough.
-        for at in regions.iter().flat_map(|(_, pieces)| pieces).flat_map(corners) {
-            match self.of_packet(&at) {
-                Some(Need::Needed) => return Some(Need::Needed),
-                Some(Need::Redundant) => need = Need::Redundant,
-                Some(Need::Dead) | None => {}
+        let mut decides = false;
+        for (_, pieces) in &regions {
+            match self.decides(pieces.clone())? {
+                Decides::Needed => return Some(Need::Needed),
+                Decides::Replaceable => decides = true,
+                Decides::Nothing => {}
             }
         }
-        for (entry, pieces) in regions {
-            let around = self.around(entry, &pieces)?;
-            if need == Need::Dead {
-                match self.outside(pieces.clone(), &around.before, &around.perhaps)? {
-                    false => continue,
-                    true => need = Need::Redundant,
+        match self.rule {
+            // What is seen of the packets that come as they are is not all.
+            _ if is_rewritten => return None,
+            _ if !decides => return Some(Need::Dead(self.met.take())),
+            None => return Some(Need::Needed),
+            Some(rule) => {
+                for (entry, pieces) in regions {
+                    let around = self.around(entry, &pieces)?;
+                    if self.is_missed(rule, &pieces, around)? {
+                        return Some(Need::Needed);
+                    }
                 }
             }
-            let Some(rule) = self.rule else {
-                return Some(Need::Needed);
-            };
-            if self.is_missed(rule, &pieces, around)? {
-                return Some(Need::Needed);
-            }
         }
-        Some(need)
+        Some(Need::Redundant)
     }
 
-    /// What one packet, which an own entry matches, says of the need for the rule; `None` where nothing.
-    fn of_packet(&self, at: &Header) -> Option<Need> {
+    /// Whether one of the own entries decides a packet of those boxes, of which each is in one of them: packets that
+    /// others decide take away the largest of these others' boxes, until one is found or nothing is left. `None` where
+    /// that is not to be found out.
+    fn decides(&self, mut left: Vec<PacketBox>) -> Option<Decides> {
+        let mut is_begun = false;
+        while let Some(piece) = left.pop() {
+            let packets = if is_begun { vec![piece.least()] } else { samples(&piece) };
+            is_begun = true;
+            let (mut taker, mut replaceable) = (None, false);
+            for at in packets {
+                match self.of_packet(&at)? {
+                    OfPacket::Decided(Decides::Needed) => return Some(Decides::Needed),
+                    OfPacket::Decided(_) => replaceable = true,
+                    OfPacket::Taken(by) => taker = taker.max(Some(by)),
+                }
+            }
+            if replaceable {
+                return Some(Decides::Replaceable);
+            }
+            let (_, taker) = taker?;
+            let entry = self.entry(taker)?;
+            self.met.borrow_mut().push(entry.rule);
+            left.extend(piece.minus(&entry.own()?.region));
+        }
+        Some(Decides::Nothing)
+    }
+
+    /// What one packet, which an own entry matches, says; `None` where that hangs on more than the header.
+    fn of_packet(&self, at: &Header) -> Option<OfPacket> {
         let met = self.compiled.met(Some(at.get(Field::Place)), at.family);
         let mut matching: Vec<(Rank, usize)> = Vec::new();
-        let mut ends_early = false;
+        let (mut looks, mut ends_early) = (0, false);
         let query = Index::FIELDS.map(|field| Some((at.get(field), at.get(field))));
         met.index
             .overlapping(&query, &|number, field| self.hull(number, field), &mut |number| {
+                looks += 1;
                 if let Some(entry) = self.entry(number).filter(|entry| contains(entry, at)) {
                     ends_early |= !is_simple(entry);
                     matching.push((rank(entry), number));
                 }
             });
+        self.looks.set(self.looks.get().checked_sub(looks)?);
         if ends_early {
             return None;
         }
         matching.sort_unstable();
-        let mut matching = matching.into_iter().map(|(_, number)| number);
-        if !self.own.contains(&matching.next()?) {
-            return None;
+        let mut matching = matching.into_iter().map(|(_, number)| number).peekable();
+        let is_own = |number: &usize| self.own.contains(number);
+        if !matching.peek().is_some_and(is_own) {
+            let others = matching.take_while(|number| !is_own(number));
+            let plain = others.filter(|&number| self.entry(number).is_some_and(is_plain));
+            let sized = plain.map(|number| (self.compiled.first_match().size(number), number));
+            return sized.max().map(OfPacket::Taken);
         }
         let Some(rule) = self.rule else {
-            return Some(Need::Needed);
+            return Some(OfPacket::Decided(Decides::Needed));
         };
-        let next = match matching.find(|number| !self.own.contains(number)) {
+        let next = match matching.find(|number| !is_own(number)) {
             Some(number) => Some(self.entry(number).filter(|entry| is_plain(entry))?),
             None => None,
         };
-        Some(match self.acts_alike(rule, next) {
-            true => Need::Redundant,
-            false => Need::Needed,
-        })
+        Some(OfPacket::Decided(match self.acts_alike(rule, next) {
+            true => Decides::Replaceable,
+            false => Decides::Needed,
+        }))
     }
 
     /// The least and the greatest number that an entry binds a field to.
@@ -236,6 +316,8 @@ impl<'e, 'a> Asked<'e, 'a> {
             .overlapping(&query, &|number, field| self.hull(number, field), &mut |other| {
                 overlapping.push(other)
             });
+        // What covers most is looked at first.
+        overlapping.sort_unstable_by_key(|&number| Reverse(self.compiled.first_match().size(number)));
         let mut around = Around::default();
         for number in overlapping.into_iter().filter(|number| !self.own.contains(number)) {
             let other = self.entry(number)?;
@@ -249,7 +331,7 @@ impl<'e, 'a> Asked<'e, 'a> {
             if rank(other) > rank(entry) {
                 around.behind.push(other);
             } else if is_plain(other) {
-                around.before.push(own);
+                around.before.push((other.rule, own));
             } else {
                 around.perhaps.push(own);
             }
@@ -271,7 +353,7 @@ impl<'e, 'a> Asked<'e, 'a> {
                 if pieces.iter().all(|piece| piece.is_subset(region)) {
                     return Some(false);
                 }
-                covering.push(region);
+                covering.extend(next.map(|next| (next.rule, region)));
                 continue;
             }
             let there = match region {
@@ -304,14 +386,17 @@ impl<'e, 'a> Asked<'e, 'a> {
     }
 
     /// Whether some packet of the boxes is surely in none of the others; `None` where that is not to be found out.
-    fn outside(&self, mut left: Vec<PacketBox>, others: &[&PacketBox], perhaps: &[&PacketBox]) -> Option<bool> {
+    fn outside(&self, mut left: Vec<PacketBox>, others: &[Other<'_>], perhaps: &[&PacketBox]) -> Option<bool> {
         while let Some(piece) = left.pop() {
             let at = piece.least();
-            let covering = others.iter().position(|region| region.contains(&at));
+            let covering = others.iter().position(|(_, region)| region.contains(&at));
             let looked = covering.unwrap_or(others.len()) + 1;
             self.looks.set(self.looks.get().checked_sub(looked)?);
             match covering.and_then(|number| others.get(number)) {
-                Some(region) => left.extend(piece.minus(region)),
+                Some((rule, region)) => {
+                    self.met.borrow_mut().push(*rule);
+                    left.extend(piece.minus(region));
+                }
                 None if perhaps.iter().any(|region| region.contains(&at)) => return None,
                 None => return Some(true),
             }
@@ -348,18 +433,32 @@ fn contains(entry: &Entry, at: &Header) -> bool {
     entry.parts.iter().all(|part| part.region.contains(at))
 }
 
-/// A few packets of a box: what comes to mind first, and the ends of its lines.
-fn corners(region: &PacketBox) -> [Header; 4] {
-    let least = region.least();
-    let greatest = Field::ALL
+/// A few packets of a box: the one that comes to mind first, and others at the far ends of its lines.
+fn samples(region: &PacketBox) -> Vec<Header> {
+    let first = witness::readable(region);
+    let far = |fields: &[Field]| {
+        fields.iter().fold(first.clone(), |header, &field| {
+            let last = region.numbers(field).last();
+            let number = last.unwrap_or_else(|| header.get(field));
+            header.with(field, number)
+        })
+    };
+    let ends: [&[Field]; 5] = [
+        &[Field::Destination],
+        &[Field::Source],
+        &[Field::DestinationPort],
+        &[Field::Place],
+        &[
+            Field::Source,
+            Field::Destination,
+            Field::DestinationPort,
+            Field::SourcePort,
+        ],
+    ];
+    let others = ends
+        .map(far)
         .into_iter()
-        .fold(Header::zero(region.family), |header, field| {
-            header.with(field, region.numbers(field).last().unwrap_or(0))
-        });
-    let hosts = [Field::Source, Field::Destination];
-    let mixed = hosts.into_iter().fold(least.clone(), |header, field| {
-        let number = greatest.get(field);
-        header.with(field, number)
-    });
-    [witness::readable(region), greatest, mixed, least]
+        .filter(|other| *other != first)
+        .collect::<Vec<_>>();
+    std::iter::once(first.clone()).chain(others).collect()
 }

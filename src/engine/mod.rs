@@ -41,7 +41,7 @@ mod translate;
 pub mod transport;
 mod witness;
 
-pub use dead::DeadRule;
+pub use dead::{DeadRule, Idle};
 pub use decided::Decided;
 pub use difference::Change;
 pub use header::{Field, Header, PacketBox};
