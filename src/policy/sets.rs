@@ -14,7 +14,7 @@ use crate::ruleset::{IcmpMatch, Name};
 
 /// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// `require`: what hosts send to begin a flow.
     Flows,
     /// `forbid`: everything, spoofed sources too.
@@ -84,8 +84,9 @@ impl Zones<'_> {
         let to = self.destinations(&packets.destination, Purpose::Excuse, &mut selection)?;
         let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
         let arriving = to.intersection(&transports(packets)).intersection(&ports(packets));
+        let at_machine = self.excused_at_machine(packets, &from);
         Ok(Excuse {
-            ending: at_end(&from, self).intersection(&arriving),
+            ending: at_end(&from, self).intersection(&arriving).union(at_machine),
             arriving: from.intersection(&arriving),
         })
     }
@@ -173,7 +174,7 @@ impl Zones<'_> {
     }
 
     /// The packets from one end: place and source, and for what the machine sends its destination's route.
-    fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+    pub(super) fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
             None => self.sources_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved| self.sources_of(resolved, purpose))?,
@@ -275,11 +276,12 @@ impl Zones<'_> {
     fn sent(&self, purpose: Purpose) -> PacketSet {
         self.sent_from(|id, family| match purpose {
             Purpose::Flows => self.network.own_of(id, family).minus(&addressless(family)),
-            Purpose::Everything | Purpose::Excuse => self.network.own(family).clone(),
+            Purpose::Everything => self.network.own(family).clone(),
+            Purpose::Excuse => self.network.perhaps_own(family),
         })
     }
 
-    fn sent_from(&self, sources: impl Fn(InterfaceId, Family) -> RangeSet) -> PacketSet {
+    pub(super) fn sent_from(&self, sources: impl Fn(InterfaceId, Family) -> RangeSet) -> PacketSet {
         let space = self.network.engine().space();
         let boxes = self.network.interfaces().flat_map(|on| {
             let place = RangeSet::single(space.number(Place::Out { on, received: None }));
@@ -301,7 +303,7 @@ impl Zones<'_> {
     }
 
     /// The packets to one end, by destination address alone.
-    fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+    pub(super) fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
             None => self.destinations_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved| self.destinations_of(resolved, purpose))?,
@@ -395,7 +397,7 @@ impl Zones<'_> {
 }
 
 /// The same packets where they end: left by any interface or taken in, received where they arrived.
-fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
+pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
     let space = zones.network.engine().space();
     let boxes = packets.boxes().iter().filter_map(|part| {
         let at = part.numbers(Field::Place);
@@ -411,7 +413,7 @@ fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
 }
 
 /// The packets of those families, protocols and icmp types, whatever their flags.
-fn transports(packets: &Packets) -> PacketSet {
+pub(super) fn transports(packets: &Packets) -> PacketSet {
     families(packets)
         .filter_map(|family| {
             let all = PacketBox::all(family);
@@ -435,7 +437,7 @@ fn transports(packets: &Packets) -> PacketSet {
 }
 
 /// The packets with those ports.
-fn ports(packets: &Packets) -> PacketSet {
+pub(super) fn ports(packets: &Packets) -> PacketSet {
     families(packets)
         .filter_map(|family| {
             let all = PacketBox::all(family);
@@ -455,7 +457,7 @@ fn families(packets: &Packets) -> impl Iterator<Item = Family> + '_ {
 }
 
 /// The first packets of flows: whole, without options; tcp SYN alone, icmp queries, others any; ports not 0.
-fn beginnings(packets: &Packets) -> PacketSet {
+pub(super) fn beginnings(packets: &Packets) -> PacketSet {
     let mut boxes = Vec::new();
     for family in families(packets) {
         let plain = PacketBox::all(family)

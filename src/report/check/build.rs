@@ -124,7 +124,16 @@ impl Builder<'_> {
         let text = self.subject.sources.text(statement.span);
         let (mut reasons, violation) = match &judgement.outcome {
             Outcome::Holds => (Vec::new(), None),
-            Outcome::Vacuous => (vec!["there is no such packet on this machine".to_owned()], None),
+            Outcome::Vacuous => {
+                let context = self.subject.engine.context();
+                let forwards = Family::BOTH.into_iter().all(|family| context.forwards(family));
+                let why = if forwards {
+                    "there is no such packet on this machine"
+                } else {
+                    "there is no such packet on this machine: not all packets are forwarded"
+                };
+                (vec![why.to_owned()], None)
+            }
             Outcome::Violated(violation) => (Vec::new(), Some(violation)),
             Outcome::Unproven { doubts, violation } => (self.doubts(doubts), Some(violation)),
         };
