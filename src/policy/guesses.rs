@@ -2,12 +2,12 @@
 //!
 //! What is demanded of `self`, or of an interface by its name, has to be so for every address that it may have.
 
-use super::ast::{End, Host, Packets};
+use super::ast::{Closed, End, Host, Hosts, Packets};
 use super::network::Network;
 use super::sets::{Purpose, Selection, at_end, beginnings, port_numbers, ports, transports};
-use super::zones::Zones;
+use super::zones::{Resolved, Zones};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Field, InterfaceId, PacketBox, PacketSet};
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Modifiers;
 
@@ -103,6 +103,46 @@ impl Zones<'_> {
             .intersection(&transports(packets))
             .intersection(&ports(packets))
             .intersection(&ends)
+    }
+
+    /// What is not known of the addresses that the `from` of a zone means: contents of tables, networks of interfaces.
+    pub(super) fn unknowns(&self, hosts: &Hosts) -> Vec<Unknown> {
+        let tables = self.resolve(hosts).unwrap_or_default();
+        let tables = tables.into_iter().filter_map(|(_, resolved)| match resolved {
+            Resolved::UnknownTable(name, _) => Some(Unknown::Table(name)),
+            Resolved::Any | Resolved::Itself | Resolved::Zone(_) | Resolved::Addresses(_) => None,
+        });
+        tables.chain(self.unknown_networks(hosts, true)).collect()
+    }
+
+    /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where
+    /// they are asked for.
+    pub(super) fn unknown_networks(&self, hosts: &Hosts, addresses: bool) -> Vec<Unknown> {
+        let context = self.network.engine().context();
+        let mut unknown = Vec::new();
+        for item in &hosts.items {
+            let Host::Named(name, modifiers) = &item.host else {
+                continue;
+            };
+            let of_network = modifiers.network || modifiers.broadcast || modifiers.peer;
+            let is_zone = !of_network && self.all().iter().any(|zone| zone.name == *name);
+            let members = context.members(name).into_iter().filter(|member| {
+                (of_network || addresses) && !is_zone && Family::BOTH.iter().any(|&one| member.has_unknown(one))
+            });
+            unknown.extend(members.map(|member| Unknown::Network(member.name.as_str().into())));
+        }
+        unknown
+    }
+
+    /// What is not known of the addresses of the zones of a `closed`.
+    #[must_use]
+    pub fn unknown_of(&self, closed: &Closed) -> Vec<Unknown> {
+        let (Closed::From(names) | Closed::To(names)) = closed else {
+            return Vec::new();
+        };
+        let named = names.iter().filter_map(|name| self.zone(&name.value, name.span).ok());
+        let zones = named.filter_map(|zone| self.all().get(zone));
+        zones.flat_map(|zone| zone.unknown.clone()).collect()
     }
 
     /// The interfaces of which an address is not known.

@@ -8,7 +8,7 @@ use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
 use super::network::addressless;
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, transport};
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, transport};
 use crate::net::{Family, Operator, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::{IcmpMatch, Name};
 
@@ -23,13 +23,13 @@ pub(super) enum Purpose {
     Excuse,
 }
 
-/// The packets of a statement, and tables of unknown contents that they hang on.
+/// The packets of a statement, and what is not known that they hang on.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// The packets.
     pub packets: PacketSet,
-    /// The tables whose contents are not known, because of which packets may be missing.
-    pub unknown_tables: Vec<Name>,
+    /// Tables and networks whose contents are not known, because of which packets may be missing.
+    pub unknown: Vec<Unknown>,
 }
 
 /// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
@@ -190,9 +190,16 @@ impl Zones<'_> {
     fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
         let mut all = PacketSet::empty();
         let mut without = PacketSet::empty();
+        selection.unknown.extend(self.unknown_networks(hosts, false));
         for (item, resolved) in self.resolve(hosts)? {
             if let Resolved::UnknownTable(name, _) = &resolved {
-                selection.unknown_tables.push(name.clone());
+                selection.unknown.push(Unknown::Table(name.clone()));
+            }
+            if let Resolved::Zone(zone) = &resolved {
+                let zone = self.all().get(*zone);
+                selection
+                    .unknown
+                    .extend(zone.into_iter().flat_map(|zone| zone.unknown.clone()));
             }
             let HostItem { negated, .. } = item;
             let sum = if *negated { &mut without } else { &mut all };

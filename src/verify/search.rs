@@ -60,6 +60,16 @@ impl Found {
         }
     }
 
+    /// Says that the packets themselves hang on what is not known.
+    fn depend_on(&mut self, unknown: Vec<Unknown>) {
+        self.vacuous &= unknown.is_empty();
+        for doubt in unknown.into_iter().map(Doubt::Packets) {
+            if !self.doubts.contains(&doubt) {
+                self.doubts.push(doubt);
+            }
+        }
+    }
+
     fn undecided(&mut self, undecided: Undecided) {
         let doubt = Doubt::Undecided(undecided);
         if !self.doubts.contains(&doubt) {
@@ -120,7 +130,7 @@ impl Searcher<'_> {
                     let searched = self.required(&region, &expected);
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
-                self.add_tables(&mut found, selection.unknown_tables);
+                found.depend_on(selection.unknown);
                 Ok(found)
             }
             Demand::Forbid(packets) => {
@@ -132,7 +142,7 @@ impl Searcher<'_> {
                 let guesses = self.zones.guessed_forbidden(packets)?;
                 found.vacuous &= guesses.is_empty();
                 self.guess(&mut found, guesses, |question| question);
-                self.add_tables(&mut found, selection.unknown_tables);
+                found.depend_on(selection.unknown);
                 Ok(found)
             }
             Demand::Allow(packets) => {
@@ -158,6 +168,7 @@ impl Searcher<'_> {
                     Closed::From(_) => Vec::new(),
                 };
                 self.guess(&mut found, guesses, unexcused);
+                found.depend_on(self.zones.unknown_of(closed));
                 Ok(found)
             }
         }
@@ -188,12 +199,6 @@ impl Searcher<'_> {
             let arrives = guess.field == Field::Destination;
             guessing::add(found, searched, &guess, self.zones.network(), arrives);
         }
-    }
-
-    fn add_tables(&self, found: &mut Found, tables: Vec<crate::ruleset::Name>) {
-        found
-            .doubts
-            .extend(tables.into_iter().map(|name| Doubt::Packets(Unknown::Table(name))));
     }
 
     /// The packets of the region that get through. Those that could have gone without the machine do not count.

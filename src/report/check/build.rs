@@ -126,11 +126,11 @@ impl Builder<'_> {
             Outcome::Holds => (Vec::new(), None),
             Outcome::Vacuous => {
                 let context = self.subject.engine.context();
-                let forwards = Family::BOTH.into_iter().all(|family| context.forwards(family));
+                let forwards = Family::BOTH.into_iter().any(|family| context.forwards(family));
                 let why = if forwards {
                     "there is no such packet on this machine"
                 } else {
-                    "there is no such packet on this machine: not all packets are forwarded"
+                    "there is no such packet on this machine, which does not forward"
                 };
                 (vec![why.to_owned()], None)
             }
