@@ -241,6 +241,22 @@ impl Class {
         self.suppose_at(is_later, field, interface, context, holds)
     }
 
+    /// Whether only that original address has to be one of the interface's for it to come about, if any.
+    #[must_use]
+    pub fn asks_only_of(&self, field: Field, interface: &Interface) -> bool {
+        let wanted = Unknown::Address(Name::from(interface.name.as_str()));
+        let settled = self.supposed.facts.iter();
+        let settled = settled.map(|(fact, hop, holds)| (fact, *holds, hop.is_none()));
+        let open = self.supposed.open.iter().map(|(fact, holds)| (fact, *holds, false));
+        settled.chain(open).all(|(fact, holds, of_original)| {
+            let is_it = match &fact.about {
+                About::Host(about, Host::Dynamic(dynamic)) => of_original && *about == field && !dynamic.load_time,
+                About::Host(..) | About::Rule(_) => false,
+            };
+            is_it || !holds || fact.unknown != wanted
+        })
+    }
+
     fn suppose_at(
         &self,
         at: impl Fn(Option<u8>) -> bool,

@@ -42,7 +42,7 @@ impl Zones<'_> {
                 let unknown = (on == interface).then(|| self.network.unknown_own(on, family));
                 unknown.unwrap_or_else(RangeSet::empty)
             });
-            let packets = with_ports(sent, Field::SourcePort, &packets.source).intersection(&to);
+            let packets = with_ports(self.really_sent(sent), Field::SourcePort, &packets.source).intersection(&to);
             guess(interface, Field::Source, packets.intersection(&begins), None)
         });
         let taken = self.named_owners(&packets.destination).into_iter().map(|interface| {
@@ -184,7 +184,13 @@ impl Zones<'_> {
 
     /// What the machine sends by any interface from that one's unknown address.
     fn sent_by_unknown(&self, interface: InterfaceId) -> PacketSet {
-        self.sent_from(|_, family| self.network.unknown_own(interface, family))
+        self.really_sent(self.sent_from(|_, family| self.network.unknown_own(interface, family)))
+    }
+
+    /// What of it there is when the machine sends: without a tag, for instance.
+    fn really_sent(&self, packets: PacketSet) -> PacketSet {
+        let space = self.network.engine().space();
+        packets.intersection(&space.sent(self.network.interfaces()))
     }
 
     /// Packets to that interface's unknown address.

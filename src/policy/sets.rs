@@ -131,11 +131,17 @@ impl Zones<'_> {
     /// routed.
     #[must_use]
     pub fn everything(&self) -> PacketSet {
+        self.all_of(Purpose::Everything)
+    }
+
+    /// The same; what is excused is sent from addresses that are not known, too.
+    fn all_of(&self, sent: Purpose) -> PacketSet {
+        let from = self.sent(sent);
         let space = self.network.engine().space();
         let sent = space.sent(self.network.interfaces());
         space
             .arriving(self.network.interfaces())
-            .union(sent.intersection(&self.sent(Purpose::Everything)))
+            .union(sent.intersection(&from))
     }
 
     fn ids(&self, names: &[Spanned<Name>]) -> Made<Vec<ZoneId>> {
@@ -184,7 +190,11 @@ impl Zones<'_> {
             Some(ports) => part.clone().with(Field::SourcePort, ports),
             None => Some(part.clone()),
         });
-        Ok(self.everything().intersection(&with_ports.collect()))
+        let all = match purpose {
+            Purpose::Flows | Purpose::Everything => self.everything(),
+            Purpose::Excuse => self.all_of(Purpose::Excuse),
+        };
+        Ok(all.intersection(&with_ports.collect()))
     }
 
     fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {

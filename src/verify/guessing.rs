@@ -6,7 +6,7 @@
 use super::outcome::Why;
 use super::search::{Found, Offence};
 use crate::context::Interface;
-use crate::engine::{Condition, Engine, Field, PacketBox, PacketSet, Place, Unknown};
+use crate::engine::{Condition, Field, PacketBox, PacketSet, Place, Unknown};
 use crate::net::RangeSet;
 use crate::policy::{Guess, Network};
 use crate::ruleset::Name;
@@ -16,29 +16,28 @@ const MOST_TRIALS: usize = 100;
 
 /// Adds to what was found what a search for those packets came to; `arrives`: the packets offend by reaching the machine.
 pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &Network<'_>, arrives: bool) {
-    let engine = network.engine();
-    let Some(interface) = engine.context().interfaces.get(guess.interface) else {
+    let context = network.engine().context();
+    let Some(interface) = context.interfaces.get(guess.interface) else {
         return;
     };
     let is_so = |offence: &Offence| {
         let class = &offence.class;
-        let supposes = |holds| class.supposes(guess.field, interface, engine.context(), holds);
+        let supposes = |holds| class.supposes(guess.field, interface, context, holds);
         // Where replies go, they have their translation behind them: to where the packets came from.
         let is_back = offence.why == Why::ReplyStopped && guess.field == Field::Source;
-        let lost = is_back && class.supposes_later(Field::Destination, interface, engine.context(), false);
+        let lost = is_back && class.supposes_later(Field::Destination, interface, context, false);
         !supposes(false) && !lost && (!arrives || supposes(true))
     };
     let mut offences: Vec<Offence> = searched.offences.into_iter().filter(is_so).collect();
-    if guess.field == Field::Source {
-        for offence in &mut offences {
-            forget(offence, interface, engine);
-        }
-    }
-    let with_every = offends_with_every(&offences, guess, network);
+    let with_every = offends_with_every(&offences, guess, interface, network);
     for offence in &mut offences {
-        if !with_every {
-            suppose(offence, interface);
+        // The evaluator knows no address either: what it says of the packet hangs on it.
+        let condition = address_of(interface);
+        let by_itself = offence.class.asks_only_of(guess.field, interface);
+        if !offence.class.conditions.contains(&condition) {
+            offence.class.conditions.push(condition.clone());
         }
+        offence.implied = Some(condition).filter(|_| with_every && by_itself);
     }
     found.offences.extend(offences);
     for doubt in searched.doubts {
@@ -47,19 +46,6 @@ pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &N
         }
     }
     found.more |= searched.more;
-}
-
-/// Takes away the condition that the source is the address, which it is, unless the destination is asked for the same.
-fn forget(offence: &mut Offence, interface: &Interface, engine: &Engine<'_>) {
-    let class = &mut offence.class;
-    let context = engine.context();
-    let of_source = class.supposes(Field::Source, interface, context, true);
-    let of_destination = class.supposes(Field::Destination, interface, context, true)
-        || class.supposes_later(Field::Destination, interface, context, true);
-    if of_source && !of_destination {
-        let condition = address_of(interface);
-        class.conditions.retain(|known| *known != condition);
-    }
 }
 
 /// The condition that an address is that of the interface.
@@ -72,12 +58,17 @@ fn address_of(interface: &Interface) -> Condition {
 }
 
 /// Whether one packet offends surely, whatever the address is.
-fn offends_with_every(offences: &[Offence], guess: &Guess, network: &Network<'_>) -> bool {
+fn offends_with_every(offences: &[Offence], guess: &Guess, interface: &Interface, network: &Network<'_>) -> bool {
+    let implied = address_of(interface);
     let surely = || {
         let sure = |offence: &&Offence| {
             let class = &offence.class;
             !class.own_reverse
-                && class.conditions.iter().all(|condition| condition.unknown.is_choice())
+                && (!class.conditions.contains(&implied) || class.asks_only_of(guess.field, interface))
+                && class
+                    .conditions
+                    .iter()
+                    .all(|condition| condition.unknown.is_choice() || *condition == implied)
                 && is_surely_routed(&class.region, guess.field, network)
         };
         offences.iter().filter(sure)
@@ -108,12 +99,4 @@ fn is_surely_routed(region: &PacketBox, field: Field, network: &Network<'_>) -> 
     let nets = network.networks(on, family).iter();
     let nets = nets.fold(RangeSet::empty(), |all, net| all.union(net));
     region.numbers(Field::Destination).is_subset(&nets) || network.is_default(on, family) && open.next().is_none()
-}
-
-/// Says of an offence that it hangs on the address.
-fn suppose(offence: &mut Offence, interface: &Interface) {
-    let condition = address_of(interface);
-    if !offence.class.conditions.contains(&condition) {
-        offence.class.conditions.push(condition);
-    }
 }

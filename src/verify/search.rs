@@ -6,7 +6,7 @@ use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
 };
 use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Guess, Zones};
@@ -20,6 +20,8 @@ const MOST_CLASSES: usize = 20_000;
 pub(super) struct Offence {
     pub(super) why: Why,
     pub(super) class: Class,
+    /// A condition of the class that is so by what is asked: the packets are from or to that address.
+    pub(super) implied: Option<Condition>,
 }
 
 /// What the search for offences came to.
@@ -52,6 +54,7 @@ impl Found {
                     self.offences.push(Offence {
                         why: why.clone(),
                         class,
+                        implied: None,
                     });
                 }
                 Ok(_) => {}
@@ -274,6 +277,7 @@ impl Searcher<'_> {
                 Ok(false) => found.offences.push(Offence {
                     why,
                     class: class.clone(),
+                    implied: None,
                 }),
                 Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
             }
