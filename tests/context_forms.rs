@@ -1,15 +1,18 @@
 //! A machine is the same, whichever way it is described: as context.toml, as the files of its /etc, as the output of
 //! ifconfig and route; and no text makes a reader panic.
 
-use std::fmt::Write;
+#[path = "support/forms.rs"]
+mod forms;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use forms::{as_etc, as_output};
 use ipnet::IpNet;
-use pfproof::context::{
-    Context, Interface, InterfaceAddress, Kind, Route, combine, driver, is_cloned, read, write_toml,
-};
+use pfproof::check::{Machine, check};
+use pfproof::context::{Context, Interface, InterfaceAddress, Kind, Route, combine, driver, read, write_toml};
 use pfproof::net::Family;
-use pfproof::source::Sources;
+use pfproof::source::{MemoryLoader, Sources};
+use pfproof::syntax::{self, Limits};
 use proptest::prelude::*;
 
 /// The context that the texts describe together; they must be read without a word.
@@ -188,178 +191,43 @@ fn machine() -> impl Strategy<Value = Context> {
         })
 }
 
-/// The texts of sysctl.conf and hosts that say the same as the context.
-fn small_files(context: &Context) -> Vec<(Kind, String)> {
-    let sysctl = format!(
-        "net.inet.ip.forwarding={}\nnet.inet6.ip6.forwarding={}\n",
-        u8::from(context.forwards(Family::Inet)),
-        u8::from(context.forwards(Family::Inet6))
+/// What `check` says of a small ruleset and policy on that machine: the outcomes of the statements with the packets that
+/// offend them, and the findings.
+fn verdicts(context: Context) -> Vec<String> {
+    let pf_conf = "block\npass in on { em0 carp0 wg } inet proto tcp from any to any port { ssh https }\n\
+                   pass out on egress from (self) nat-to (egress)\npass in on lan from (lan:network)\n\
+                   pass out proto udp from any to route LAB\n";
+    let mut policy: String = context
+        .interfaces
+        .iter()
+        .filter(|interface| interface.name != "lo0")
+        .map(|interface| format!("zone z{0} on {0}\n", interface.name))
+        .collect();
+    policy.push_str(
+        "require \"ssh\" inet proto tcp from any to self port ssh\nforbid inet proto udp from any to self\n\
+         require inet proto tcp from self to any port https\nforbid inet6 proto tcp from any to any port 23\nclosed\n",
     );
-    let mut hosts = String::new();
-    for (name, addresses) in &context.hosts {
-        for address in addresses {
-            writeln!(hosts, "{address}\t{name}").expect("a string");
-        }
-    }
-    vec![(Kind::Sysctl, sysctl), (Kind::Hosts, hosts)]
-}
-
-/// The files of /etc that describe the context.
-fn as_etc(context: &Context) -> Vec<(Kind, String)> {
-    let mut texts = small_files(context);
-    for interface in context.interfaces.iter().filter(|interface| interface.name != "lo0") {
-        texts.push((Kind::HostnameIf(interface.name.clone()), as_hostname(interface)));
-    }
-    let mut routes = String::new();
-    for route in &context.routes {
-        let family = Family::of(route.to.addr());
-        let reject = if route.reject { " -reject" } else { "" };
-        let label = route
-            .label
-            .as_ref()
-            .map_or_else(String::new, |label| format!(" -label {label}"));
-        let via = route.via.expect("every generated route has one");
-        writeln!(
-            routes,
-            "!route -T {} add -{family}{reject}{label} {} {via} -ifp {}",
-            route.rtable, route.to, route.interface
-        )
-        .expect("a string");
-    }
-    texts.push((Kind::Mygate, routes));
-    texts
-}
-
-fn as_hostname(interface: &Interface) -> String {
-    let mut text = String::new();
-    if interface.rdomain != 0 {
-        writeln!(text, "rdomain {}", interface.rdomain).expect("a string");
-    }
-    for group in &interface.groups {
-        writeln!(text, "group {group}").expect("a string");
-    }
-    if let Some(device) = &interface.carpdev {
-        writeln!(text, "vhid 1 carpdev {device} advskew 100").expect("a string");
-    }
-    let mut first = true;
-    for net in interface.addresses.iter().filter_map(|address| address.known()) {
-        match net {
-            IpNet::V6(net) => writeln!(text, "inet6 {} {}", net.addr(), net.prefix_len()).expect("a string"),
-            IpNet::V4(net) if std::mem::take(&mut first) => {
-                let broadcast = interface
-                    .broadcast
-                    .map_or("NONE".to_owned(), |address| address.to_string());
-                writeln!(text, "inet {} {} {broadcast}", net.addr(), net.netmask()).expect("a string");
-                if let Some(peer) = interface.peer {
-                    writeln!(text, "dest {peer}").expect("a string");
-                }
-            }
-            IpNet::V4(net) => {
-                writeln!(text, "inet alias {} 0x{:08x}", net.addr(), net.netmask().to_bits()).expect("a string");
-            }
-        }
-    }
-    text.push_str(if interface.down { "down\n" } else { "up\n" });
-    text
-}
-
-/// The output of `ifconfig -A` and `route -nv show` on that machine.
-fn as_output(context: &Context) -> Vec<(Kind, String)> {
-    let mut text = String::new();
-    for (index, interface) in context.interfaces.iter().enumerate() {
-        let up = if interface.down { "" } else { "UP," };
-        let kind = match (&interface.peer, interface.name.as_str()) {
-            (Some(_), _) => "POINTOPOINT",
-            (None, "lo0") => "LOOPBACK",
-            (None, _) => "BROADCAST",
-        };
-        let rdomain = match interface.rdomain {
-            0 => String::new(),
-            number => format!(" rdomain {number}"),
-        };
-        writeln!(
-            text,
-            "{}: flags=8843<{up}{kind},RUNNING>{rdomain} mtu 1500",
-            interface.name
-        )
-        .expect("a string");
-        writeln!(text, "\tindex {index} priority 0 llprio 3").expect("a string");
-        if let Some(device) = &interface.carpdev {
-            writeln!(text, "\tcarp: MASTER carpdev {device} vhid 1 advbase 1 advskew 100").expect("a string");
-        }
-        let driver = driver(&interface.name);
-        let mut groups: Vec<&str> = if is_cloned(driver) { vec![driver] } else { Vec::new() };
-        groups.extend(interface.groups.iter().map(String::as_str));
-        if context.in_group(interface, "egress") && !groups.contains(&"egress") {
-            groups.push("egress");
-        }
-        if !groups.is_empty() {
-            writeln!(text, "\tgroups: {}", groups.join(" ")).expect("a string");
-        }
-        let mut first = true;
-        for net in interface.addresses.iter().filter_map(|address| address.known()) {
-            let scope = if pfproof::context::is_link_local(net.addr()) {
-                format!("%{}", interface.name)
-            } else {
-                String::new()
-            };
-            match net {
-                IpNet::V6(net) => {
-                    writeln!(text, "\tinet6 {}{scope} prefixlen {}", net.addr(), net.prefix_len()).expect("a string");
-                }
-                IpNet::V4(net) => {
-                    let is_first = std::mem::take(&mut first);
-                    let peer = match interface.peer.filter(|_| is_first) {
-                        Some(peer) => format!(" --> {peer}"),
-                        None => String::new(),
-                    };
-                    let said = interface.broadcast.filter(|_| is_first);
-                    let broadcast = said.map_or_else(|| net.broadcast().to_string(), |address| address.to_string());
-                    let mask = net.netmask().to_bits();
-                    writeln!(
-                        text,
-                        "\tinet {}{peer} netmask 0x{mask:08x} broadcast {broadcast}",
-                        net.addr()
-                    )
-                    .expect("a string");
-                }
-            }
-        }
-    }
-    let mut routes = String::from("Routing tables\n");
-    for family in Family::BOTH {
-        let name = if family == Family::Inet {
-            "Internet"
-        } else {
-            "Internet6"
-        };
-        writeln!(
-            routes,
-            "\n{name}:\nDestination Gateway Flags Refs Use Mtu Prio Iface Label"
-        )
-        .expect("a string");
-        for route in context
-            .routes
-            .iter()
-            .filter(|route| Family::of(route.to.addr()) == family)
-        {
-            let to = if route.to.prefix_len() == 0 {
-                "default".to_owned()
-            } else {
-                route.to.to_string()
-            };
-            let via = route.via.expect("every generated route has one");
-            let reject = if route.reject { "R" } else { "" };
-            let label = route
-                .label
-                .as_ref()
-                .map_or_else(String::new, |label| format!(" \"{label}\""));
-            writeln!(routes, "{to} {via} UG{reject}S 0 0 - 8 {}{label}", route.interface).expect("a string");
-        }
-    }
-    let mut texts = small_files(context);
-    texts.extend([(Kind::Ifconfig, text), (Kind::Routes, routes)]);
-    texts
+    let mut sources = Sources::new();
+    let loader = MemoryLoader::new();
+    let limits = Limits::default();
+    let (document, said) = syntax::read(&mut sources, &loader, "pf.conf", pf_conf.as_bytes(), &[], &limits);
+    assert!(said.is_empty(), "{said:?}");
+    let policies = vec![sources.add("policy", policy)];
+    let machine = Machine {
+        name: "pf.conf".to_owned(),
+        document,
+        defines: Vec::new(),
+        context,
+        policies,
+        assumptions: Vec::new(),
+    };
+    let router = check(&mut sources, &loader, machine);
+    let statements = router.statements.iter().map(|statement| {
+        let packets: Vec<&str> = statement.causes.iter().map(|cause| cause.packet.as_str()).collect();
+        format!("{} {}: {}", statement.text, statement.outcome, packets.join(", "))
+    });
+    let findings = router.findings.iter().map(|finding| finding.message.clone());
+    statements.chain(findings).collect()
 }
 
 /// Cases of each property; PROPTEST_CASES asks for more.
@@ -443,6 +311,7 @@ proptest! {
             again.open = combined.context.open;
             again.routes_open = combined.context.routes_open;
             again.link_locals_open = combined.context.link_locals_open;
+            again.upstreams.clone_from(&combined.context.upstreams);
             prop_assert_eq!(&again, &combined.context, "{:?}", kind);
             let table = combined.context.route_table(0);
             for address in ["192.0.2.1", "2001:db8::1"] {
@@ -452,6 +321,28 @@ proptest! {
             for interface in &combined.context.interfaces {
                 prop_assert!(combined.context.matches(interface, &interface.name));
             }
+        }
+    }
+}
+
+proptest! {
+    // Each is judged four times.
+    #![proptest_config(ProptestConfig { cases: cases() / 10, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_it_is_written_the_same_holds(mut context in machine()) {
+        context.routes.retain(|route| route.rtable == 0);
+        context.routes.sort_by_key(|route| Family::of(route.to.addr()));
+        let mut of_etc = described(&as_etc(&context));
+        of_etc.open = false;
+        of_etc.routes_open = false;
+        of_etc.link_locals_open = false;
+        let of_toml = described(&[(Kind::ContextToml, write_toml(&context))]);
+        let of_output = described(&as_output(&context));
+        let expected = verdicts(context.clone());
+        prop_assert!(expected.len() >= 4 && !expected.iter().any(String::is_empty), "{:?}", expected);
+        for (how, read) in [("toml", of_toml), ("etc", of_etc), ("output", of_output)] {
+            prop_assert_eq!(&verdicts(read), &expected, "{}", how);
         }
     }
 }

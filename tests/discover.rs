@@ -3,6 +3,7 @@
 #[path = "support/tree.rs"]
 mod tree;
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,7 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
             "# nothing is known of the machine but what pf.conf names",
             "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one is considered",
             "# assumed: forwarding: taken to be on: nothing says",
-            "# assumed: lan, wifi: the group has one interface, of its name and 0",
+            "# assumed: lan, wifi: the group has an interface of its name and 0; more are considered",
             "# assumed: default routes: leave by egress0, or by another interface: each is considered; `--assume \
              egress=INTERFACE` settles it",
         ]
@@ -458,7 +459,7 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
         // What af-to makes of a packet is forwarded as one of its new family.
         (
             "net.inet.ip.forwarding=1\n",
-            ["holds", "violated", "holds", "holds", "holds"],
+            ["holds", "violated", "holds", "holds", "vacuous"],
             Some("the machine does not forward packets of inet6: none pass through it"),
         ),
         (
@@ -468,7 +469,7 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
         ),
         (
             "# nothing\n",
-            ["violated", "violated", "violated", "holds", "holds"],
+            ["violated", "violated", "violated", "holds", "vacuous"],
             Some("the machine does not forward packets: none pass through it"),
         ),
     ] {
@@ -482,5 +483,55 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
         let findings = router["findings"].as_array().expect("findings");
         let mut said = findings.iter().filter_map(|one| one["message"].as_str());
         assert_eq!(said.find(|said| said.contains("does not forward")), remark, "{sysctl}");
+    }
+}
+
+#[test]
+fn answers_say_for_which_state_of_the_machine_they_are() {
+    let tree = Tree::new(&[
+        (
+            "pf.conf",
+            "block\npass in on em1 inet proto tcp to port 22\npass in on em2 inet proto tcp to port 80\n\
+             pass out on { em0 em2 }\n",
+        ),
+        ("hostname.em0", "inet 192.0.2.1/24\n"),
+        ("hostname.em1", "inet 10.0.1.1/24\n"),
+        ("hostname.em2", "up\n"),
+        ("hostname.carp0", "inet 10.0.3.1/24\nvhid 1 carpdev em2\n"),
+        ("mygate", "192.0.2.254\n"),
+        ("sysctl.conf", "net.inet.ip.forwarding=1\n"),
+    ]);
+    let packet = "in on em1 proto tcp from 10.0.1.9 to 10.0.3.9 port 22";
+    let state = "answered for the machine while carp0 is master; other states are possible";
+    for arguments in [
+        &["flows"][..],
+        &["flows", "--from", "em1", "--to", "em2"],
+        &["trace", packet],
+        &["trace", packet, "--format", "json"],
+    ] {
+        let (out, err, status) = tree.run(arguments);
+        assert!(err.contains(state) && status == 0, "{arguments:?}: {out}{err}");
+        assert!(!out.contains("carp0 is master"), "{arguments:?}: {out}");
+    }
+    let (out, _, _) = tree.run(&["check"]);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        out.contains("who reaches whom, of what really comes from there, while carp0 is master"),
+        "{out}"
+    );
+    // While carp0 is backup, nobody is behind em2: what holds there alone is not demanded.
+    let (_, err, status) = tree.run(&["init", "-o", "first.policy"]);
+    assert_eq!((err.as_str(), status), ("", 0));
+    let draft = fs::read_to_string(tree.path().join("first.policy")).expect("a draft");
+    let demoted =
+        "\nallow inet proto tcp from net_em2 to { internet self } port www  # not surely: while carp0 is backup\n";
+    assert!(draft.contains(demoted), "{draft}");
+    assert!(draft.contains("\nrequire inet proto tcp from net_em1"), "{draft}");
+    let (out, _, status) = tree.run(&["check", "--policy", "first.policy"]);
+    assert_eq!(status, 0, "{out}\n{draft}");
+    tree.write("hostname.carp0", "");
+    for arguments in [&["flows"][..], &["trace", packet]] {
+        let (out, err, status) = tree.run(arguments);
+        assert_eq!((err.as_str(), status), ("", 0), "{arguments:?}: {out}");
     }
 }

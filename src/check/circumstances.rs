@@ -1,11 +1,16 @@
 //! Whether what was found holds in every circumstance in which the machine may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::repair::Patient;
+use super::repair::{Patient, Writing};
+use crate::context::Context;
 use crate::lint;
+use crate::policy::Macros;
 use crate::policy::ast::Demand;
-use crate::verify::{Case, Doubt, Outcome, Verified, Violation, verify};
+use crate::verify::{Case, Doubt, Outcome, Verified, Violation, parsed, verify};
+
+/// Why nothing is proved where the states of the machine are too many.
+const TOO_MANY: &str = "the machine may be in more states than are looked at";
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
 pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
@@ -13,15 +18,21 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         return;
     }
     let Some(others) = patient.context.circumstances() else {
-        let words = "carp and default routes leave the machine in more states than are looked at";
         for judgement in &mut verified.judgements {
-            doubt(&mut judgement.outcome, words.to_owned());
+            doubt(&mut judgement.outcome, TOO_MANY.to_owned());
         }
         return;
     };
     for other in others {
+        let matters = |outcome: &Outcome| !other.is_more || matches!(outcome, Outcome::Holds | Outcome::Vacuous);
+        if !verified.judgements.iter().any(|judgement| matters(&judgement.outcome)) {
+            continue;
+        }
         let there = patient.with(patient.text, &other.context, |case| verify(case).0);
         for judgement in &mut verified.judgements {
+            if !matters(&judgement.outcome) {
+                continue;
+            }
             let same = there.iter().flat_map(|there| &there.judgements);
             let same = same.map(|there| (there.statement, &there.outcome));
             let outcome = same
@@ -44,6 +55,48 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
             doubt(&mut judgement.outcome, format!("{words} while {}", other.words));
         }
     }
+}
+
+/// A draft of a policy without what does not hold in every circumstance of that machine: a `require` becomes an `allow`,
+/// other statements become comments that say why.
+pub(super) fn settle_draft(writing: &Writing<'_>, context: &Context, draft: &str, macros: &Macros) -> String {
+    let mut lines: Vec<String> = draft.lines().map(str::to_owned).collect();
+    let policy = parsed(draft, macros);
+    let others = context.circumstances();
+    let mut unsettled: BTreeMap<usize, String> = BTreeMap::new();
+    for other in others.iter().flatten() {
+        let there = writing.on(&other.context, &policy, |case| verify(case).0);
+        for (number, statement) in policy.statements.iter().enumerate() {
+            let judgements = there.iter().flat_map(|there| &there.judgements);
+            let mut judgements = judgements.filter(|judgement| judgement.statement == number);
+            let outcome = judgements.next().map(|judgement| &judgement.outcome);
+            let requires = matches!(statement.demand, Demand::Require(..));
+            if !agree(&Outcome::Holds, outcome, requires) {
+                unsettled
+                    .entry(number)
+                    .or_insert_with(|| format!("while {}", other.words));
+            }
+        }
+    }
+    if others.is_none() {
+        let all = 0..policy.statements.len();
+        unsettled.extend(all.map(|number| (number, TOO_MANY.to_owned())));
+    }
+    for (number, why) in unsettled {
+        let Some(statement) = policy.statements.get(number) else {
+            continue;
+        };
+        let before = draft.get(..statement.span.start as usize).unwrap_or("");
+        let Some(line) = lines.get_mut(before.matches('\n').count()) else {
+            continue;
+        };
+        match &statement.demand {
+            Demand::Require(..) => *line = format!("{}  # not surely: {why}", line.replacen("require", "allow", 1)),
+            Demand::Forbid(_) | Demand::Closed(_) => *line = format!("# {line:<24} # not so, or not surely: {why}"),
+            Demand::Allow(_) => {}
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The statements of pf.conf of which no rule decides in any other circumstance; `None` where there is no other.

@@ -118,7 +118,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         report.coverage = coverage_words(case, sources).into_iter().collect();
     }
     if policies.is_empty() {
-        report.matrix = matrix(&verify::matrix(&engine, &macros), &engine);
+        report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }
     report.config = name;
     report.size = (lines, rule_count);
@@ -128,8 +128,10 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     report
 }
 
-/// The text of a first policy for a pf.conf of that name, from what passes today; empty where pf.conf is
-/// refused. And what is wrong with pf.conf.
+/// The text of a first policy for the pf.conf of that name among the sources, from what passes today; empty where pf.conf
+/// is refused. And what is wrong with pf.conf.
+///
+/// Every statement holds in every circumstance in which the machine may be.
 #[must_use]
 pub fn draft(
     sources: &mut Sources,
@@ -147,7 +149,21 @@ pub fn draft(
     let assumptions = policy::needed_assumptions(&lowered.ruleset);
     let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), &lowered.ruleset, context);
     let engine = Engine::new(&ruleset, context);
-    (verify::draft(&engine, &macros, name, &assumptions), findings)
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let draft = verify::draft(&engine, &macros, file, &assumptions);
+    let Some(text) = main_text(sources, name) else {
+        return (draft, findings);
+    };
+    let writing = repair::Writing {
+        name,
+        text: &text,
+        defines,
+        loader,
+    };
+    (
+        circumstances::settle_draft(&writing, context, &draft, &macros),
+        findings,
+    )
 }
 
 /// How many of the pass rules that decide something the policy speaks of, and where the others are.

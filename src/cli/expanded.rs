@@ -50,3 +50,12 @@ impl Expanded {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
+
+/// The remark for which state of the machine an answer is, where it may be in others.
+pub(crate) fn state(context: &Context) -> Option<Diagnostic> {
+    let state = context.state()?;
+    let message = format!("answered for the machine while {state}; other states are possible");
+    let mut remark = Diagnostic::new(Code::Context, message);
+    remark.severity = Severity::Info;
+    Some(remark)
+}

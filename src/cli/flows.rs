@@ -8,7 +8,7 @@ use pfproof::report::flows::Flows;
 use super::Status;
 use super::console::Console;
 use super::discover;
-use super::expanded::Expanded;
+use super::expanded::{Expanded, state};
 use super::options::{Input, Output};
 
 /// Show what passes between zones (interfaces, or `self`): the matrix, or one pair in few boxes
@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     // A file that is missing leaves its contents unknown; the rest can be judged.
     let refused = |code: Code, severity: Severity| severity == Severity::Error && code != Code::Unreadable;
     findings.retain(|finding| finding.severity == Severity::Error);
+    findings.extend(state(&context));
     console.findings(&findings, &sources);
     if findings.iter().any(|finding| refused(finding.code, finding.severity)) {
         return Status::CouldNotJudge;

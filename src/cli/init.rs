@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             loaded.document,
             &loaded.context,
             &arguments.input.define,
-            &config.file_name().unwrap_or_default().to_string_lossy(),
+            &loaded.name,
         );
         text = drafted;
         findings.extend(complaints);

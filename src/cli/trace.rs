@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::Status;
 use super::console::Console;
 use super::discover;
-use super::expanded::Expanded;
+use super::expanded::{Expanded, state};
 use super::options::{Format, Input, Output};
 
 /// The longest line of a file of packets.
@@ -83,7 +83,8 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    let expanded = Expanded::new(loaded);
+    let mut expanded = Expanded::new(loaded);
+    expanded.findings.extend(state(&expanded.context));
     console.findings(&expanded.findings, &expanded.sources);
     if expanded.refused() {
         return Status::CouldNotJudge;

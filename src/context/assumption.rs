@@ -27,6 +27,15 @@ impl Assumption {
             text: text.into(),
         }
     }
+
+    /// What is assumed where the default routes may leave by any of those interfaces: by the first, and by each other.
+    pub(super) fn of_upstreams(upstreams: &[String]) -> Option<Self> {
+        let first = upstreams.first()?;
+        let text = format!(
+            "leave by {first}, or by another interface: each is considered; `--assume egress=INTERFACE` settles it"
+        );
+        Some(Self::new("default routes", text))
+    }
 }
 
 /// The lines that are shown at most.

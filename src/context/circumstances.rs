@@ -1,15 +1,16 @@
 //! What a machine may be besides what its [`Context`] says: other states in which the same files leave it.
 //!
 //! carp(4) interfaces are master or backup, where nobody says by which interface the default routes leave, it may be any,
-//! and interfaces with IPv6 have a link-local address besides those that files list. What is proved has to hold in each of
-//! these circumstances.
+//! interfaces with IPv6 have a link-local address besides those that files list, and where nobody lists every interface,
+//! there may be more. What is proved has to hold in each of these circumstances.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::lookup::{driver, is_link_local};
-use super::{Context, Interface, InterfaceAddress};
+use super::mentioned::unknown_interface;
+use super::{Context, Interface, InterfaceAddress, Route};
 use crate::net::Family;
 
 /// A state of the machine other than the one that its context describes.
@@ -19,6 +20,9 @@ pub struct Circumstance {
     pub words: String,
     /// The machine then.
     pub context: Context,
+    /// Whether it is no state of the machine that is described, but a machine of which more could be described: what
+    /// is violated without that is violated.
+    pub is_more: bool,
 }
 
 /// The states that are told apart at most.
@@ -31,9 +35,10 @@ impl Context {
         let here = Circumstance {
             words: String::new(),
             context: self.clone(),
+            is_more: false,
         };
         let mut all = vec![here];
-        if self.upstreams.len() > MOST {
+        if self.upstreams.len() > MOST || self.growing.len() > MOST {
             return None;
         }
         for upstream in self.upstreams.iter().skip(1) {
@@ -42,6 +47,7 @@ impl Context {
             all.push(Circumstance {
                 words: format!("the default routes leave by {upstream}"),
                 context,
+                is_more: false,
             });
         }
         for (at, carp) in self.interfaces.iter().enumerate() {
@@ -56,7 +62,53 @@ impl Context {
         }
         all.remove(0);
         all.extend(self.with_link_locals());
+        all.extend(self.with_more_interfaces());
         Some(all)
+    }
+
+    /// The state that this context describes, in the words after «while», where the machine may be in others too.
+    #[must_use]
+    pub fn state(&self) -> Option<String> {
+        let upstream = self.upstreams.get(1).and(self.upstreams.first());
+        let upstream = upstream.map(|upstream| format!("the default routes leave by {upstream}"));
+        let carps = self
+            .interfaces
+            .iter()
+            .filter(|interface| self.leads_elsewhere(interface));
+        let carps: Vec<&str> = carps.map(|carp| carp.name.as_str()).collect();
+        let masters = match carps.as_slice() {
+            [] => None,
+            [only] => Some(format!("{only} is master")),
+            [..] => Some(format!("{} are master", carps.join(", "))),
+        };
+        let words: Vec<String> = upstream.into_iter().chain(masters).collect();
+        Some(words.join(" and ")).filter(|words| !words.is_empty())
+    }
+
+    /// The same with interfaces that nobody names: one in each group that may grow, and one in no group where nobody
+    /// listed every interface.
+    fn with_more_interfaces(&self) -> Option<Circumstance> {
+        let mut context = self.clone();
+        let groups = self.growing.iter().cloned().map(Some);
+        let nowhere = self.open.then_some(None);
+        for group in groups.chain(nowhere) {
+            let names = (0..).map(|number: u32| format!("other{number}"));
+            let mut free = names.filter(|name| context.interface(name).is_none());
+            let Some(name) = free.next() else { continue };
+            drop(free);
+            context.interfaces.push(unknown_interface(&name, group));
+        }
+        let words = match (self.open, self.growing.as_slice()) {
+            (false, []) => return None,
+            (true, []) => "there is an interface that pf.conf does not name".to_owned(),
+            (true, [..]) => "there are interfaces that pf.conf does not name".to_owned(),
+            (false, groups) => format!("there are more interfaces in {}", groups.join(", ")),
+        };
+        Some(Circumstance {
+            words,
+            context,
+            is_more: true,
+        })
     }
 
     /// The same with the link-local addresses that the kernel gives to interfaces with IPv6 (`in6_ifattach_linklocal` in
@@ -88,7 +140,11 @@ impl Context {
                 names.join(", ")
             ),
         };
-        Some(Circumstance { words, context })
+        Some(Circumstance {
+            words,
+            context,
+            is_more: false,
+        })
     }
 
     /// Lets the default routes leave by that interface, where nobody said by which; false where there is none of that
@@ -98,9 +154,15 @@ impl Context {
             return false;
         }
         let assumed = std::mem::take(&mut self.upstreams);
+        let is_default = |route: &Route| route.to.prefix_len() == 0 && route.rtable == 0;
+        // Of several that are learned, the one that is used comes first.
+        let is_learned = |route: &Route| is_default(route) && route.interface == interface;
+        if self.routes.iter().any(is_learned) {
+            self.routes.sort_by_key(|route| !is_learned(route));
+            return true;
+        }
         for route in &mut self.routes {
-            let is_default = route.to.prefix_len() == 0 && route.rtable == 0;
-            if is_default && assumed.first() == Some(&route.interface) {
+            if is_default(route) && assumed.first() == Some(&route.interface) {
                 interface.clone_into(&mut route.interface);
             }
         }
@@ -185,6 +247,10 @@ impl Circumstance {
             "" => also,
             words => format!("{words} and {also}"),
         };
-        Self { words, context }
+        Self {
+            words,
+            context,
+            is_more: self.is_more,
+        }
     }
 }

@@ -6,8 +6,9 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
-use super::facts::{Facts, InterfaceFacts, RouteFacts, Said};
+use super::facts::{Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said};
 use super::lookup::{driver, is_cloned};
+use super::words::default_route;
 use super::{Context, Interface, InterfaceAddress, Route, RouteTable};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;
@@ -27,6 +28,7 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         routes_open: !facts.all_routes,
         link_locals_open: !facts.complete,
         upstreams: Vec::new(),
+        growing: Vec::new(),
         hosts_open: false,
     };
     if !facts.complete {
@@ -53,6 +55,7 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         ),
     }
     context.routes = routes(&context, &facts.routes, diagnostics);
+    context.upstreams = learned_upstreams(&facts.routes);
     // Membership in egress that follows from the routes is not said twice.
     let implied: Vec<bool> = context
         .interfaces
@@ -103,6 +106,26 @@ fn loopback_addresses() -> Vec<InterfaceAddress> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The interfaces that are taken to learn a default route, where there are several of one family: which of them is used
+/// nobody says.
+fn learned_upstreams(routes: &[RouteFacts]) -> Vec<String> {
+    let learned = |family: Family| -> Vec<&String> {
+        let defaults = routes.iter().filter(|route| {
+            route.to == default_route(family) && route.rtable == 0 && route.origin == RouteOrigin::Autoconf
+        });
+        let mut names: Vec<&String> = defaults.filter_map(|route| route.interface.as_ref()).collect();
+        names.dedup();
+        if names.len() > 1 { names } else { Vec::new() }
+    };
+    let mut upstreams: Vec<String> = Vec::new();
+    for name in Family::BOTH.into_iter().flat_map(learned) {
+        if !upstreams.contains(name) {
+            upstreams.push(name.clone());
+        }
+    }
+    upstreams
 }
 
 /// The routes, each with its interface; one whose interface cannot be found is reported and left out.

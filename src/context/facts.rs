@@ -194,6 +194,7 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
             .push(Assumption::new("forwarding", "taken to be on: nothing says"));
     }
     let context = complete(&facts, &mut diagnostics);
+    facts.assumed.extend(Assumption::of_upstreams(&context.upstreams));
     (Combined { context, facts }, diagnostics)
 }
 

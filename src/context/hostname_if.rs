@@ -4,10 +4,11 @@
 //! that is said.
 
 use super::facts::{Facts, RouteFacts, RouteOrigin, Said};
-use super::ifconfig_command::{self, is_keyword, odd, warning};
-use super::lines::{Line, lines};
+use super::ifconfig_command::{self, odd, warning};
+use super::ifconfig_words::is_keyword;
+use super::lines::{Line, continued_lines};
 use super::words::{default_route, is_link_address};
-use super::{Assumption, is_interface_name, route_command};
+use super::{Assumption, InterfaceAddress, is_interface_name, route_command};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::{FileId, Sources, Span};
@@ -28,6 +29,29 @@ pub fn read_hostname(name: &str, sources: &Sources, file: FileId) -> (Facts, Vec
         );
         return (facts, diagnostics);
     }
+    let text = sources.file(file).text();
+    if text.contains('\0') {
+        let message = format!("hostname.{name} is no text: the addresses of `{name}` are taken as not known");
+        diagnostics.push(warning(message, start));
+        let unknown = |family| Said::new(InterfaceAddress::Unknown(family), start);
+        facts.interface(name, start).addresses = Some(Family::BOTH.map(unknown).to_vec());
+        return (facts, diagnostics);
+    }
+    if let Some(at) = text.find("\r\n") {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let place = Span {
+            file,
+            start: at,
+            end: at,
+        };
+        diagnostics.push(
+            warning(
+                "lines end in CR and LF: they are read as if the CR was not there".to_owned(),
+                place,
+            )
+            .help("netstart(8) takes it for a letter of the last word: write LF alone"),
+        );
+    }
     let mut reader = Reader {
         name,
         facts: &mut facts,
@@ -35,7 +59,7 @@ pub fn read_hostname(name: &str, sources: &Sources, file: FileId) -> (Facts, Vec
         commands: Vec::new(),
     };
     reader.facts.interface(name, start).addresses = Some(Vec::new());
-    for line in lines(sources, file) {
+    for line in continued_lines(sources, file) {
         reader.line(line);
     }
     reader.carry_out();

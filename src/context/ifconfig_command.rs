@@ -6,281 +6,11 @@ use ipnet::IpNet;
 
 use super::InterfaceAddress;
 use super::facts::{InterfaceFacts, Said};
+use super::ifconfig_words::{ALONE, ONE_ARGUMENT, PERHAPS_ONE_ARGUMENT, TWO_ARGUMENTS, is_keyword};
 use super::words::{self, address, classful, mask};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::net::Family;
 use crate::source::Span;
-
-/// The words of ifconfig(8) that are followed by one argument, besides those that are handled here.
-const ONE_ARGUMENT: &[&str] = &[
-    "-discover",
-    "-edge",
-    "-endpoint",
-    "-autoedge",
-    "-autoptp",
-    "-blocknonip",
-    "-ifcost",
-    "-join",
-    "-learn",
-    "-mediaopt",
-    "-nwflag",
-    "-peerflag",
-    "-protected",
-    "-ptp",
-    "-stp",
-    "-trunkport",
-    "-wgpeer",
-    "add",
-    "addlocal",
-    "addspan",
-    "advbase",
-    "advskew",
-    "apn",
-    "authkey",
-    "authname",
-    "authproto",
-    "autoedge",
-    "autoptp",
-    "balancing",
-    "blocknonip",
-    "bssid",
-    "carpnodes",
-    "carppeer",
-    "del",
-    "deladdr",
-    "delspan",
-    "descr",
-    "description",
-    "discover",
-    "edge",
-    "flowdst",
-    "flowsrc",
-    "flushrule",
-    "fwddelay",
-    "hellotime",
-    "holdcnt",
-    "inst",
-    "instance",
-    "ipdst",
-    "join",
-    "lacpmode",
-    "lacptimeout",
-    "learn",
-    "llprio",
-    "maxaddr",
-    "maxage",
-    "maxupd",
-    "mediaopt",
-    "metric",
-    "mode",
-    "mplslabel",
-    "mtu",
-    "nwflag",
-    "nwid",
-    "nwkey",
-    "parent",
-    "pass",
-    "patch",
-    "peerflag",
-    "peerkey",
-    "peername",
-    "peerproto",
-    "pflowproto",
-    "pin",
-    "pltime",
-    "pppoeac",
-    "pppoedev",
-    "pppoesvc",
-    "priority",
-    "proto",
-    "ptp",
-    "rtlabel",
-    "rulefile",
-    "rules",
-    "rxprio",
-    "spanpriority",
-    "state",
-    "stp",
-    "syncdev",
-    "syncif",
-    "syncpeer",
-    "timeout",
-    "trunkport",
-    "trunkproto",
-    "tunneladdr",
-    "tunneldomain",
-    "tunnelttl",
-    "txprio",
-    "vhid",
-    "vlan",
-    "vlandev",
-    "vltime",
-    "vnetid",
-    "wgpeer",
-    "wgaip",
-    "wgdescr",
-    "wgdescription",
-    "wgkey",
-    "wgpka",
-    "wgport",
-    "wgpsk",
-    "wgrtable",
-    "wpaakms",
-    "wpaciphers",
-    "wpagroupcipher",
-    "wpakey",
-    "wpaprotos",
-];
-
-/// Those that are followed by two.
-const TWO_ARGUMENTS: &[&str] = &[
-    "chgpin",
-    "endpoint",
-    "ifcost",
-    "ifpriority",
-    "keepalive",
-    "protected",
-    "puk",
-    "pweneighbor",
-    "static",
-    "tunnel",
-    "wgendpoint",
-];
-
-/// Those that are followed by one argument unless the next word is one of ifconfig's own.
-const PERHAPS_ONE_ARGUMENT: &[&str] = &[
-    "chan",
-    "class",
-    "hwfeatures",
-    "joinlist",
-    "media",
-    "powersave",
-    "scan",
-    "sff",
-    "transceiver",
-];
-
-/// Those that stand alone.
-const ALONE: &[&str] = &[
-    "-apn",
-    "-arp",
-    "-bssid",
-    "-carppeer",
-    "-chan",
-    "-class",
-    "-debug",
-    "-defer",
-    "-descr",
-    "-description",
-    "-flowdst",
-    "-flowsrc",
-    "-joinlist",
-    "-keepalive",
-    "-link0",
-    "-link1",
-    "-link2",
-    "-mode",
-    "-monitor",
-    "-mpls",
-    "-mplslabel",
-    "-nwid",
-    "-nwkey",
-    "-parent",
-    "-patch",
-    "-powersave",
-    "-pppoeac",
-    "-pppoesvc",
-    "-pwecw",
-    "-pwefat",
-    "-pweneighbor",
-    "-roaming",
-    "-rtlabel",
-    "-soii",
-    "-staticarp",
-    "-syncdev",
-    "-syncif",
-    "-syncpeer",
-    "-tcplro",
-    "-temporary",
-    "-tentative",
-    "-anycast",
-    "-tunnel",
-    "-tunneldf",
-    "-tunneldomain",
-    "-tunnelecn",
-    "-vlan",
-    "-vlandev",
-    "-vnetflowid",
-    "-vnetid",
-    "-wgdescr",
-    "-wgdescription",
-    "-wgpeerall",
-    "-wgpsk",
-    "-wol",
-    "-wpa",
-    "-wpakey",
-    "-autoconfprivacy",
-    "autoconfprivacy",
-    "addr",
-    "anycast",
-    "arp",
-    "create",
-    "debug",
-    "defer",
-    "destroy",
-    "flush",
-    "flushall",
-    "link0",
-    "link1",
-    "link2",
-    "monitor",
-    "mpls",
-    "pwecw",
-    "pwefat",
-    "roaming",
-    "rule",
-    "sffdump",
-    "soii",
-    "staticarp",
-    "tcplro",
-    "temporary",
-    "tentative",
-    "tunneldf",
-    "tunnelecn",
-    "vnetflowid",
-    "wol",
-    "wpa",
-];
-
-/// Those that say something of what pf asks.
-const HANDLED: &[&str] = &[
-    "-alias",
-    "-autoconf",
-    "-group",
-    "-inet",
-    "-inet6",
-    "-rdomain",
-    "alias",
-    "autoconf",
-    "broadcast",
-    "carpdev",
-    "delete",
-    "down",
-    "eui64",
-    "group",
-    "lladdr",
-    "netmask",
-    "prefixlen",
-    "rdomain",
-    "up",
-];
-
-/// Whether it is a word of ifconfig(8) rather than an argument.
-pub(super) fn is_keyword(word: &str) -> bool {
-    [ONE_ARGUMENT, TWO_ARGUMENTS, PERHAPS_ONE_ARGUMENT, ALONE, HANDLED]
-        .into_iter()
-        .any(|list| list.contains(&word))
-}
 
 /// What one command says of the address it is about.
 #[derive(Default)]
@@ -289,20 +19,34 @@ struct Request {
     peer: Option<Said<String>>,
     broadcast: Option<Said<String>>,
     length: Option<u8>,
+    /// Whether the length of its network is said, but in no way that can be understood.
+    odd_length: bool,
+    /// Whether the words begin with a family, so that an address is surely meant.
+    is_address: bool,
     alias: bool,
     delete: bool,
     autoconf: Option<bool>,
     eui64: bool,
 }
 
+/// The family that a word of ifconfig(8) names.
+fn family_of(word: &Said<String>) -> Option<Family> {
+    match word.value.as_str() {
+        "inet" => Some(Family::Inet),
+        "inet6" => Some(Family::Inet6),
+        _ => None,
+    }
+}
+
 /// Applies the arguments of one ifconfig(8) command, after the name of the interface, to what is known of it.
 pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnostics: &mut Vec<Diagnostic>) {
-    let (family, words) = match words.split_first() {
-        Some((first, rest)) if first.value == "inet" => (Family::Inet, rest),
-        Some((first, rest)) if first.value == "inet6" => (Family::Inet6, rest),
-        Some(_) | None => (Family::Inet, words),
+    let said = words.first().and_then(family_of);
+    let family = said.unwrap_or(Family::Inet);
+    let words = &words[usize::from(said.is_some())..];
+    let mut request = Request {
+        is_address: said.is_some(),
+        ..Request::default()
     };
-    let mut request = Request::default();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let mut argument = || rest.next();
@@ -339,7 +83,8 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                 if let Some(word) = argument() {
                     request.length = mask(&word.value);
                     if request.length.is_none() {
-                        diagnostics.push(odd(word, "is no mask"));
+                        request.odd_length = true;
+                        diagnostics.push(odd(word, "is no mask: the address is taken as not known"));
                     }
                 }
             }
@@ -347,7 +92,8 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                 if let Some(word) = argument() {
                     request.length = word.value.parse().ok().filter(|&bits| bits <= family.bits());
                     if request.length.is_none() {
-                        diagnostics.push(odd(word, "is no prefix length"));
+                        request.odd_length = true;
+                        diagnostics.push(odd(word, "is no prefix length: the address is taken as not known"));
                     }
                 }
             }
@@ -364,6 +110,18 @@ pub(super) fn apply(facts: &mut InterfaceFacts, words: &[Said<String>], diagnost
                 }
             }
             alone if ALONE.contains(&alone) => {}
+            "inet" | "inet6" => {
+                // `ifconfig em0 mtu 1400 inet …` is refused.
+                diagnostics.push(
+                    odd(word, "stands after other words, where ifconfig(8) takes no family: its address is taken as not known")
+                        .help("write it first, and what is before it on a line of its own"),
+                );
+                let unknown = family_of(word).map(InterfaceAddress::Unknown);
+                unknown
+                    .into_iter()
+                    .for_each(|unknown| push(facts, Said::new(unknown, word.span)));
+                break;
+            }
             _ if request.address.is_none() => request.address = Some(word.clone()),
             _ if request.peer.is_none() => request.peer = Some(word.clone()),
             _ => diagnostics.push(odd(word, "is no word of ifconfig(8)")),
@@ -381,9 +139,13 @@ impl Request {
             None => {}
         }
         let Some(said) = &self.address else { return };
-        let Some((address, length)) = self.length_of(said, family, diagnostics) else {
+        let found = self.length_of(said, family, diagnostics);
+        // What is meant may still be there, under a name or in a form that is not read here.
+        if self.is_address && !self.delete && (found.is_none() || self.odd_length) {
+            push(facts, Said::new(unknown, said.span));
             return;
-        };
+        }
+        let Some((address, length)) = found else { return };
         if self.delete {
             addresses(facts).retain(|known| known.value.known().is_none_or(|net| net.addr() != address));
             return;
@@ -434,13 +196,13 @@ impl Request {
             None => (said.value.as_str(), None),
         };
         let Some(address) = address(bare).filter(|&found| Family::of(found) == family) else {
-            diagnostics.push(odd(said, &format!("is no {family} address: it is left out")));
+            diagnostics.push(odd(said, &format!("is no {family} address: {}", self.instead())));
             return None;
         };
         let length = match after_slash.map(str::parse) {
             Some(Ok(length)) if length <= family.bits() => Some(length),
             Some(Ok(_) | Err(_)) => {
-                diagnostics.push(odd(said, "has no good prefix length: it is left out"));
+                diagnostics.push(odd(said, &format!("has no good prefix length: {}", self.instead())));
                 return None;
             }
             None => self.length,
@@ -451,6 +213,15 @@ impl Request {
             IpAddr::V6(_) => 64,
         };
         Some((address, length.unwrap_or(implied)))
+    }
+
+    /// What is made of an address that cannot be read.
+    fn instead(&self) -> &'static str {
+        if self.is_address && !self.delete {
+            "one that is not known is taken"
+        } else {
+            "it is left out"
+        }
     }
 
     /// Without `alias` the first IPv4 address is replaced, not joined.

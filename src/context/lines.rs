@@ -26,6 +26,24 @@ pub(super) fn lines(sources: &Sources, file: FileId) -> impl Iterator<Item = Lin
     })
 }
 
+/// The lines of a text as read(1) of the shell takes them: one that ends in `\` goes on in the next.
+pub(super) fn continued_lines(sources: &Sources, file: FileId) -> impl Iterator<Item = Line<'_>> {
+    let text = sources.file(file).text();
+    let mut physical = lines(sources, file);
+    std::iter::from_fn(move || {
+        let first = physical.next()?;
+        let mut last = first;
+        while last.text.ends_with('\\')
+            && let Some(next) = physical.next()
+        {
+            last = next;
+        }
+        let end = last.start as usize + last.text.len();
+        let text = text.get(first.start as usize..end).unwrap_or(first.text);
+        Some(Line { text, ..first })
+    })
+}
+
 impl Line<'_> {
     /// The place of the whole line without the blanks around it.
     pub(super) fn span(&self) -> Span {
@@ -65,12 +83,16 @@ impl Line<'_> {
         Line { text: code, ..*self }.fields()
     }
 
-    /// The words as the shell takes them: quotes taken off, `\` before a letter dropped, a word that begins with `#`
-    /// and all after it left out.
+    /// The words as the shell takes them: quotes taken off, `\` before a letter dropped and with a newline after it, a
+    /// word that begins with `#` and all after it left out.
     pub(super) fn shell_words(&self) -> Vec<Said<String>> {
         let mut words = Vec::new();
         let mut letters = self.text.char_indices().peekable();
         while let Some(&(start, first)) = letters.peek() {
+            if self.text[start..].starts_with("\\\n") {
+                letters.nth(1);
+                continue;
+            }
             if first.is_whitespace() {
                 letters.next();
                 continue;
@@ -90,7 +112,14 @@ impl Line<'_> {
                 match (letter, quote) {
                     ('"' | '\'', None) => quote = Some(letter),
                     (_, Some(open)) if letter == open => quote = None,
-                    ('\\', None | Some('"')) => word.extend(letters.next().map(|(_, letter)| letter)),
+                    ('\\', None | Some('"')) => {
+                        word.extend(
+                            letters
+                                .next()
+                                .map(|(_, letter)| letter)
+                                .filter(|&letter| letter != '\n'),
+                        );
+                    }
                     _ => word.push(letter),
                 }
             }
@@ -125,5 +154,15 @@ mod tests {
             .map(|word| sources.text(word.span))
             .collect();
         assert_eq!(spans, ["descr", "\"Bob's up link\"", "a\\ b", "'c d'e"]);
+    }
+
+    #[test]
+    fn a_line_that_ends_in_a_backslash_goes_on() {
+        let mut sources = Sources::new();
+        let file = sources.add("x", "inet 10.0.0.1 \\\n\t255.255.\\\n255.0\n# a \\\ninet\nup\\");
+        let read: Vec<Vec<String>> = continued_lines(&sources, file)
+            .map(|line| line.shell_words().into_iter().map(|word| word.value).collect())
+            .collect();
+        assert_eq!(read, [vec!["inet", "10.0.0.1", "255.255.255.0"], vec![], vec!["up"]]);
     }
 }

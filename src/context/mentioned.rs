@@ -35,6 +35,13 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     if context.open {
         let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
         context.open = !described;
+        let may_grow = |group: &&String| {
+            is_group(group)
+                && !matches!(group.as_str(), "all" | "lo")
+                && !carries_others(group)
+                && (!described || is_made_by_programs(group))
+        };
+        context.growing = names.found.iter().filter(may_grow).cloned().collect();
         assumed.extend(assume_interfaces(context, names.found, described));
     }
     if context.routes_open {
@@ -66,7 +73,14 @@ fn assume_interfaces(context: &mut Context, names: IndexSet<String>, described: 
         if context.interface(&name).is_none() {
             let given = Some(group.clone()).filter(|group| !super::is_cloned(group));
             context.interfaces.push(unknown_interface(&name, given));
-            assumed.push(Assumption::new(group, "the group has one interface, of its name and 0"));
+            assumed.push(if context.growing.contains(&group) {
+                Assumption::new(
+                    group,
+                    "the group has an interface of its name and 0; more are considered",
+                )
+            } else {
+                Assumption::new(group, "the group has one interface, of its name and 0")
+            });
         }
     }
     assumed
@@ -109,10 +123,7 @@ fn assume_upstream(context: &mut Context, may_be_unnamed: bool) -> Option<Assump
         [_] => Assumption::new(first, "the default routes leave by it"),
         [..] => {
             context.upstreams = names;
-            let text = format!(
-                "leave by {first}, or by another interface: each is considered; `--assume egress=INTERFACE` settles it"
-            );
-            Assumption::new("default routes", text)
+            return Assumption::of_upstreams(&context.upstreams);
         }
     })
 }
@@ -169,12 +180,18 @@ fn name_the_nameless(context: &mut Context, mentioned: &[String]) -> Option<Assu
     Some(Assumption::new(name, format!("is the interface of hostname.{old}")))
 }
 
+/// Whether programs make interfaces of that driver while the machine runs: ppp(8), npppd(8), vmd(8), and whatever opens
+/// tun(4) or tap(4).
+fn is_made_by_programs(driver: &str) -> bool {
+    matches!(driver, "ppp" | "pppac" | "pppx" | "tap" | "tun")
+}
+
 /// Whether an interface carries packets of other interfaces and has no addresses of its own.
 fn carries_others(name: &str) -> bool {
     matches!(driver(name), "enc" | "pflog" | "pflow" | "pfsync")
 }
 
-fn unknown_interface(name: &str, group: Option<String>) -> Interface {
+pub(super) fn unknown_interface(name: &str, group: Option<String>) -> Interface {
     let addresses = if carries_others(name) {
         Vec::new()
     } else {

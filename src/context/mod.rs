@@ -15,6 +15,7 @@ mod facts;
 mod hostname_if;
 mod ifconfig;
 mod ifconfig_command;
+mod ifconfig_words;
 mod kind;
 mod lines;
 mod lookup;

@@ -104,6 +104,9 @@ pub struct Context {
     pub link_locals_open: bool,
     /// Where nobody says by which interface the default routes leave: those that it may be. The routes have the first.
     pub upstreams: Vec<String>,
+    /// Groups that pf.conf names, and that may have members besides those that are listed: nobody listed every interface,
+    /// or programs make such interfaces while the machine runs.
+    pub growing: Vec<String>,
     /// Whether host names that are not listed may have addresses: a resolver knows more than the files that were read.
     pub hosts_open: bool,
 }
@@ -124,6 +127,7 @@ impl Default for Context {
             routes_open: true,
             link_locals_open: false,
             upstreams: Vec::new(),
+            growing: Vec::new(),
             hosts_open: false,
         }
     }

@@ -1,12 +1,14 @@
 //! What happens to the packets of a class: [`Journey`], hop by hop, and what it depends on.
 
+use super::criteria::About;
 use super::frame::Suppositions;
-use super::header::PacketBox;
+use super::header::{Field, PacketBox};
 use super::rewriting::Now;
 use super::space::{InterfaceId, Place};
+use crate::context::{Context, Interface};
 use crate::net::Family;
 use crate::net::RangeSet;
-use crate::ruleset::{Name, RuleId};
+use crate::ruleset::{Host, Name, RuleId};
 
 /// Why pf drops a packet without any rule, or although a rule passes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,6 +224,69 @@ pub struct Class {
     pub(super) trail: Vec<Now>,
     pub(super) supposed: Suppositions,
     pub(super) choices: u32,
+}
+
+impl Class {
+    /// Whether it comes about only if that original address is none of that interface, although it is not known
+    /// (`holds` false), or only if it is one (`holds` true).
+    #[must_use]
+    pub fn supposes(&self, field: Field, interface: &Interface, context: &Context, holds: bool) -> bool {
+        self.suppose_at(|hop| hop.is_none(), field, interface, context, holds)
+    }
+
+    /// The same of that address of the packets that follow the first: what hangs on where replies go.
+    #[must_use]
+    pub fn supposes_later(&self, field: Field, interface: &Interface, context: &Context, holds: bool) -> bool {
+        let is_later = |hop: Option<u8>| hop.is_some_and(|hop| hop >= u8::MAX - 1);
+        self.suppose_at(is_later, field, interface, context, holds)
+    }
+
+    /// Whether only that original address has to be one of the interface's for it to come about, if any.
+    #[must_use]
+    pub fn asks_only_of(&self, field: Field, interface: &Interface) -> bool {
+        let wanted = Unknown::Address(Name::from(interface.name.as_str()));
+        let settled = self.supposed.facts.iter();
+        let settled = settled.map(|(fact, hop, holds)| (fact, *holds, hop.is_none()));
+        let open = self.supposed.open.iter().map(|(fact, holds)| (fact, *holds, false));
+        settled.chain(open).all(|(fact, holds, of_original)| {
+            let is_it = match &fact.about {
+                About::Host(about, Host::Dynamic(dynamic)) => of_original && *about == field && !dynamic.load_time,
+                About::Host(..) | About::Rule(_) => false,
+            };
+            is_it || !holds || fact.unknown != wanted
+        })
+    }
+
+    fn suppose_at(
+        &self,
+        at: impl Fn(Option<u8>) -> bool,
+        field: Field,
+        interface: &Interface,
+        context: &Context,
+        holds: bool,
+    ) -> bool {
+        let family = self.region.family;
+        let settled = self.supposed.facts.iter().filter(|(_, hop, _)| at(*hop));
+        let mut facts = settled.map(|(fact, _, holds)| (fact, *holds));
+        facts.any(|(fact, so)| match &fact.about {
+            About::Host(about, Host::Dynamic(dynamic)) => {
+                let modifiers = dynamic.modifiers;
+                let is_first = interface
+                    .addresses_of(family)
+                    .next()
+                    .is_some_and(|first| first.known().is_none());
+                // An address is in its own network, but not all of that network is the address.
+                let of_others = modifiers.broadcast || modifiers.peer || holds && modifiers.network;
+                *about == field
+                    && so == holds
+                    && !dynamic.load_time
+                    && !of_others
+                    && (is_first || !modifiers.no_alias)
+                    && (*dynamic.interface == *"self" || context.matches(interface, &dynamic.interface))
+            }
+            About::Host(..) | About::Rule(_) => false,
+        })
+    }
 }
 
 /// Why there is no answer.

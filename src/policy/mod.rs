@@ -9,6 +9,7 @@ pub mod ast;
 mod build;
 mod build_numbers;
 mod grammar;
+mod guesses;
 mod network;
 mod read;
 mod sets;
@@ -18,6 +19,7 @@ mod zones;
 
 pub use assume::{needed_assumptions, settle_addresses, settle_ruleset};
 pub use ast::Policy;
+pub use guesses::Guess;
 pub use network::Network;
 pub use read::{assumption, configs, read};
 pub(crate) use sets::port_numbers;

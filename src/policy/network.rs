@@ -85,6 +85,32 @@ impl<'a> Network<'a> {
         &self.of(family).own
     }
 
+    /// What the address of an interface may be that is not known: any that a host may have, outside the networks that
+    /// are known of others; nothing where all its addresses are known.
+    #[must_use]
+    pub fn unknown_own(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let context = self.engine.context();
+        let Some(known) = context
+            .interfaces
+            .get(interface)
+            .filter(|known| known.has_unknown(family))
+        else {
+            return RangeSet::empty();
+        };
+        let others = context.interfaces.iter().filter(|other| other.name != known.name);
+        let taken = others.flat_map(|other| other.addresses_of(family));
+        let taken = taken.filter_map(InterfaceAddress::known).map(prefix);
+        let any = Field::Source.line(family).minus(&self.not_hosts(family));
+        taken.fold(any.minus(self.own(family)), |any, net| any.minus(&net))
+    }
+
+    /// The machine's own addresses, and all that an unknown one of them may be.
+    #[must_use]
+    pub fn perhaps_own(&self, family: Family) -> RangeSet {
+        let unknown = self.interfaces().map(|id| self.unknown_own(id, family));
+        unknown.fold(self.own(family).clone(), |all, unknown| all.union(&unknown))
+    }
+
     /// The destinations that the machine itself takes in: its own addresses, broadcast, multicast, unspecified.
     #[must_use]
     pub fn taken(&self, family: Family) -> RangeSet {

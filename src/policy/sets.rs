@@ -8,13 +8,13 @@ use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
 use super::network::addressless;
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, transport};
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, transport};
 use crate::net::{Family, Operator, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::{IcmpMatch, Name};
 
 /// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// `require`: what hosts send to begin a flow.
     Flows,
     /// `forbid`: everything, spoofed sources too.
@@ -23,13 +23,13 @@ enum Purpose {
     Excuse,
 }
 
-/// The packets of a statement, and tables of unknown contents that they hang on.
+/// The packets of a statement, and what is not known that they hang on.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// The packets.
     pub packets: PacketSet,
-    /// The tables whose contents are not known, because of which packets may be missing.
-    pub unknown_tables: Vec<Name>,
+    /// Tables and networks whose contents are not known, because of which packets may be missing.
+    pub unknown: Vec<Unknown>,
 }
 
 /// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
@@ -84,8 +84,9 @@ impl Zones<'_> {
         let to = self.destinations(&packets.destination, Purpose::Excuse, &mut selection)?;
         let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
         let arriving = to.intersection(&transports(packets)).intersection(&ports(packets));
+        let at_machine = self.excused_at_machine(packets, &from);
         Ok(Excuse {
-            ending: at_end(&from, self).intersection(&arriving),
+            ending: at_end(&from, self).intersection(&arriving).union(at_machine),
             arriving: from.intersection(&arriving),
         })
     }
@@ -130,11 +131,17 @@ impl Zones<'_> {
     /// routed.
     #[must_use]
     pub fn everything(&self) -> PacketSet {
+        self.all_of(Purpose::Everything)
+    }
+
+    /// The same; what is excused is sent from addresses that are not known, too.
+    fn all_of(&self, sent: Purpose) -> PacketSet {
+        let from = self.sent(sent);
         let space = self.network.engine().space();
         let sent = space.sent(self.network.interfaces());
         space
             .arriving(self.network.interfaces())
-            .union(sent.intersection(&self.sent(Purpose::Everything)))
+            .union(sent.intersection(&from))
     }
 
     fn ids(&self, names: &[Spanned<Name>]) -> Made<Vec<ZoneId>> {
@@ -173,7 +180,7 @@ impl Zones<'_> {
     }
 
     /// The packets from one end: place and source, and for what the machine sends its destination's route.
-    fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+    pub(super) fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
             None => self.sources_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved| self.sources_of(resolved, purpose))?,
@@ -183,15 +190,26 @@ impl Zones<'_> {
             Some(ports) => part.clone().with(Field::SourcePort, ports),
             None => Some(part.clone()),
         });
-        Ok(self.everything().intersection(&with_ports.collect()))
+        let all = match purpose {
+            Purpose::Flows | Purpose::Everything => self.everything(),
+            Purpose::Excuse => self.all_of(Purpose::Excuse),
+        };
+        Ok(all.intersection(&with_ports.collect()))
     }
 
     fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
         let mut all = PacketSet::empty();
         let mut without = PacketSet::empty();
+        selection.unknown.extend(self.unknown_networks(hosts, false));
         for (item, resolved) in self.resolve(hosts)? {
             if let Resolved::UnknownTable(name, _) = &resolved {
-                selection.unknown_tables.push(name.clone());
+                selection.unknown.push(Unknown::Table(name.clone()));
+            }
+            if let Resolved::Zone(zone) = &resolved {
+                let zone = self.all().get(*zone);
+                selection
+                    .unknown
+                    .extend(zone.into_iter().flat_map(|zone| zone.unknown.clone()));
             }
             let HostItem { negated, .. } = item;
             let sum = if *negated { &mut without } else { &mut all };
@@ -275,11 +293,12 @@ impl Zones<'_> {
     fn sent(&self, purpose: Purpose) -> PacketSet {
         self.sent_from(|id, family| match purpose {
             Purpose::Flows => self.network.own_of(id, family).minus(&addressless(family)),
-            Purpose::Everything | Purpose::Excuse => self.network.own(family).clone(),
+            Purpose::Everything => self.network.own(family).clone(),
+            Purpose::Excuse => self.network.perhaps_own(family),
         })
     }
 
-    fn sent_from(&self, sources: impl Fn(InterfaceId, Family) -> RangeSet) -> PacketSet {
+    pub(super) fn sent_from(&self, sources: impl Fn(InterfaceId, Family) -> RangeSet) -> PacketSet {
         let space = self.network.engine().space();
         let boxes = self.network.interfaces().flat_map(|on| {
             let place = RangeSet::single(space.number(Place::Out { on, received: None }));
@@ -301,7 +320,7 @@ impl Zones<'_> {
     }
 
     /// The packets to one end, by destination address alone.
-    fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
+    pub(super) fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
             None => self.destinations_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved| self.destinations_of(resolved, purpose))?,
@@ -395,7 +414,7 @@ impl Zones<'_> {
 }
 
 /// The same packets where they end: left by any interface or taken in, received where they arrived.
-fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
+pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
     let space = zones.network.engine().space();
     let boxes = packets.boxes().iter().filter_map(|part| {
         let at = part.numbers(Field::Place);
@@ -411,7 +430,7 @@ fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
 }
 
 /// The packets of those families, protocols and icmp types, whatever their flags.
-fn transports(packets: &Packets) -> PacketSet {
+pub(super) fn transports(packets: &Packets) -> PacketSet {
     families(packets)
         .filter_map(|family| {
             let all = PacketBox::all(family);
@@ -431,7 +450,7 @@ fn transports(packets: &Packets) -> PacketSet {
 }
 
 /// The packets with those ports.
-fn ports(packets: &Packets) -> PacketSet {
+pub(super) fn ports(packets: &Packets) -> PacketSet {
     families(packets)
         .filter_map(|family| {
             let all = PacketBox::all(family);
@@ -451,7 +470,7 @@ fn families(packets: &Packets) -> impl Iterator<Item = Family> + '_ {
 }
 
 /// The first packets of flows: whole, without options; tcp SYN alone, icmp queries, others any; ports not 0.
-fn beginnings(packets: &Packets) -> PacketSet {
+pub(super) fn beginnings(packets: &Packets) -> PacketSet {
     let mut boxes = Vec::new();
     for family in families(packets) {
         let plain = PacketBox::all(family)

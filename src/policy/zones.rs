@@ -6,7 +6,7 @@ use super::ast::{Host, HostItem, Hosts, Policy, Zone};
 use super::network::{Network, prefix, single};
 use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::engine::InterfaceId;
+use crate::engine::{InterfaceId, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::ruleset::{Modifiers, Name, Ruleset, Table};
 use crate::source::Span;
@@ -28,6 +28,8 @@ pub struct ZoneOnMachine {
     pub interfaces: Vec<InterfaceId>,
     /// The only addresses that are meant, if the zone says which.
     pub(super) only: Option<Both>,
+    /// What is not known of the addresses that are meant.
+    pub(super) unknown: Vec<Unknown>,
 }
 
 /// What one item of a host list stands for.
@@ -177,12 +179,14 @@ impl<'a> Zones<'a> {
             },
             None => None,
         };
+        let unknown = zone.from.iter().flat_map(|hosts| self.unknowns(hosts)).collect();
         self.names.insert(name.clone(), self.zones.len());
         self.zones.push(ZoneOnMachine {
             name: name.clone(),
             span: zone.name.span,
             interfaces,
             only,
+            unknown,
         });
     }
 

@@ -163,10 +163,8 @@ impl Judge<'_> {
         if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
             return Outcome::Vacuous;
         }
-        let (surely, perhaps): (Vec<Offence>, Vec<Offence>) = found
-            .offences
-            .into_iter()
-            .partition(|offence| self.is_sure(&offence.class.conditions));
+        let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
+            found.offences.into_iter().partition(|offence| self.is_sure(offence));
         if !surely.is_empty() {
             return Outcome::Violated(self.violation(surely, found.more, faults));
         }
@@ -188,8 +186,10 @@ impl Judge<'_> {
     }
 
     /// Whether pf may choose so by itself.
-    fn is_sure(&self, conditions: &[Condition]) -> bool {
-        conditions.iter().all(|condition| self.is_choice(condition))
+    fn is_sure(&self, offence: &Offence) -> bool {
+        let implied = |condition: &Condition| offence.implied.as_ref() == Some(condition);
+        let mut conditions = offence.class.conditions.iter();
+        conditions.all(|condition| implied(condition) || self.is_choice(condition))
     }
 
     fn is_choice(&self, condition: &Condition) -> bool {
@@ -204,7 +204,7 @@ impl Judge<'_> {
     fn violation(&self, offences: Vec<Offence>, more: bool, faults: &mut Vec<String>) -> Violation {
         let mut causes: Vec<Cause> = Vec::new();
         let mut regions: Vec<Vec<(crate::engine::PacketBox, Vec<Condition>)>> = Vec::new();
-        for Offence { why, class } in offences {
+        for Offence { why, class, .. } in offences {
             let hops: Vec<_> = class
                 .journey
                 .hops

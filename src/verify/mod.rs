@@ -9,6 +9,7 @@ mod agreement;
 mod coverage;
 mod draft;
 mod expectation;
+mod guessing;
 mod judge;
 mod matrix;
 mod outcome;

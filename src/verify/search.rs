@@ -1,12 +1,15 @@
 //! Which packets offend a statement: the questions to the engine.
 
 use super::expectation::{Expected, resolve};
+use super::guessing;
 use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, End, Engine, Field, Goal, PacketSet, Place, Question, Undecided, Unknown, Value};
-use crate::policy::ast::{Demand, Statement};
-use crate::policy::{Excuse, Zones};
+use crate::engine::{
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+};
+use crate::policy::ast::{Closed, Demand, Statement};
+use crate::policy::{Excuse, Guess, Zones};
 
 /// How many classes of offending packets are collected for one statement.
 const MOST_OFFENCES: usize = 4000;
@@ -17,6 +20,8 @@ const MOST_CLASSES: usize = 20_000;
 pub(super) struct Offence {
     pub(super) why: Why,
     pub(super) class: Class,
+    /// A condition of the class that is so by what is asked: the packets are from or to that address.
+    pub(super) implied: Option<Condition>,
 }
 
 /// What the search for offences came to.
@@ -49,10 +54,21 @@ impl Found {
                     self.offences.push(Offence {
                         why: why.clone(),
                         class,
+                        implied: None,
                     });
                 }
                 Ok(_) => {}
                 Err(undecided) => self.undecided(undecided),
+            }
+        }
+    }
+
+    /// Says that the packets themselves hang on what is not known.
+    fn depend_on(&mut self, unknown: Vec<Unknown>) {
+        self.vacuous &= unknown.is_empty();
+        for doubt in unknown.into_iter().map(Doubt::Packets) {
+            if !self.doubts.contains(&doubt) {
+                self.doubts.push(doubt);
             }
         }
     }
@@ -111,19 +127,25 @@ impl Searcher<'_> {
                 let region = selection.packets.minus(&self.never_taken);
                 let mut found = self.required(&region, &expected);
                 found.vacuous = region.is_empty();
-                self.add_tables(&mut found, selection.unknown_tables);
+                for guess in self.zones.guessed_flows(packets)? {
+                    let region = guess.packets.minus(&self.never_taken);
+                    found.vacuous &= region.is_empty();
+                    let searched = self.required(&region, &expected);
+                    guessing::add(&mut found, searched, &guess, self.zones.network(), false);
+                }
+                found.depend_on(selection.unknown);
                 Ok(found)
             }
             Demand::Forbid(packets) => {
                 let (selection, ends) = self.zones.forbidden(packets)?;
                 let region = selection.packets;
-                let vacuous = !region
-                    .boxes()
-                    .iter()
-                    .any(|part| !ends.of_family(part.family).is_empty());
+                let vacuous = !region.boxes().iter().any(|part| self.may_end(part, &ends));
                 let mut found = self.getting_through(&region, |question| question.ending_in(ends.clone()));
                 found.vacuous = vacuous;
-                self.add_tables(&mut found, selection.unknown_tables);
+                let guesses = self.zones.guessed_forbidden(packets)?;
+                found.vacuous &= guesses.is_empty();
+                self.guess(&mut found, guesses, |question| question);
+                found.depend_on(selection.unknown);
                 Ok(found)
             }
             Demand::Allow(packets) => {
@@ -135,23 +157,51 @@ impl Searcher<'_> {
             }
             Demand::Closed(closed) => {
                 let (region, ends) = self.zones.closed(closed)?;
-                Ok(self.getting_through(&region, |question| {
-                    let question = question
+                let unexcused = |question: Question| {
+                    question
                         .except(&self.excuses.arriving)
-                        .except_ending_in(&self.excuses.ending);
-                    match &ends {
-                        Some(ends) => question.ending_in(ends.clone()),
-                        None => question,
-                    }
-                }))
+                        .except_ending_in(&self.excuses.ending)
+                };
+                let mut found = self.getting_through(&region, |question| match &ends {
+                    Some(ends) => unexcused(question).ending_in(ends.clone()),
+                    None => unexcused(question),
+                });
+                let guesses = match closed {
+                    Closed::All | Closed::To(_) => self.zones.guessed_sent(ends.as_ref()),
+                    Closed::From(_) => Vec::new(),
+                };
+                self.guess(&mut found, guesses, unexcused);
+                found.depend_on(self.zones.unknown_of(closed));
+                Ok(found)
             }
         }
     }
 
-    fn add_tables(&self, found: &mut Found, tables: Vec<crate::ruleset::Name>) {
-        found
-            .doubts
-            .extend(tables.into_iter().map(|name| Doubt::Packets(Unknown::Table(name))));
+    /// Whether packets of that box may come to one of those ends, by what the network stack does: all that arrives ends at
+    /// a machine that does not forward.
+    fn may_end(&self, part: &PacketBox, ends: &PacketSet) -> bool {
+        let network = self.zones.network();
+        let space = self.engine.space();
+        let is_sent = || {
+            let part: PacketSet = [part.clone()].into_iter().collect();
+            !part.intersection(&space.sent(network.interfaces())).is_empty()
+        };
+        let is_taken = |end: &PacketBox| !network.taken(part.family).is_disjoint(&end.numbers(Field::Destination));
+        let leaves = self.engine.context().forwards(part.family) || is_sent();
+        let mut ends = ends.boxes().iter().filter(|end| end.family == part.family);
+        ends.any(|end| leaves || is_taken(end))
+    }
+
+    /// Adds the packets of those guesses that get through.
+    fn guess(&self, found: &mut Found, guesses: Vec<Guess>, narrow: impl Fn(Question) -> Question) {
+        for guess in guesses {
+            let searched = self.getting_through(&guess.packets, |question| match &guess.ends {
+                Some(ends) => narrow(question).ending_in(ends.clone()),
+                None => narrow(question),
+            });
+            let arrives = guess.field == Field::Destination;
+            guessing::add(found, searched, &guess, self.zones.network(), arrives);
+        }
     }
 
     /// The packets of the region that get through. Those that could have gone without the machine do not count.
@@ -227,6 +277,7 @@ impl Searcher<'_> {
                 Ok(false) => found.offences.push(Offence {
                     why,
                     class: class.clone(),
+                    implied: None,
                 }),
                 Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
             }

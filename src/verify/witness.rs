@@ -91,7 +91,17 @@ pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
     let behind = arrived.map_or_else(RangeSet::empty, |on| network.hosts(on, family, true));
     let anybody = host_ranges(network, None, family);
     let others = host_ranges(network, arrived, family);
-    let source = address(&sources, &[behind, anybody.clone()])?;
+    // An address of the machine that nobody knows is shown as one for documents.
+    let own = match arrived {
+        Some(_) => RangeSet::empty(),
+        None => network.own(family).clone(),
+    };
+    let document = match (arrived, family) {
+        (Some(_), _) => RangeSet::empty(),
+        (None, Family::Inet) => RangeSet::range(0xcb00_7101, 0xcb00_71fe),
+        (None, Family::Inet6) => RangeSet::single(0x2001_0db8_u128 << 96 | 7),
+    };
+    let source = address(&sources, &[behind, own, document, anybody.clone()])?;
     let taken = network.own(family).clone();
     let destination = address(&destinations, &[others, anybody, taken])?;
     // Of what a router offers, people think of ssh first.

@@ -122,13 +122,38 @@ fn slips_in_hostname_files_are_named_with_their_place() {
             "1:18: `up` stands where netstart(8) takes the netmask; write the address with its prefix length \
              (`10.0.0.1/24`) and what follows on a line of its own",
         ),
-        ("em0", "inet 10.0.0.1 255.0.255.0\n", "1:15: `255.0.255.0` is no mask"),
+        (
+            "em0",
+            "inet 10.0.0.1 255.0.255.0\n",
+            "1:15: `255.0.255.0` is no mask: the address is taken as not known",
+        ),
         (
             "em0",
             "inet gateway 255.255.255.0\n",
-            "1:6: `gateway` is no inet address: it is left out",
+            "1:6: `gateway` is no inet address: one that is not known is taken",
         ),
-        ("em0", "inet6 2001:db8::1 129\n", "1:19: `129` is no prefix length"),
+        (
+            "em0",
+            "inet6 2001:db8::1 129\n",
+            "1:19: `129` is no prefix length: the address is taken as not known",
+        ),
+        (
+            "em0",
+            "inet 10.0.0.1/24\r\nup\r\n",
+            "1:17: lines end in CR and LF: they are read as if the CR was not there; netstart(8) takes it for a letter of \
+             the last word: write LF alone",
+        ),
+        (
+            "em0",
+            "inet 10.0.0.1/24\nup\0\n",
+            "1:1: hostname.em0 is no text: the addresses of `em0` are taken as not known",
+        ),
+        (
+            "vlan5",
+            "vnetid 5 inet 10.0.3.1\n",
+            "1:10: `inet` stands after other words, where ifconfig(8) takes no family: its address is taken as not known; \
+             write it first, and what is before it on a line of its own",
+        ),
         ("em0", "group lan0\n", "1:7: `lan0` is no name of a group"),
         (
             "em0",

@@ -26,7 +26,30 @@ fn odd_hostname_files_are_read() {
             "descr \"inet 10.9.9.9 netmask 255.0.0.0\"\ninet 10.0.0.1/24\n",
             "10.0.0.1/24",
         ),
-        ("em0", "#inet 10.9.9.9/8\ninet 10.0.0.1/24#not a comment here\n", ""),
+        (
+            "em0",
+            "#inet 10.9.9.9/8\ninet 10.0.0.1/24#not a comment here\n",
+            "inet?",
+        ),
+        (
+            "em0",
+            "inet 10.0.0.1 \\\n\t255.255.255.0 \\\n\tNONE\nup\n",
+            "10.0.0.1/24",
+        ),
+        (
+            "em0",
+            "# of old: \\\ninet 10.9.9.9/8\ninet 10.0.0.1/24\n",
+            "10.0.0.1/24",
+        ),
+        ("em0", "inet 10.0.0.1/33\ninet6 alias router 64\n", "inet?, inet6?"),
+        ("em0", "inet 10.1 255.255.255.0\n-inet\n", ""),
+        ("em0", "inet -alias gateway\n", ""),
+        (
+            "vlan5",
+            "vnetid 5 parent em0 inet 10.0.3.1 netmask 0xffffff00\n",
+            "inet?",
+        ),
+        ("em0", "inet 10.0.0.1/24\n\0\n", "inet?, inet6?"),
         (
             "em0",
             "-inet6\nmtu 9000 llprio 3 up\nautoconf\n",

@@ -44,12 +44,34 @@ pub(super) struct Patient<'a> {
 impl Patient<'_> {
     /// The answer about the policy with another text of pf.conf, on that machine; `None` where pfctl refuses the text.
     pub(super) fn with<T>(&self, text: &str, context: &Context, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
+        let writing = Writing {
+            name: self.name,
+            text,
+            defines: self.defines,
+            loader: self.loader,
+        };
+        writing.on(context, self.policy, ask)
+    }
+}
+
+/// A text of pf.conf, and what it takes to read it.
+pub(super) struct Writing<'a> {
+    /// What pf.conf is called.
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
+    pub(super) defines: &'a [(String, String)],
+    pub(super) loader: &'a dyn Loader,
+}
+
+impl Writing<'_> {
+    /// The answer about that policy on that machine; `None` where pfctl refuses the text.
+    pub(super) fn on<T>(&self, context: &Context, policy: &Policy, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
         let mut sources = Sources::new();
         let (document, faults) = syntax::read(
             &mut sources,
             self.loader,
             self.name,
-            text.as_bytes(),
+            self.text.as_bytes(),
             self.defines,
             &Limits::default(),
         );
@@ -59,10 +81,10 @@ impl Patient<'_> {
         if faults.iter().chain(&more).any(is_error) {
             return None;
         }
-        let (ruleset, assumed, _) = policy::settle_ruleset(self.policy, &lowered.ruleset, context);
+        let (ruleset, assumed, _) = policy::settle_ruleset(policy, &lowered.ruleset, context);
         let engine = Engine::new(&ruleset, context);
         Some(ask(Case {
-            policy: self.policy,
+            policy,
             engine: &engine,
             assumed_anchors: &assumed,
         }))

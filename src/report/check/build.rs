@@ -56,9 +56,9 @@ pub fn router(subject: Subject<'_>) -> Router {
     }
 }
 
-/// Who reaches whom, in lines.
+/// Who reaches whom, in lines; of the machine in that state, where it may be in others.
 #[must_use]
-pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>) -> Vec<String> {
+pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>, state: Option<&str>) -> Vec<String> {
     if matrix.policy.zones.is_empty() {
         let words = "who reaches whom is not known: no interface has an address or a route. Say them in context.toml, or \
                      by --ifconfig and --routes";
@@ -72,7 +72,10 @@ pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>) -> Vec<String> {
         .map(|(from, to, reach)| (format!("{from} > {to}"), reach_words(reach, &namer)))
         .collect();
     let width = pairs.iter().map(|(pair, _)| pair.len()).max().unwrap_or(0);
-    let mut lines = vec!["who reaches whom, of what really comes from there:".to_owned()];
+    let state = state.map_or_else(String::new, |state| {
+        format!(", while {state} (other states are not shown)")
+    });
+    let mut lines = vec![format!("who reaches whom, of what really comes from there{state}:")];
     lines.extend(
         pairs
             .into_iter()
@@ -121,7 +124,16 @@ impl Builder<'_> {
         let text = self.subject.sources.text(statement.span);
         let (mut reasons, violation) = match &judgement.outcome {
             Outcome::Holds => (Vec::new(), None),
-            Outcome::Vacuous => (vec!["there is no such packet on this machine".to_owned()], None),
+            Outcome::Vacuous => {
+                let context = self.subject.engine.context();
+                let forwards = Family::BOTH.into_iter().any(|family| context.forwards(family));
+                let why = if forwards {
+                    "there is no such packet on this machine"
+                } else {
+                    "there is no such packet on this machine, which does not forward"
+                };
+                (vec![why.to_owned()], None)
+            }
             Outcome::Violated(violation) => (Vec::new(), Some(violation)),
             Outcome::Unproven { doubts, violation } => (self.doubts(doubts), Some(violation)),
         };

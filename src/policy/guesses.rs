@@ -1,0 +1,229 @@
+//! [`Guess`]: packets from or to the machine itself where an address of one of its interfaces is not known.
+//!
+//! What is demanded of `self`, or of an interface by its name, has to be so for every address that it may have.
+
+use super::ast::{Closed, End, Host, Hosts, Packets};
+use super::network::Network;
+use super::sets::{Purpose, Selection, at_end, beginnings, port_numbers, ports, transports};
+use super::zones::{Resolved, Zones};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
+use crate::net::{Family, RangeSet};
+use crate::ruleset::Modifiers;
+
+/// Packets that count where their source, or destination, is the interface's address that is not known: with each value
+/// that it may have.
+#[derive(Clone, Debug)]
+pub struct Guess {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// The field that holds its address: [`Field::Source`] or [`Field::Destination`].
+    pub field: Field,
+    /// The packets as they first meet the machine.
+    pub packets: PacketSet,
+    /// The headers at the end that count; all if `None`.
+    pub ends: Option<PacketSet>,
+}
+
+type Made<T> = Result<T, Box<Diagnostic>>;
+
+impl Zones<'_> {
+    /// The packets of a `require` besides [`flows`](Zones::flows).
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn guessed_flows(&self, packets: &Packets) -> Made<Vec<Guess>> {
+        let mut known = Selection::default();
+        let to = self.destinations(&packets.destination, Purpose::Flows, &mut known)?;
+        let from = self.sources(&packets.source, Purpose::Flows, &mut known)?;
+        let begins = beginnings(packets);
+        let sent = self.named_owners(&packets.source).into_iter().map(|interface| {
+            let sent = self.sent_from(|on, family| {
+                let unknown = (on == interface).then(|| self.network.unknown_own(on, family));
+                unknown.unwrap_or_else(RangeSet::empty)
+            });
+            let packets = with_ports(self.really_sent(sent), Field::SourcePort, &packets.source).intersection(&to);
+            guess(interface, Field::Source, packets.intersection(&begins), None)
+        });
+        let taken = self.named_owners(&packets.destination).into_iter().map(|interface| {
+            let to = with_ports(self.to_unknown(interface), Field::DestinationPort, &packets.destination);
+            let packets = from.intersection(&to).intersection(&begins);
+            guess(interface, Field::Destination, packets, None)
+        });
+        Ok(sent.chain(taken).filter(|guess| !guess.packets.is_empty()).collect())
+    }
+
+    /// The packets of a `forbid` besides [`forbidden`](Zones::forbidden).
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn guessed_forbidden(&self, packets: &Packets) -> Made<Vec<Guess>> {
+        let (selection, ends) = self.forbidden(packets)?;
+        let anywhere = Packets {
+            destination: End::default(),
+            ..packets.clone()
+        };
+        let senders = match &packets.source.hosts {
+            Some(_) => self.named_owners(&packets.source),
+            None => self.owners(),
+        };
+        let sent = senders.into_iter().map(|interface| {
+            let sent = with_ports(self.sent_by_unknown(interface), Field::SourcePort, &packets.source);
+            let packets = sent.intersection(&transports(&anywhere));
+            guess(interface, Field::Source, packets, Some(ends.clone()))
+        });
+        let taken = self.named_owners(&packets.destination).into_iter().map(|interface| {
+            let ends = self.at_machine(interface).intersection(&ports(packets));
+            guess(interface, Field::Destination, selection.packets.clone(), Some(ends))
+        });
+        Ok(sent.chain(taken).filter(|guess| !guess.packets.is_empty()).collect())
+    }
+
+    /// The packets of a `closed` of everything, or of what leaves to some zone, that the machine sends from addresses
+    /// that are not known.
+    #[must_use]
+    pub fn guessed_sent(&self, ends: Option<&PacketSet>) -> Vec<Guess> {
+        let sent = |interface| guess(interface, Field::Source, self.sent_by_unknown(interface), ends.cloned());
+        self.owners().into_iter().map(sent).collect()
+    }
+
+    /// What an `allow` or `require` of flows to the machine itself excuses where its addresses are not all known: what
+    /// ends at the machine.
+    pub(super) fn excused_at_machine(&self, packets: &Packets, from: &PacketSet) -> PacketSet {
+        let named = self.named_owners(&packets.destination);
+        let all = self.owners();
+        // At which address of several unknown ones a packet ends, it does not say.
+        if named.is_empty() || all.iter().any(|owner| !named.contains(owner)) {
+            return PacketSet::empty();
+        }
+        let ends = named
+            .iter()
+            .fold(PacketSet::empty(), |ends, &owner| ends.union(self.at_machine(owner)));
+        at_end(from, self)
+            .intersection(&transports(packets))
+            .intersection(&ports(packets))
+            .intersection(&ends)
+    }
+
+    /// What is not known of the addresses that the `from` of a zone means: contents of tables, networks of interfaces.
+    pub(super) fn unknowns(&self, hosts: &Hosts) -> Vec<Unknown> {
+        let tables = self.resolve(hosts).unwrap_or_default();
+        let tables = tables.into_iter().filter_map(|(_, resolved)| match resolved {
+            Resolved::UnknownTable(name, _) => Some(Unknown::Table(name)),
+            Resolved::Any | Resolved::Itself | Resolved::Zone(_) | Resolved::Addresses(_) => None,
+        });
+        tables.chain(self.unknown_networks(hosts, true)).collect()
+    }
+
+    /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where
+    /// they are asked for.
+    pub(super) fn unknown_networks(&self, hosts: &Hosts, addresses: bool) -> Vec<Unknown> {
+        let context = self.network.engine().context();
+        let mut unknown = Vec::new();
+        for item in &hosts.items {
+            let Host::Named(name, modifiers) = &item.host else {
+                continue;
+            };
+            let of_network = modifiers.network || modifiers.broadcast || modifiers.peer;
+            let is_zone = !of_network && self.all().iter().any(|zone| zone.name == *name);
+            let members = context.members(name).into_iter().filter(|member| {
+                (of_network || addresses) && !is_zone && Family::BOTH.iter().any(|&one| member.has_unknown(one))
+            });
+            unknown.extend(members.map(|member| Unknown::Network(member.name.as_str().into())));
+        }
+        unknown
+    }
+
+    /// What is not known of the addresses of the zones of a `closed`.
+    #[must_use]
+    pub fn unknown_of(&self, closed: &Closed) -> Vec<Unknown> {
+        let (Closed::From(names) | Closed::To(names)) = closed else {
+            return Vec::new();
+        };
+        let named = names.iter().filter_map(|name| self.zone(&name.value, name.span).ok());
+        let zones = named.filter_map(|zone| self.all().get(zone));
+        zones.flat_map(|zone| zone.unknown.clone()).collect()
+    }
+
+    /// The interfaces of which an address is not known.
+    fn owners(&self) -> Vec<InterfaceId> {
+        let network: &Network<'_> = self.network;
+        let is_open = |&id: &InterfaceId| {
+            Family::BOTH
+                .into_iter()
+                .any(|family| !network.unknown_own(id, family).is_empty())
+        };
+        network.interfaces().filter(is_open).collect()
+    }
+
+    /// Those of them that a list of hosts means: by `self`, or by name.
+    fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
+        let context = self.network.engine().context();
+        let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
+        let means = |id: InterfaceId, host: &Host| match host {
+            Host::Itself => true,
+            Host::Named(name, modifiers) => {
+                let of_addresses = Modifiers {
+                    no_alias: false,
+                    ..*modifiers
+                } == Modifiers::default();
+                let is_zone = self.all().iter().any(|zone| zone.name == *name);
+                let interface = context.interfaces.get(id);
+                of_addresses
+                    && !is_zone
+                    && interface.is_some_and(|one| context.members(name).iter().any(|member| member.name == one.name))
+            }
+            Host::Any | Host::Prefix(_) | Host::Table(_) => false,
+        };
+        let named = |&id: &InterfaceId| {
+            let by = |negated| items().any(|item| item.negated == negated && means(id, &item.host));
+            by(false) && !by(true)
+        };
+        self.owners().into_iter().filter(named).collect()
+    }
+
+    /// What the machine sends by any interface from that one's unknown address.
+    fn sent_by_unknown(&self, interface: InterfaceId) -> PacketSet {
+        self.really_sent(self.sent_from(|_, family| self.network.unknown_own(interface, family)))
+    }
+
+    /// What of it there is when the machine sends: without a tag, for instance.
+    fn really_sent(&self, packets: PacketSet) -> PacketSet {
+        let space = self.network.engine().space();
+        packets.intersection(&space.sent(self.network.interfaces()))
+    }
+
+    /// Packets to that interface's unknown address.
+    fn to_unknown(&self, interface: InterfaceId) -> PacketSet {
+        let to = |family| PacketBox::all(family).with(Field::Destination, &self.network.unknown_own(interface, family));
+        Family::BOTH.into_iter().filter_map(to).collect()
+    }
+
+    /// Headers of packets to that interface's unknown address that the machine has taken in.
+    fn at_machine(&self, interface: InterfaceId) -> PacketSet {
+        let space = self.network.engine().space();
+        let arrived = space.arriving(self.network.interfaces());
+        let arrived = arrived.boxes().iter().cloned().map(|part| part.without(Field::Tag));
+        arrived.collect::<PacketSet>().intersection(&self.to_unknown(interface))
+    }
+}
+
+fn guess(interface: InterfaceId, field: Field, packets: PacketSet, ends: Option<PacketSet>) -> Guess {
+    Guess {
+        interface,
+        field,
+        packets,
+        ends,
+    }
+}
+
+/// The packets with the ports of that end.
+fn with_ports(packets: PacketSet, field: Field, end: &End) -> PacketSet {
+    match port_numbers(&end.ports) {
+        Some(ports) => {
+            let parts = packets.boxes().iter();
+            parts.filter_map(|part| part.clone().with(field, &ports)).collect()
+        }
+        None => packets,
+    }
+}

@@ -1,0 +1,102 @@
+//! Offences of packets from or to the machine itself whose address there is not known.
+//!
+//! They are asked for with every address. What cannot be, because it supposes that the address is another one, is left
+//! out. An offence with every address is one; an offence with some hangs on the address.
+
+use super::outcome::Why;
+use super::search::{Found, Offence};
+use crate::context::Interface;
+use crate::engine::{Condition, Field, PacketBox, PacketSet, Place, Unknown};
+use crate::net::RangeSet;
+use crate::policy::{Guess, Network};
+use crate::ruleset::Name;
+
+/// How many offences are tried whether they are offences with every address.
+const MOST_TRIALS: usize = 100;
+
+/// Adds to what was found what a search for those packets came to; `arrives`: the packets offend by reaching the machine.
+pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &Network<'_>, arrives: bool) {
+    let context = network.engine().context();
+    let Some(interface) = context.interfaces.get(guess.interface) else {
+        return;
+    };
+    let is_so = |offence: &Offence| {
+        let class = &offence.class;
+        let supposes = |holds| class.supposes(guess.field, interface, context, holds);
+        // Where replies go, they have their translation behind them: to where the packets came from.
+        let is_back = offence.why == Why::ReplyStopped && guess.field == Field::Source;
+        let lost = is_back && class.supposes_later(Field::Destination, interface, context, false);
+        !supposes(false) && !lost && (!arrives || supposes(true))
+    };
+    let mut offences: Vec<Offence> = searched.offences.into_iter().filter(is_so).collect();
+    let with_every = offends_with_every(&offences, guess, interface, network);
+    for offence in &mut offences {
+        // The evaluator knows no address either: what it says of the packet hangs on it.
+        let condition = address_of(interface);
+        let by_itself = offence.class.asks_only_of(guess.field, interface);
+        if !offence.class.conditions.contains(&condition) {
+            offence.class.conditions.push(condition.clone());
+        }
+        offence.implied = Some(condition).filter(|_| with_every && by_itself);
+    }
+    found.offences.extend(offences);
+    for doubt in searched.doubts {
+        if !found.doubts.contains(&doubt) {
+            found.doubts.push(doubt);
+        }
+    }
+    found.more |= searched.more;
+}
+
+/// The condition that an address is that of the interface.
+fn address_of(interface: &Interface) -> Condition {
+    Condition {
+        unknown: Unknown::Address(Name::from(interface.name.as_str())),
+        rule: None,
+        holds: true,
+    }
+}
+
+/// Whether one packet offends surely, whatever the address is.
+fn offends_with_every(offences: &[Offence], guess: &Guess, interface: &Interface, network: &Network<'_>) -> bool {
+    let implied = address_of(interface);
+    let surely = || {
+        let sure = |offence: &&Offence| {
+            let class = &offence.class;
+            !class.own_reverse
+                && (!class.conditions.contains(&implied) || class.asks_only_of(guess.field, interface))
+                && class
+                    .conditions
+                    .iter()
+                    .all(|condition| condition.unknown.is_choice() || *condition == implied)
+                && is_surely_routed(&class.region, guess.field, network)
+        };
+        offences.iter().filter(sure)
+    };
+    let all: PacketSet = surely().map(|offence| offence.class.region.clone()).collect();
+    surely().take(MOST_TRIALS).any(|offence| {
+        let region = &offence.class.region;
+        let one = PacketBox::of(&region.least());
+        let every: RangeSet = network.unknown_own(guess.interface, region.family);
+        let with_every = one.replaced(guess.field, &every);
+        let with_every: PacketSet = with_every.into_iter().collect();
+        !with_every.is_empty() && with_every.minus(&all).is_empty()
+    })
+}
+
+/// Whether packets that the machine sends surely go by the interface where they are met: no network that is not known
+/// may lead them elsewhere.
+fn is_surely_routed(region: &PacketBox, field: Field, network: &Network<'_>) -> bool {
+    let space = network.engine().space();
+    let family = region.family;
+    let places = region.numbers(Field::Place);
+    let places = places.first().and_then(|number| space.place(number));
+    let Some(Place::Out { on, received: None }) = places else {
+        return field == Field::Destination;
+    };
+    let interfaces = network.engine().context().interfaces.iter().enumerate();
+    let mut open = interfaces.filter(|(id, interface)| *id != on && interface.has_unknown(family));
+    let nets = network.networks(on, family).iter();
+    let nets = nets.fold(RangeSet::empty(), |all, net| all.union(net));
+    region.numbers(Field::Destination).is_subset(&nets) || network.is_default(on, family) && open.next().is_none()
+}

@@ -1,0 +1,154 @@
+//! What holds of a machine whose address is not known holds whatever that address is: what is proved once is asked again
+//! with addresses of every kind, and what is violated then must not have been proved.
+
+use pfproof::check::{Machine, check};
+use pfproof::context::{Context, Interface, InterfaceAddress, Route};
+use pfproof::net::Family;
+use pfproof::source::{MemoryLoader, Sources};
+use pfproof::syntax::{self, Limits};
+use proptest::prelude::*;
+
+/// Rules that look at the address, at where it may lie, or at neither.
+const RULES: &[&str] = &[
+    "block",
+    "block out on em0",
+    "block in from 10.0.0.0/8",
+    "block out on em0 inet from 192.168.0.0/16",
+    "block out from 10.0.1.1",
+    "block in to (em0)",
+    "block in on em1 to (em0:network)",
+    "block in to { 10.0.1.1 172.16.0.0/12 }",
+    "block out proto tcp from (em0) to any port 80",
+    "block out on em0 from ! (em0)",
+    "pass in on em1",
+    "pass in on em0 inet proto tcp to (em0) port { 22 80 }",
+    "pass in on em0 inet proto tcp to port 22",
+    "pass in on em1 inet proto tcp to self port 22",
+    "pass out on em0",
+    "pass out on em0 inet from (em0)",
+    "pass out on em0 inet from 10.0.1.0/24 nat-to (em0)",
+    "pass out inet proto tcp from any to 10.0.1.0/24",
+    "pass in on em0 inet proto tcp to (em0) port 8080 rdr-to 10.0.1.9 port 80",
+    "antispoof for em0",
+];
+
+/// Statements about the machine and what is behind it.
+const STATEMENTS: &[&str] = &[
+    "require inet proto tcp from self to internet port 80",
+    "require inet proto udp from em0 to internet port 53",
+    "require inet proto tcp from lan to self port 22",
+    "require inet proto tcp from internet to em0 port 22",
+    "require inet proto tcp from lan to internet port 443",
+    "forbid inet from self to internet",
+    "forbid inet proto tcp from self to any port 80",
+    "forbid inet proto tcp from internet to self port 80",
+    "forbid inet proto tcp from lan to em0",
+    "forbid inet from internet to lan",
+    "forbid inet from lan to internet",
+    "closed",
+    "closed to internet",
+    "closed from lan",
+    "closed to lan",
+];
+
+/// What the address may be: public, private, in the networks of rules, of the other family's make alone.
+const ADDRESSES: &[&str] = &[
+    "203.0.113.7/24",
+    "192.168.7.2/24",
+    "10.9.0.2/16",
+    "172.16.5.5/30",
+    "100.64.3.2/10",
+    "198.51.100.255/23",
+];
+
+fn machine(address: Option<&str>) -> Context {
+    let known = |text: &str| InterfaceAddress::Known(text.parse().expect("an address"));
+    let interface = |name: &str, address| Interface {
+        name: name.to_owned(),
+        addresses: vec![address],
+        ..Interface::default()
+    };
+    let address = address.map_or(InterfaceAddress::Unknown(Family::Inet), known);
+    let lo0 = interface("lo0", known("127.0.0.1/8"));
+    Context {
+        interfaces: vec![lo0, interface("em0", address), interface("em1", known("10.0.1.1/24"))],
+        routes: vec![Route {
+            to: "0.0.0.0/0".parse().expect("a network"),
+            interface: "em0".to_owned(),
+            via: None,
+            label: None,
+            rtable: 0,
+            reject: false,
+        }],
+        open: false,
+        routes_open: false,
+        ..Context::default()
+    }
+}
+
+/// The outcome of each statement; none where pfctl refuses the rules on that machine.
+fn outcomes(rules: &str, policy: &str, context: Context) -> Option<Vec<&'static str>> {
+    let mut sources = Sources::new();
+    let loader = MemoryLoader::new();
+    let limits = Limits::default();
+    let (document, said) = syntax::read(&mut sources, &loader, "pf.conf", rules.as_bytes(), &[], &limits);
+    assert!(said.is_empty(), "{said:?} in {rules}");
+    let policies = vec![sources.add("policy", policy)];
+    let machine = Machine {
+        name: "pf.conf".to_owned(),
+        document,
+        defines: Vec::new(),
+        context,
+        policies,
+        assumptions: Vec::new(),
+    };
+    let router = check(&mut sources, &loader, machine);
+    assert!(router.faults.is_empty(), "{:?} in\n{rules}\n{policy}", router.faults);
+    let outcomes: Vec<_> = router.statements.iter().map(|statement| statement.outcome).collect();
+    (!outcomes.is_empty()).then_some(outcomes)
+}
+
+/// Cases; PROPTEST_CASES asks for more.
+fn cases() -> u32 {
+    let said = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    said.unwrap_or(60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_holds_of_an_unknown_address_holds_of_each(
+        rules in proptest::collection::vec(proptest::sample::select(RULES), 1..7),
+        statements in proptest::sample::subsequence(STATEMENTS.to_vec(), 1..5),
+        allowed in proptest::sample::subsequence(
+            vec!["allow inet from self to internet\n", "allow from any to self\n", "allow inet from lan to internet\n"],
+            0..4,
+        ),
+    ) {
+        let rules = rules.join("\n") + "\n";
+        let policy = format!(
+            "zone lan on em1\nzone internet on em0\n{}\n{}",
+            statements.join("\n"),
+            allowed.concat()
+        );
+        let proved = outcomes(&rules, &policy, machine(None));
+        for &address in ADDRESSES {
+            let found = outcomes(&rules, &policy, machine(Some(address)));
+            let (Some(proved), Some(found)) = (&proved, found) else { continue };
+            for ((before, then), statement) in proved.iter().zip(&found).zip(&statements) {
+                let holds_then = ["holds", "vacuous"].contains(then);
+                prop_assert!(
+                    *before != "holds" || holds_then,
+                    "{statement}: {before}, but {then} with {address}\n{rules}"
+                );
+                prop_assert!(
+                    *before != "violated" || *then != "holds" ,
+                    "{statement}: {before}, but {then} with {address}\n{rules}"
+                );
+            }
+        }
+    }
+}
