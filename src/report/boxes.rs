@@ -101,7 +101,7 @@ impl<'a> Namer<'a> {
         if *sources == Field::Source.line(family) {
             return format!("any{on}");
         }
-        let hosts = |id: usize| self.network.routed(id, family);
+        let hosts = |id: usize| self.network.sources(id, family);
         for zone in self.zones.into_iter().flat_map(Zones::all) {
             let all = zone
                 .interfaces

@@ -4,7 +4,8 @@ use super::expectation::{Expected, resolve};
 use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, End, Engine, Field, Goal, PacketSet, Place, Question, Undecided, Unknown, Value};
+use crate::engine::{Class, End, Engine, Field, Goal, PacketSet, Place, Question, Undecided, Unknown};
+use crate::net::RangeSet;
 use crate::policy::ast::{Demand, Statement};
 use crate::policy::{Excuse, Zones};
 
@@ -12,6 +13,14 @@ use crate::policy::{Excuse, Zones};
 const MOST_OFFENCES: usize = 4000;
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
 const MOST_CLASSES: usize = 20_000;
+
+/// What translation may change.
+const ENDS: [Field; 4] = [
+    Field::Source,
+    Field::Destination,
+    Field::SourcePort,
+    Field::DestinationPort,
+];
 
 /// Packets that offend a statement, and how.
 pub(super) struct Offence {
@@ -165,34 +174,32 @@ impl Searcher<'_> {
         let neighbours = region.intersection(&self.on_one_network);
         if !neighbours.is_empty() {
             let question = narrow(Question::new(neighbours, Goal::GetsThrough).except(&self.never_taken));
-            found.collect(self.engine.classes(question), &Why::GetsThrough, |class| {
-                !self.turns_back(class)
+            let classes = self.engine.classes(question).flat_map(|class| match class {
+                Ok(class) => self.not_turning_back(class).into_iter().map(Ok).collect(),
+                Err(undecided) => vec![Err(undecided)],
             });
+            found.collect(classes, &Why::GetsThrough, |_| true);
         }
         found
     }
 
-    /// Whether packets leave, untranslated, by the interface that they came in on.
-    fn turns_back(&self, class: &Class) -> bool {
+    /// The class without the packets that leave, as they came, by the interface that they came in on.
+    fn not_turning_back(&self, class: Class) -> Vec<Class> {
         let End::Leaves(out) = class.journey.end else {
-            return false;
+            return vec![class];
         };
-        let arrived = class.region.limit(Field::Place).is_some_and(|places| {
-            let number = self.engine.space().number(Place::In(out));
-            places.ranges() == [(number, number)]
-        });
-        let untranslated = class.journey.hops.iter().all(|hop| {
-            let ends = &hop.ends;
-            [
-                &ends.source,
-                &ends.destination,
-                &ends.source_port,
-                &ends.destination_port,
-            ]
-            .iter()
-            .all(|value| **value == Value::Same)
-        });
-        arrived && untranslated
+        let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
+        let back = class
+            .keeping(&ENDS, false)
+            .and_then(|same| same.with(Field::Place, &arrival));
+        let Some(back) = back else { return vec![class] };
+        let rest = class.region.minus(&back).into_iter();
+        let with = |region| {
+            let mut class = class.clone();
+            class.region = region;
+            class
+        };
+        rest.map(with).collect()
     }
 
     /// The packets of the region that do not get through, or not as required.
@@ -222,12 +229,15 @@ impl Searcher<'_> {
         found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, |_| true);
         for (at, expectation) in expected.iter().enumerate() {
             let why = Why::Unexpected(at, expectation.span);
-            match expectation.is_met(class, self.engine) {
-                Ok(true) => {}
-                Ok(false) => found.offences.push(Offence {
-                    why,
-                    class: class.clone(),
-                }),
+            match expectation.unmet(class, self.engine) {
+                Ok(parts) => found.offences.extend(parts.into_iter().map(|region| {
+                    let mut class = class.clone();
+                    class.region = region;
+                    Offence {
+                        why: why.clone(),
+                        class,
+                    }
+                })),
                 Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
             }
         }
