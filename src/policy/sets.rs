@@ -394,17 +394,27 @@ impl Zones<'_> {
     /// The packets between hosts of one network of the interface that they arrive on: those meet without the machine.
     #[must_use]
     pub fn on_one_network(&self) -> PacketSet {
+        let taken = Family::BOTH.into_iter().filter_map(|family| {
+            let taken = self.network.taken(family);
+            PacketBox::all(family).with(Field::Destination, &taken)
+        });
+        self.within_one_network().minus(&taken.collect())
+    }
+
+    /// The packets from and to one network of the interface that they arrive on, the machine's own addresses in it
+    /// included.
+    #[must_use]
+    pub fn within_one_network(&self) -> PacketSet {
         let space = self.network.engine().space();
         let networks = self.network.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
             Family::BOTH.into_iter().flat_map(move |family| {
                 let place = place.clone();
                 self.network.networks(id, family).iter().filter_map(move |net| {
-                    let others = net.minus(&self.network.taken(family));
                     PacketBox::all(family)
                         .with(Field::Place, &place)?
                         .with(Field::Source, net)?
-                        .with(Field::Destination, &others)
+                        .with(Field::Destination, net)
                 })
             })
         });

@@ -4,7 +4,7 @@ use super::expectation::{Expected, resolve};
 use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, End, Engine, Field, Goal, PacketSet, Place, Question, Undecided, Unknown};
+use crate::engine::{Class, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown};
 use crate::net::RangeSet;
 use crate::policy::ast::{Demand, Statement};
 use crate::policy::{Excuse, Zones};
@@ -82,6 +82,8 @@ pub(super) struct Searcher<'a> {
     pub(super) excuses: Excuse,
     pub(super) never_taken: PacketSet,
     pub(super) on_one_network: PacketSet,
+    /// The same with the machine's own addresses: what may turn back to the network that it came from.
+    pub(super) within_one_network: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
@@ -103,6 +105,7 @@ impl<'a> Searcher<'a> {
             excuses,
             never_taken: zones.never_taken(),
             on_one_network: zones.on_one_network(),
+            within_one_network: zones.within_one_network(),
         }
     }
 }
@@ -166,14 +169,15 @@ impl Searcher<'_> {
     /// The packets of the region that get through. Those that could have gone without the machine do not count.
     fn getting_through(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
-        let question = Question::new(region.clone(), Goal::GetsThrough)
-            .except(&self.never_taken)
-            .except_ending_in(&self.zones.network().never_ending());
-        let elsewhere = narrow(question.except(&self.on_one_network));
-        found.collect(self.engine.classes(elsewhere), &Why::GetsThrough, |_| true);
+        let question = |region: PacketSet| {
+            let question = Question::new(region, Goal::GetsThrough);
+            let question = question.except(&self.never_taken);
+            narrow(question.except_ending_in(&self.zones.network().never_ending()))
+        };
+        let elsewhere = question(region.clone()).except(&self.on_one_network);
         let neighbours = region.intersection(&self.on_one_network);
-        if !neighbours.is_empty() {
-            let question = narrow(Question::new(neighbours, Goal::GetsThrough).except(&self.never_taken));
+        let neighbours = (!neighbours.is_empty()).then(|| question(neighbours));
+        for question in [Some(elsewhere), neighbours].into_iter().flatten() {
             let classes = self.engine.classes(question).flat_map(|class| match class {
                 Ok(class) => self.not_turning_back(class).into_iter().map(Ok).collect(),
                 Err(undecided) => vec![Err(undecided)],
@@ -183,7 +187,8 @@ impl Searcher<'_> {
         found
     }
 
-    /// The class without the packets that leave, as they came, by the interface that they came in on.
+    /// The class without the packets that leave, as they came, by the interface that they came in on, to the network
+    /// that they came from.
     fn not_turning_back(&self, class: Class) -> Vec<Class> {
         let End::Leaves(out) = class.journey.end else {
             return vec![class];
@@ -192,14 +197,19 @@ impl Searcher<'_> {
         let back = class
             .keeping(&ENDS, false)
             .and_then(|same| same.with(Field::Place, &arrival));
-        let Some(back) = back else { return vec![class] };
-        let rest = class.region.minus(&back).into_iter();
-        let with = |region| {
+        let back = back.map_or_else(PacketSet::empty, |back| {
+            PacketSet::from(back).intersection(&self.within_one_network)
+        });
+        if back.is_empty() {
+            return vec![class];
+        }
+        let rest = PacketSet::from(class.region.clone()).minus(&back);
+        let with = |region: &PacketBox| {
             let mut class = class.clone();
-            class.region = region;
+            class.region = region.clone();
             class
         };
-        rest.map(with).collect()
+        rest.boxes().iter().map(with).collect()
     }
 
     /// The packets of the region that do not get through, or not as required.
