@@ -21,8 +21,8 @@ use pfproof::engine::{
 };
 use pfproof::eval::{self, Machine, Memory};
 use pfproof::lower;
-use pfproof::net::{Family, RangeSet};
-use pfproof::packet::{Packet, Way, read_value};
+use pfproof::net::{Protocol, RangeSet};
+use pfproof::packet::{Icmp, Packet, Way, read_value};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
 
@@ -171,11 +171,7 @@ fn admits(class: &Class, journey: &eval::Journey, packet: &Packet) -> bool {
     let linked =
         |address| matches!(address, IpAddr::V6(address) if address.is_multicast() || address.is_unicast_link_local());
     let number = |address| pfproof::engine::address_number(address);
-    // The engine lets nat-to reach neighbour discovery, which never leaves its link.
-    let discovers =
-        packet.family == Family::Inet6 && matches!(packet.icmp, Some(icmp) if (133..=137).contains(&icmp.kind));
     let fits = |value: &Value, is: u128, was: u128| match value {
-        _ if discovers => true,
         Value::Same => is == was,
         Value::OneOf(set) => set.contains(is),
         Value::Moved | Value::AddressOf(_) => true,
@@ -309,6 +305,48 @@ fn measured_packets() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Neighbour discovery is translated as the keys of its state say: a solicitation goes to whom it asks for.
+#[test]
+fn neighbours_are_asked_for_under_translation() {
+    let rulesets = [
+        "pass out inet6 nat-to 2001:db8:9::1\n",
+        "pass out inet6 nat-to 2001:db8:9::1 no state\n",
+        "match out inet6 nat-to 2001:db8:9::1\npass\n",
+        "match out inet6 nat-to 2001:db8:9::1\nblock out from 2001:db8:9::1 to ff02::/16\n",
+        "pass in inet6 rdr-to 2001:db8:1::9\npass out\n",
+    ];
+    let context = machine(0);
+    let (mut compared, mut redirected) = (0, 0);
+    for text in rulesets {
+        let (text, ruleset) = ruleset(vec![text.to_owned()], &context);
+        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        for (kind, to, way) in [133, 134, 135, 136, 137].into_iter().flat_map(|kind| {
+            ["ff02::1:ff00:5", "2001:db8:1::5"]
+                .into_iter()
+                .flat_map(move |to| [Way::In, Way::Out, Way::Forward].map(move |way| (kind, to, way)))
+        }) {
+            for target in [None, Some("2001:db8:1::7".parse().unwrap())] {
+                let [src, dst] = ["2001:db8:1::1", to].map(|text| text.parse().unwrap());
+                let mut packet = Packet::new(way, "em0", Protocol::ICMP6, src, dst);
+                packet.icmp = Some(Icmp { kind, code: 0, id: 0 });
+                (packet.ttl, packet.target) = (255, target);
+                match compare(&engine, &eval, &packet) {
+                    None => {}
+                    Some(Ok(())) => compared += 1,
+                    Some(Err(why)) => panic!("{why}\n{text}"),
+                }
+                let asked = |journey: &eval::Journey| {
+                    journey
+                        .last()
+                        .is_some_and(|last| Some(last.dst) == target.map(IpAddr::V6))
+                };
+                redirected += usize::from(decided(&eval, &packet).iter().any(asked));
+            }
+        }
+    }
+    assert!(compared > 100 && redirected > 0, "{compared}, {redirected}");
 }
 
 fn machine(which: usize) -> Context {

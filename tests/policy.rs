@@ -403,21 +403,46 @@ fn rule() -> impl Strategy<Value = String> {
     })
 }
 
-fn item() -> impl Strategy<Value = Item> {
+const NETS: [&str; 12] = [
+    "10.0.1.5/32",
+    "10.0.2.5/32",
+    "9.9.9.9/32",
+    "10.0.1.64/26",
+    "2001:db8:1::5/128",
+    "10.9.0.0/16",
+    "10.0.1.0/24",
+    "10.0.1.1/32",
+    "2001:db8:1::/64",
+    // As sources alone: what the grid knows nothing of as a destination.
+    "fe80::5/128",
+    "0.0.0.0/0",
+    "::/0",
+];
+
+fn item(nets: &'static [&'static str]) -> impl Strategy<Value = Item> {
     prop_oneof![
         5 => (0..ZONES.len()).prop_map(Item::Zone),
-        2 => select(&["10.0.1.5/32", "10.0.2.5/32", "9.9.9.9/32", "10.0.1.64/26", "2001:db8:1::5/128", "10.9.0.0/16"][..]).prop_map(Item::Net),
+        2 => select(nets).prop_map(Item::Net),
         1 => Just(Item::Itself),
         1 => Just(Item::Any),
     ]
 }
 
-fn who() -> impl Strategy<Value = Who> {
+fn who(nets: &'static [&'static str]) -> impl Strategy<Value = Who> {
+    let item = || item(nets);
     prop_oneof![
         6 => item().prop_map(|one| Who(vec![one], None)),
         1 => (item(), item()).prop_map(|(one, other)| Who(vec![one, other], None)),
         1 => (item(), item()).prop_map(|(one, but)| Who(vec![one], Some(but))),
     ]
+}
+
+fn from() -> impl Strategy<Value = Who> {
+    who(&NETS)
+}
+
+fn to() -> impl Strategy<Value = Who> {
+    who(&NETS[..9])
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -453,9 +478,9 @@ fn statement() -> impl Strategy<Value = Statement> {
         ][..],
     );
     prop_oneof![
-        4 => (what(), who(), who(), expect).prop_map(|(what, from, to, expect)| Statement::Require(what, from, to, expect)),
-        2 => (what(), who(), who()).prop_map(|(what, from, to)| Statement::Allow(what, from, to)),
-        3 => (what(), who(), who()).prop_map(|(what, from, to)| Statement::Forbid(what, from, to)),
+        4 => (what(), from(), to(), expect).prop_map(|(what, from, to, expect)| Statement::Require(what, from, to, expect)),
+        2 => (what(), from(), to()).prop_map(|(what, from, to)| Statement::Allow(what, from, to)),
+        3 => (what(), from(), to()).prop_map(|(what, from, to)| Statement::Forbid(what, from, to)),
         2 => (0..ZONES.len()).prop_map(Statement::ClosedFrom),
         2 => (0..ZONES.len()).prop_map(Statement::ClosedTo),
         1 => Just(Statement::Closed),

@@ -14,9 +14,10 @@ use crate::diagnostic::{Code, Diagnostic, Severity, sort};
 use crate::engine::Engine;
 use crate::lint;
 use crate::lower::{self, lower};
-use crate::policy::{self, Macros, Policy};
+use crate::policy::{self, Macros, Network, Policy, Zones};
 use crate::report::check::{Router, Subject, matrix, router};
-use crate::ruleset::Ruleset;
+use crate::report::flows::Flows;
+use crate::ruleset::{Name, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
@@ -39,10 +40,22 @@ pub struct Machine {
     pub assumptions: Vec<String>,
 }
 
-/// What is found of one machine: its policies' statements with their outcomes, and what is wrong with pf.conf or the
-/// policies.
-#[must_use]
-pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Router {
+/// A machine with what its policies say and assume, ready for questions.
+struct Prepared {
+    name: String,
+    defines: Vec<(String, String)>,
+    context: Context,
+    policy: Policy,
+    macros: Macros,
+    defined: Vec<syntax::Macro>,
+    ruleset: Ruleset,
+    rule_count: usize,
+    assumed_anchors: Vec<Name>,
+    findings: Vec<Diagnostic>,
+}
+
+/// Reads what is said of a machine, and settles what is assumed.
+fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prepared {
     let Machine {
         name,
         document,
@@ -67,13 +80,44 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         }
     }
     findings.extend(policy::settle_addresses(&policy, &mut context));
-    let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
     findings.extend(complaints);
     let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
     let rule_count = rules(&lowered.ruleset);
     let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, &lowered.ruleset, &context);
     findings.extend(complaints);
+    Prepared {
+        name,
+        defines,
+        context,
+        policy,
+        macros,
+        defined,
+        ruleset,
+        rule_count,
+        assumed_anchors,
+        findings,
+    }
+}
+
+/// What is found of one machine: its policies' statements with their outcomes, and what is wrong with pf.conf or the
+/// policies.
+#[must_use]
+pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Router {
+    let without_policy = machine.policies.is_empty();
+    let Prepared {
+        name,
+        defines,
+        context,
+        policy,
+        macros,
+        defined,
+        ruleset,
+        rule_count,
+        assumed_anchors,
+        mut findings,
+    } = prepare(sources, loader, machine);
+    let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
     let engine = Engine::new(&ruleset, &context);
     let case = Case {
         policy: &policy,
@@ -117,7 +161,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     if !policy.statements.is_empty() {
         report.coverage = coverage_words(case, sources).into_iter().collect();
     }
-    if policies.is_empty() {
+    if without_policy {
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }
     report.config = name;
@@ -126,6 +170,70 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     sort(&mut findings);
     report.findings = findings;
     report
+}
+
+/// What passes on a machine, in lines: between two zones of its policies, or interfaces, groups, addresses, `self`;
+/// without a pair, who reaches whom. And what is wrong with pf.conf or the policies: then there are no lines.
+///
+/// ```
+/// use pfproof::check::{Machine, flows};
+/// use pfproof::context::context_from_toml;
+/// use pfproof::source::{MemoryLoader, Sources};
+/// use pfproof::syntax;
+///
+/// let (mut sources, loader) = (Sources::new(), MemoryLoader::new());
+/// let machine = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n\
+///                [interface.em1]\naddresses = [\"10.0.0.1/24\"]\n";
+/// let file = sources.add("context.toml", machine);
+/// let (context, _) = context_from_toml(&sources, file);
+/// let pf_conf = b"block\npass in on em1 inet proto tcp to em0 port ssh\n";
+/// let (document, _) = syntax::read(&mut sources, &loader, "pf.conf", pf_conf, &[], &syntax::Limits::default());
+/// let machine = Machine {
+///     name: "pf.conf".to_owned(),
+///     document,
+///     defines: Vec::new(),
+///     context,
+///     policies: vec![sources.add("lan.policy", "zone lan on em1\n")],
+///     assumptions: Vec::new(),
+/// };
+/// let (lines, findings) = flows(&mut sources, &loader, machine, Some(("lan", "self")));
+/// assert!(findings.is_empty());
+/// assert_eq!(lines.unwrap(), ["tcp 22  from lan to self (203.0.113.7)", "    in by @1"]);
+/// ```
+///
+/// # Errors
+/// In words, where there is no such zone or too much passes.
+pub fn flows(
+    sources: &mut Sources,
+    loader: &dyn Loader,
+    machine: Machine,
+    pair: Option<(&str, &str)>,
+) -> (Result<Vec<String>, String>, Vec<Diagnostic>) {
+    let prepared = prepare(sources, loader, machine);
+    let mut findings = prepared.findings;
+    let engine = Engine::new(&prepared.ruleset, &prepared.context);
+    let network = Network::new(&engine);
+    let (zones, complaints) = Zones::new(&prepared.policy, &network);
+    findings.extend(complaints);
+    sort(&mut findings);
+    // A file that is missing leaves its contents unknown; the rest can be judged.
+    let refuses = |finding: &Diagnostic| finding.severity == Severity::Error && finding.code != Code::Unreadable;
+    if findings.iter().any(refuses) {
+        return (Ok(Vec::new()), findings);
+    }
+    let flows = Flows::new(&engine, &zones);
+    let lines = match pair {
+        None => Ok(flows.matrix()),
+        Some((from, to)) => flows.named(from, to),
+    };
+    let assumed = prepared.policy.assumptions.iter();
+    let lines = lines.map(|lines| {
+        assumed
+            .map(|one| format!("assumed: {}", one.text))
+            .chain(lines)
+            .collect()
+    });
+    (lines, findings)
 }
 
 /// The text of a first policy for the pf.conf of that name among the sources, from what passes today; empty where pf.conf

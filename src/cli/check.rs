@@ -159,7 +159,7 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
 }
 
 /// Whether a policy is about the pf.conf of that name: it names it by `config`, or names none.
-fn speaks_of(policy: &str, config: &str) -> bool {
+pub(crate) fn speaks_of(policy: &str, config: &str) -> bool {
     let configs = policy::configs(policy);
     let name = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
     configs.is_empty() || configs.iter().any(|named| name(named) == name(config))

@@ -1,17 +1,21 @@
 //! `pfproof flows`: who reaches whom, and what passes between two zones, exactly.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use pfproof::check::{Machine, flows};
 use pfproof::diagnostic::{Code, Severity};
-use pfproof::engine::Engine;
-use pfproof::report::flows::Flows;
+use pfproof::source::FileId;
 
 use super::Status;
+use super::check::speaks_of;
 use super::console::Console;
-use super::discover;
-use super::expanded::{Expanded, state};
+use super::discover::{self, Failure, Loaded};
+use super::expanded::state;
+use super::files::read_file;
 use super::options::{Input, Output};
 
-/// Show what passes between zones (interfaces, or `self`): the matrix, or one pair in few boxes
+/// Show what passes between zones: the matrix, or one pair in few boxes
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -20,11 +24,15 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     output: Output,
 
-    /// The interface behind which the flows begin, or `self`
+    /// The policy whose zones are meant, instead of every *.policy beside pf.conf; may be repeated
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+
+    /// Where the flows begin: a zone of the policies, the hosts behind an interface or group, an address, or `self`
     #[arg(long, value_name = "ZONE", requires = "to")]
     from: Option<String>,
 
-    /// The interface behind which they end, or `self`
+    /// Where they end
     #[arg(long, value_name = "ZONE", requires = "from")]
     to: Option<String>,
 }
@@ -32,53 +40,83 @@ pub(crate) struct Arguments {
 /// Prints the matrix, or the flows of one pair of zones.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
-    let loaded = match discover::load_one(&arguments.input) {
-        Ok(loaded) => loaded,
+    match answer(arguments, console) {
+        Ok(status) => status,
         Err(failure) => {
             console.message(&failure.to_string());
-            return Status::CouldNotJudge;
+            Status::CouldNotJudge
         }
-    };
-    let Expanded {
-        sources,
-        context,
-        lowered,
-        mut findings,
-    } = Expanded::new(loaded);
-    // A file that is missing leaves its contents unknown; the rest can be judged.
-    let refused = |code: Code, severity: Severity| severity == Severity::Error && code != Code::Unreadable;
-    findings.retain(|finding| finding.severity == Severity::Error);
-    findings.extend(state(&context));
-    console.findings(&findings, &sources);
-    if findings.iter().any(|finding| refused(finding.code, finding.severity)) {
-        return Status::CouldNotJudge;
-    }
-    let engine = Engine::new(&lowered.ruleset, &context);
-    let flows = Flows::new(&engine);
-    let (Some(from), Some(to)) = (&arguments.from, &arguments.to) else {
-        return answer(&console, &flows.matrix());
-    };
-    let named = |name: &str| {
-        let zone = flows.zone(name);
-        if zone.is_none() {
-            console.message(&format!("pfproof: no interface `{name}`\n"));
-        }
-        zone
-    };
-    match (named(from), named(to)) {
-        (Some(from), Some(to)) => match flows.between(from, to) {
-            Ok(lines) => answer(&console, &lines),
-            Err(_) => {
-                console.message("pfproof: the steps ran out: too much passes to list it\n");
-                Status::CouldNotJudge
-            }
-        },
-        (None, _) | (_, None) => Status::CouldNotJudge,
     }
 }
 
-fn answer(console: &Console, lines: &[String]) -> Status {
-    let mut text = lines.join("\n");
-    text.push('\n');
-    console.answer(&text, Status::Success)
+fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
+    let mut loaded = discover::load_one(&arguments.input)?;
+    let policies = policies(&mut loaded, &arguments.policy)?;
+    let Loaded {
+        mut sources,
+        name,
+        document,
+        loader,
+        context,
+        mut diagnostics,
+        ..
+    } = loaded;
+    let state = state(&context);
+    let machine = Machine {
+        name,
+        document,
+        defines: arguments.input.define.clone(),
+        context,
+        policies,
+        assumptions: Vec::new(),
+    };
+    let pair = arguments.from.as_deref().zip(arguments.to.as_deref());
+    let (lines, found) = flows(&mut sources, &loader, machine, pair);
+    diagnostics.extend(found);
+    // A file that is missing leaves its contents unknown; the rest can be judged.
+    let refused = |code: Code| code != Code::Unreadable;
+    diagnostics.retain(|finding| finding.severity == Severity::Error);
+    diagnostics.extend(state);
+    console.findings(&diagnostics, &sources);
+    if diagnostics
+        .iter()
+        .any(|finding| finding.severity == Severity::Error && refused(finding.code))
+    {
+        return Ok(Status::CouldNotJudge);
+    }
+    Ok(match lines {
+        Ok(lines) => {
+            let mut text = lines.join("\n");
+            text.push('\n');
+            console.answer(&text, Status::Success)
+        }
+        Err(words) => {
+            console.message(&format!("pfproof: {words}\n"));
+            Status::CouldNotJudge
+        }
+    })
+}
+
+/// The policies that are named, else those beside pf.conf that speak of it.
+fn policies(loaded: &mut Loaded, named: &[PathBuf]) -> Result<Vec<FileId>, Failure> {
+    let explicit = !named.is_empty();
+    let mut files = Vec::new();
+    for path in if explicit {
+        named.to_vec()
+    } else {
+        loaded.policies.clone()
+    } {
+        let bytes = if loaded.policies_are_found && !explicit {
+            loaded.loader.load_beside(&path)
+        } else {
+            read_file(&path)
+        };
+        let bytes = bytes.map_err(|error| Failure::unreadable(&path, &error))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if explicit || speaks_of(&text, &loaded.name) {
+            let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
+            files.push(loaded.sources.add(shown, text));
+        }
+    }
+    Ok(files)
 }

@@ -488,7 +488,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 within: &mut within,
                 choices: &mut self.choices,
             };
-            let translated = translator.apply(entry.rule, rule, &mut now);
+            let translated =
+                translator.apply(entry.rule, rule, &mut now) && translator.retarget(&frame.start, &mut now);
             now.later.extend(self.set_fields(rule));
             now.settle();
             let path = Path {

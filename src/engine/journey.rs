@@ -3,7 +3,7 @@
 use super::criteria::About;
 use super::frame::Suppositions;
 use super::header::{Field, PacketBox};
-use super::rewriting::Now;
+use super::rewriting::{Now, Term};
 use super::space::{InterfaceId, Place};
 use crate::context::{Context, Interface};
 use crate::net::Family;
@@ -286,6 +286,46 @@ impl Class {
             }
             About::Host(..) | About::Rule(_) => false,
         })
+    }
+    /// The packets of the region in which those fields end with the numbers with which they arrived, translated or not.
+    /// Where pf chooses the number, only those of which it may choose the same, if `by_chance`; else none.
+    #[must_use]
+    pub fn keeping(&self, fields: &[Field], by_chance: bool) -> Option<PacketBox> {
+        let Some(last) = self.trail.last() else {
+            return Some(self.region.clone());
+        };
+        if last.family != self.region.family {
+            return None;
+        }
+        let single = |set: &RangeSet| (set.len() == 1).then(|| set.clone());
+        let all = Some(self.region.clone());
+        fields.iter().fold(all, |kept, &field| {
+            let kept = kept?;
+            match last.term(field) {
+                Term::From(from, 0) if *from == field => Some(kept),
+                // The other end: followed where one of them is a single number.
+                Term::From(from, 0) => {
+                    let [own, other] = [field, *from].map(|field| kept.numbers(field));
+                    let both = single(&own).or_else(|| single(&other))?;
+                    kept.with(field, &both)?.with(*from, &both)
+                }
+                Term::OneOf(id, all) => {
+                    let set = Now::values(*id, all, &self.supposed.narrowed);
+                    kept.with(field, set).filter(|_| by_chance || set.len() == 1)
+                }
+                Term::From(..) | Term::AddressOf(_) => None,
+            }
+        })
+    }
+
+    /// The numbers that a field has at the end, of those packets of the region; `None` where it is an address that is
+    /// not known.
+    #[must_use]
+    pub fn at_end(&self, field: Field, region: &PacketBox) -> Option<RangeSet> {
+        match self.trail.last() {
+            Some(last) => last.numbers(field, region, &self.supposed.narrowed),
+            None => Some(region.numbers(field)),
+        }
     }
 }
 

@@ -230,6 +230,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             reverse.own_reverse = Some(equal.clone());
             let surely = chosen.is_empty();
             Rc::make_mut(&mut reverse.supposed).narrowed.extend(chosen);
+            let back = translated_back(&now);
             Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
                 decider: Decider::OwnState,
@@ -237,9 +238,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 translated_by: Vec::new(),
                 logged: false,
                 state: true,
-                ends: now.ends(&reverse.supposed.narrowed),
+                ends: back.ends(&reverse.supposed.narrowed),
             });
-            self.ended_at(reverse, End::Leaves(out), &now);
+            Rc::make_mut(&mut reverse.trail).push(back.clone());
+            self.ended_at(reverse, End::Leaves(out), &back);
             // What pf has chosen otherwise is for the rules.
             path.not_reverse = surely.then_some((reversing, equal));
         }
@@ -255,6 +257,24 @@ struct Reverse {
     equal: Equal,
     /// The choices of pf that it hangs on.
     chosen: Narrowed,
+}
+
+/// What the state of the way in makes of a packet that finds it as its own reply: the first header with its ends
+/// swapped. An end that was not changed is known to be like the other by now.
+fn translated_back(now: &Now) -> Now {
+    let mut back = now.clone();
+    for (near, far) in [
+        (Field::Source, Field::Destination),
+        (Field::SourcePort, Field::DestinationPort),
+    ] {
+        if !now.is_original(far) {
+            back.set(near, Term::From(far, 0));
+        }
+        if !now.is_original(near) {
+            back.set(far, Term::From(near, 0));
+        }
+    }
+    back
 }
 
 /// The packets of a region that are their own reverse by then.

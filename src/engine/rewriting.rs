@@ -178,6 +178,15 @@ impl Now {
         }
     }
 
+    /// The numbers that a field has, of packets of a region; `None` where it is an address that is not known.
+    pub(super) fn numbers(&self, field: Field, region: &PacketBox, narrowed: &Narrowed) -> Option<RangeSet> {
+        match self.term(field) {
+            Term::From(from, by) => Some(shifted(&region.numbers(*from), *by)),
+            Term::OneOf(id, all) => Some(Self::values(*id, all, narrowed).clone()),
+            Term::AddressOf(_) => None,
+        }
+    }
+
     /// The ends as a journey tells them.
     pub(super) fn ends(&self, narrowed: &Narrowed) -> Ends {
         let value = |field: Field| match self.term(field) {

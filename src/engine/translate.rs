@@ -11,7 +11,9 @@ use super::space::address_number;
 use super::transport;
 use crate::context::Context;
 use crate::net::{Family, Operator, RangeSet};
-use crate::ruleset::{AfTo, Host, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation};
+use crate::ruleset::{
+    AfTo, Host, IcmpMatch, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation,
+};
 use ipnet::IpNet;
 
 /// What a pool can give.
@@ -130,6 +132,28 @@ impl Translator<'_, '_> {
             }) => self.nat(nat, *nat_ports, &anchor, now) && self.rdr(rdr, *rdr_ports, rule, &anchor, now),
             Some(Translation::Af(af)) => self.af(af, rule, &anchor, now),
         }
+    }
+
+    /// Sends a translated neighbour solicitation to whom it asks for, which no field tells
+    /// (`pf_state_key_addr_setup`); `false` where only its destination is translated: then both keys of its state are
+    /// the same, which pf refuses (`pf_state_key_attach`).
+    pub(super) fn retarget(&mut self, before: &Now, now: &mut Now) -> bool {
+        let is_changed = |field| now.term(field) != before.term(field);
+        let is_new = is_changed(Field::Source) || now.rtable != before.rtable;
+        let both = [now.family, before.family] == [Family::Inet6; 2];
+        if !both || !(is_new || is_changed(Field::Destination)) {
+            return true;
+        }
+        let asking = transport::icmp_match(IcmpMatch { kind: 135, code: None });
+        let asks = asking.contains(self.at.get(Field::Transport));
+        let line = Field::Transport.line(self.original);
+        let kept = if asks { asking } else { line.minus(&asking) };
+        frame::narrow(self.within, Field::Transport, &kept);
+        if asks {
+            let anybody = self.one_of(Field::Destination.line(now.family));
+            now.later.push((Field::Destination, anybody));
+        }
+        is_new || !asks
     }
 
     /// Makes the box smaller so that a field that now stands for the original's number stays in a range around it.

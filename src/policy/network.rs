@@ -130,7 +130,14 @@ impl<'a> Network<'a> {
             .map_or_else(RangeSet::empty, |behind| behind.own.clone())
     }
 
-    /// The sources of the hosts behind an interface: its prefixes whole.
+    /// The sources of what hosts behind an interface send: what is routed there, and those of hosts without an address
+    /// yet.
+    #[must_use]
+    pub fn sources(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.routed(interface, family).union(&addressless(family))
+    }
+
+    /// The addresses that are routed out of an interface: its prefixes whole, IPv6 link-local ones only of its own link.
     #[must_use]
     pub fn routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
         self.behind(interface, family)
@@ -201,7 +208,7 @@ impl Network<'_> {
         let space = self.engine.space();
         let boxes = self.interfaces().filter_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
-            let others = number("fe80::/10").minus(&self.own_of(id, family));
+            let others = linked(family).minus(&self.own_of(id, family));
             PacketBox::all(family)
                 .with(Field::Place, &place)?
                 .with(Field::Destination, &others)
@@ -266,6 +273,12 @@ impl Addresses {
                 .filter(|&address| here(address) || interface.addresses_of(family).any(|own| in_net(own, address)))
                 .map(single);
             let routed = own.fold(engine.routed_to(id, family), |all, own| all.union(&own));
+            // A link-local address is one of its link, whatever route it may seem to take.
+            let linked = linked(family);
+            let links = facts.interfaces.get(id).map_or(&[][..], |behind| &behind.networks);
+            let routed = links
+                .iter()
+                .fold(routed.minus(&linked), |all, net| all.union(&net.intersection(&linked)));
             let default = table.routes().iter().any(|route| {
                 route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
             });
@@ -299,7 +312,7 @@ fn refused(family: Family) -> (RangeSet, RangeSet) {
 fn unforwardable(family: Family) -> RangeSet {
     match family {
         Family::Inet => number("0.0.0.0/8").union(&number("127.0.0.0/8")),
-        Family::Inet6 => number("::/127").union(&number("fe80::/10")),
+        Family::Inet6 => number("::/127").union(&linked(family)),
     }
 }
 
@@ -307,7 +320,15 @@ fn unforwardable(family: Family) -> RangeSet {
 pub(super) fn addressless(family: Family) -> RangeSet {
     match family {
         Family::Inet => number("0.0.0.0/32"),
-        Family::Inet6 => number("::/128").union(&number("fe80::/10")),
+        Family::Inet6 => number("::/128").union(&linked(family)),
+    }
+}
+
+/// The link-local addresses: those of IPv6, for those of IPv4 are routed as others are.
+pub(super) fn linked(family: Family) -> RangeSet {
+    match family {
+        Family::Inet => RangeSet::empty(),
+        Family::Inet6 => number("fe80::/10"),
     }
 }
 

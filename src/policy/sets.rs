@@ -5,7 +5,7 @@
 //! port as translated, at the place of the last hop. `allow` and `require` *excuse* by either.
 
 use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
-use super::network::addressless;
+use super::network::{addressless, linked};
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, transport};
@@ -150,10 +150,10 @@ impl Zones<'_> {
 
     /// Headers that left by the zone's interfaces.
     fn leaving_to(&self, zone: ZoneId) -> PacketSet {
+        let places = self.leaving_by(zone);
         let Some(zone) = self.all().get(zone) else {
             return PacketSet::empty();
         };
-        let places = self.places(|place| matches!(place, Place::Out { on, .. } if zone.interfaces.contains(&on)));
         let set = Family::BOTH.iter().enumerate().filter_map(|(at, &family)| {
             let there = PacketBox::all(family).with(Field::Place, &places)?;
             match &zone.only {
@@ -162,6 +162,12 @@ impl Zones<'_> {
             }
         });
         set.collect()
+    }
+
+    /// The numbers of the places where packets leave by the zone's interfaces.
+    fn leaving_by(&self, zone: ZoneId) -> RangeSet {
+        let interfaces = self.all().get(zone).map_or(&[][..], |zone| &zone.interfaces);
+        self.places(|place| matches!(place, Place::Out { on, .. } if interfaces.contains(&on)))
     }
 
     /// The numbers of the places that are wanted.
@@ -234,16 +240,23 @@ impl Zones<'_> {
                 let named = |family: Family| &only[usize::from(family == Family::Inet6)];
                 let arriving = interfaces().flat_map(|id| {
                     self.arriving(id, |family| {
-                        let foreign = named(family).minus(self.network.own(family));
-                        let here = foreign.intersection(&self.network.routed(id, family));
+                        let here = named(family).intersection(&self.network.sources(id, family));
                         if purpose == Purpose::Flows {
-                            self.without_special(here, named(family), family)
+                            let foreign = here.minus(self.network.own(family));
+                            self.without_special(foreign, named(family), family)
                         } else {
                             here
                         }
                     })
                 });
-                let own = self.sent_from(|_, family| named(family).intersection(self.network.own(family)));
+                let own = self.sent_from(|_, family| {
+                    let own = named(family).intersection(self.network.own(family));
+                    if purpose == Purpose::Flows {
+                        self.without_special(own, named(family), family)
+                    } else {
+                        own
+                    }
+                });
                 arriving.collect::<PacketSet>().union(own)
             }
         }
@@ -270,8 +283,8 @@ impl Zones<'_> {
                     (Purpose::Everything, Some(only)) => only.clone(),
                     (Purpose::Flows, None) => network.hosts(id, family, false),
                     (Purpose::Flows, Some(only)) => network.hosts(id, family, true).intersection(only),
-                    (Purpose::Excuse, None) => network.routed(id, family).union(&addressless(family)),
-                    (Purpose::Excuse, Some(only)) => network.routed(id, family).intersection(only),
+                    (Purpose::Excuse, None) => self.network.sources(id, family),
+                    (Purpose::Excuse, Some(only)) => self.network.sources(id, family).intersection(only),
                 }
             })
         });
@@ -337,7 +350,7 @@ impl Zones<'_> {
 
     fn destinations_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
         let network = self.network;
-        let boxes = Family::BOTH.into_iter().filter_map(|family| {
+        let boxes = Family::BOTH.into_iter().flat_map(|family| {
             let at = usize::from(family == Family::Inet6);
             let set = match (resolved, purpose) {
                 (Resolved::Any, Purpose::Flows) => network.interfaces().fold(RangeSet::empty(), |all, id| {
@@ -352,9 +365,20 @@ impl Zones<'_> {
                 }
                 (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => only[at].clone(),
             };
-            PacketBox::all(family).with(Field::Destination, &set)
+            let all = PacketBox::all(family);
+            let Resolved::Zone(zone) = resolved else {
+                return vec![all.with(Field::Destination, &set)];
+            };
+            // The same link-local address is another host on each link.
+            let linked = linked(family);
+            let links = self.leaving_by(*zone);
+            vec![
+                all.clone().with(Field::Destination, &set.minus(&linked)),
+                all.with(Field::Destination, &set.intersection(&linked))
+                    .and_then(|there| there.with(Field::Place, &links)),
+            ]
         });
-        boxes.collect()
+        boxes.flatten().collect()
     }
 
     /// The addresses without those that no host has, unless they were named one by one.
@@ -389,17 +413,27 @@ impl Zones<'_> {
     /// The packets between hosts of one network of the interface that they arrive on: those meet without the machine.
     #[must_use]
     pub fn on_one_network(&self) -> PacketSet {
+        let taken = Family::BOTH.into_iter().filter_map(|family| {
+            let taken = self.network.taken(family);
+            PacketBox::all(family).with(Field::Destination, &taken)
+        });
+        self.within_one_network().minus(&taken.collect())
+    }
+
+    /// The packets from and to one network of the interface that they arrive on, the machine's own addresses in it
+    /// included.
+    #[must_use]
+    pub fn within_one_network(&self) -> PacketSet {
         let space = self.network.engine().space();
         let networks = self.network.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
             Family::BOTH.into_iter().flat_map(move |family| {
                 let place = place.clone();
                 self.network.networks(id, family).iter().filter_map(move |net| {
-                    let others = net.minus(&self.network.taken(family));
                     PacketBox::all(family)
                         .with(Field::Place, &place)?
                         .with(Field::Source, net)?
-                        .with(Field::Destination, &others)
+                        .with(Field::Destination, net)
                 })
             })
         });

@@ -32,6 +32,16 @@ pub struct ZoneOnMachine {
     pub(super) unknown: Vec<Unknown>,
 }
 
+impl ZoneOnMachine {
+    /// The only addresses of a family that are meant; `None` where it is all that is routed to its interfaces.
+    #[must_use]
+    pub fn only(&self, family: Family) -> Option<&RangeSet> {
+        self.only
+            .as_ref()
+            .map(|[inet, inet6]| if family == Family::Inet { inet } else { inet6 })
+    }
+}
+
 /// What one item of a host list stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Resolved {

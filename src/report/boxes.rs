@@ -13,7 +13,7 @@ const MOST: usize = 6;
 
 /// Words for sets of addresses: the zones' names, `self`, and for the rest the addresses themselves.
 pub(crate) struct Namer<'a> {
-    zones: Option<&'a Zones<'a>>,
+    zones: &'a Zones<'a>,
     network: &'a Network<'a>,
 }
 
@@ -22,15 +22,9 @@ impl<'a> Namer<'a> {
     #[must_use]
     pub(crate) fn of_zones(zones: &'a Zones<'a>) -> Self {
         Self {
-            zones: Some(zones),
+            zones,
             network: zones.network(),
         }
-    }
-
-    /// Names of the network alone: without zones.
-    #[must_use]
-    pub(crate) fn of_network(network: &'a Network<'a>) -> Self {
-        Self { zones: None, network }
     }
 
     fn engine(&self) -> &'a Engine<'a> {
@@ -101,8 +95,8 @@ impl<'a> Namer<'a> {
         if *sources == Field::Source.line(family) {
             return format!("any{on}");
         }
-        let hosts = |id: usize| self.network.routed(id, family);
-        for zone in self.zones.into_iter().flat_map(Zones::all) {
+        let hosts = |id: usize| self.network.sources(id, family);
+        for zone in self.zones.all() {
             let all = zone
                 .interfaces
                 .iter()
@@ -154,7 +148,7 @@ impl<'a> Namer<'a> {
         }
         let mut named = Vec::new();
         let mut left = self.without_oddities(destinations, family);
-        for zone in self.zones.into_iter().flat_map(Zones::all) {
+        for zone in self.zones.all() {
             let hosts = self.hosts(zone, family, true);
             let global = self.hosts(zone, family, false);
             let there = left.intersection(&hosts);
@@ -163,7 +157,7 @@ impl<'a> Namer<'a> {
                 left = left.minus(&hosts);
             }
         }
-        for zone in self.zones.into_iter().flat_map(Zones::all) {
+        for zone in self.zones.all() {
             let part = left.intersection(&self.hosts(zone, family, true));
             if !part.is_empty() {
                 named.push(format!("{} ({})", zone.name, addresses(&part, family)));

@@ -2,15 +2,19 @@
 //!
 //! Asked about packets that begin a flow: tcp SYN, udp, echo requests.
 
+use std::net::IpAddr;
+
 use indexmap::IndexMap;
+use ipnet::IpNet;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::boxes::Namer;
 use crate::engine::{
-    Class, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Value, transport,
+    Class, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Value, address_number,
+    transport,
 };
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
-use crate::policy::Network;
+use crate::policy::{Network, Zones};
 
 /// How many steps the question about one pair of zones may take.
 const STEPS: u64 = 2_000_000;
@@ -18,13 +22,27 @@ const STEPS: u64 = 2_000_000;
 /// How many classes are listed of one pair of zones.
 const CLASSES: usize = 4096;
 
-/// The hosts behind an interface, or the machine itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zone {
-    /// The hosts behind that interface.
-    Behind(InterfaceId),
-    /// The machine itself.
-    Itself,
+/// Hosts behind interfaces, the machine itself, or both: what one address is depends on where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    name: String,
+    /// The interfaces that its hosts are behind.
+    behind: Vec<InterfaceId>,
+    /// Whether the machine itself belongs to it.
+    itself: bool,
+    /// The only addresses that are meant, IPv4 first.
+    only: Option<[RangeSet; 2]>,
+}
+
+impl Zone {
+    /// Those of the addresses that are meant.
+    fn meant(&self, addresses: RangeSet, family: Family) -> RangeSet {
+        match &self.only {
+            Some([inet, _]) if family == Family::Inet => addresses.intersection(inet),
+            Some([_, inet6]) => addresses.intersection(inet6),
+            None => addresses,
+        }
+    }
 }
 
 /// How much of what one zone may send to another gets through.
@@ -67,41 +85,66 @@ impl Passage {
 /// The zones of a machine and what gets from each to each.
 pub struct Flows<'e, 'a> {
     engine: &'e Engine<'a>,
-    network: Network<'e>,
+    network: &'e Network<'e>,
+    zones: &'e Zones<'e>,
 }
 
 impl<'e, 'a: 'e> Flows<'e, 'a> {
-    /// The flows of the engine's machine; its zones are its interfaces.
+    /// The flows of the engine's machine; its zones are its interfaces and those of a policy.
     #[must_use]
-    pub fn new(engine: &'e Engine<'a>) -> Self {
+    pub fn new(engine: &'e Engine<'a>, zones: &'e Zones<'e>) -> Self {
         Self {
             engine,
-            network: Network::new(engine),
+            network: zones.network(),
+            zones,
         }
     }
 
-    /// The zone of that name: an interface, or `self`.
+    /// The zone of that name: of the policy, the hosts behind an interface or a group, an address or network, or `self`.
     #[must_use]
     pub fn zone(&self, name: &str) -> Option<Zone> {
-        match name {
-            "self" => Some(Zone::Itself),
-            _ => self.engine.space().interface(name).map(Zone::Behind),
+        let zone = |behind: Vec<InterfaceId>, itself: bool, only: Option<[RangeSet; 2]>| Zone {
+            name: name.to_owned(),
+            behind,
+            itself,
+            only,
+        };
+        if name == "self" {
+            return Some(zone(Vec::new(), true, None));
         }
-    }
-
-    fn name(&self, zone: Zone) -> &str {
-        match zone {
-            Zone::Behind(id) => self.engine.space().interface_name(id),
-            Zone::Itself => "self",
+        if let Some(known) = self.zones.all().iter().find(|known| *known.name == *name) {
+            let only = [Family::Inet, Family::Inet6].map(|family| known.only(family).cloned());
+            let only = match only {
+                [Some(inet), Some(inet6)] => Some([inet, inet6]),
+                [None, _] | [_, None] => None,
+            };
+            return Some(zone(known.interfaces.clone(), false, only));
         }
+        let space = self.engine.space();
+        let members = self.engine.context().members(name).into_iter();
+        let members: Vec<InterfaceId> = members
+            .filter_map(|interface| space.interface(&interface.name))
+            .collect();
+        if !members.is_empty() {
+            return Some(zone(members, false, None));
+        }
+        let one = name.parse::<IpAddr>().map(IpNet::from);
+        let net: IpNet = one.or_else(|_| name.parse()).ok()?;
+        let only = Family::BOTH.map(|family| {
+            if Family::of(net.addr()) == family {
+                RangeSet::range(address_number(net.network()), address_number(net.broadcast()))
+            } else {
+                RangeSet::empty()
+            }
+        });
+        Some(zone(self.network.interfaces().collect(), true, Some(only)))
     }
 
     fn zones(&self) -> Vec<Zone> {
-        let interfaces = self.engine.context().interfaces.iter().enumerate();
-        let behind = interfaces
-            .filter(|(_, interface)| !interface.is_loopback())
-            .map(|(id, _)| Zone::Behind(id));
-        behind.chain([Zone::Itself]).collect()
+        let interfaces = self.engine.context().interfaces.iter();
+        let interfaces = interfaces.filter(|interface| !interface.is_loopback());
+        let names = interfaces.map(|interface| interface.name.as_str()).chain(["self"]);
+        names.filter_map(|name| self.zone(name)).collect()
     }
 
     /// The matrix in lines: a row for each sender, a column for each receiver, and what the words mean.
@@ -111,12 +154,13 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let nodes: Vec<NodeIndex> = self.zones().into_iter().map(|zone| graph.add_node(zone)).collect();
         for &from in &nodes {
             for &to in nodes.iter().filter(|&&to| to != from) {
-                if let (Some(&a), Some(&b)) = (graph.node_weight(from), graph.node_weight(to)) {
-                    graph.add_edge(from, to, self.passage(a, b));
+                if let (Some(a), Some(b)) = (graph.node_weight(from), graph.node_weight(to)) {
+                    let passage = self.passage(a, b);
+                    graph.add_edge(from, to, passage);
                 }
             }
         }
-        let names: Vec<&str> = graph.node_weights().map(|&zone| self.name(zone)).collect();
+        let names: Vec<&str> = graph.node_weights().map(|zone| zone.name.as_str()).collect();
         let width = names.iter().map(|name| name.len()).chain([12]).max().unwrap_or(12);
         let row = |first: &str, cells: &[String]| {
             let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<width$}")).collect();
@@ -135,11 +179,24 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         lines
     }
 
+    /// What gets from one zone to the other, by their names.
+    ///
+    /// # Errors
+    /// In words, where there is no such zone or the steps run out.
+    pub fn named(&self, from: &str, to: &str) -> Result<Vec<String>, String> {
+        let zone = |name: &str| {
+            let zone = self.zone(name);
+            zone.ok_or_else(|| format!("no zone, interface, group or address `{name}`"))
+        };
+        let steps = |_| "the steps ran out: too much passes to list it".to_owned();
+        self.between(&zone(from)?, &zone(to)?).map_err(steps)
+    }
+
     /// What gets from one zone to the other, in few boxes with the rules that decide, in lines.
     ///
     /// # Errors
     /// If the steps run out.
-    pub fn between(&self, from: Zone, to: Zone) -> Result<Vec<String>, Undecided> {
+    pub fn between(&self, from: &Zone, to: &Zone) -> Result<Vec<String>, Undecided> {
         let mut groups: IndexMap<String, Vec<_>> = IndexMap::new();
         for class in self
             .engine
@@ -149,7 +206,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             let class = class?;
             groups.entry(self.way(&class)).or_default().push(class.region);
         }
-        let namer = Namer::of_network(&self.network);
+        let namer = Namer::of_zones(self.zones);
         let mut lines = Vec::new();
         for (way, boxes) in groups {
             let packets: PacketSet = boxes.into_iter().collect();
@@ -157,7 +214,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             lines.push(format!("    {way}"));
         }
         if lines.is_empty() {
-            lines.push(format!("nothing gets from {} to {}", self.name(from), self.name(to)));
+            lines.push(format!("nothing gets from {} to {}", from.name, to.name));
         }
         Ok(lines)
     }
@@ -192,7 +249,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         words.join(", ")
     }
 
-    fn passage(&self, from: Zone, to: Zone) -> Passage {
+    fn passage(&self, from: &Zone, to: &Zone) -> Passage {
         let mut translated = false;
         let mut some = false;
         let unknown = Passage {
@@ -224,54 +281,61 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         Passage { reach, translated }
     }
 
-    fn question(&self, from: Zone, to: Zone, goal: Goal) -> Question {
+    fn question(&self, from: &Zone, to: &Zone, goal: Goal) -> Question {
         self.asked(from, to, goal, true)
     }
 
     /// The question about packets that begin a flow from one zone to the other; `own`: from its own addresses.
-    fn asked(&self, from: Zone, to: Zone, goal: Goal, own: bool) -> Question {
+    fn asked(&self, from: &Zone, to: &Zone, goal: Goal, own: bool) -> Question {
         let space = self.engine.space();
-        let sent = |id: InterfaceId| space.sent([id]);
-        let met = match (from, to) {
-            (Zone::Behind(id), _) => space.arriving([id]),
-            (Zone::Itself, Zone::Behind(id)) => sent(id),
-            (Zone::Itself, Zone::Itself) => PacketSet::empty(),
-        };
-        let sources = |family: Family| match from {
-            Zone::Behind(id) if own => self.network.hosts(id, family, true),
-            Zone::Behind(_) => Field::Source.line(family),
-            Zone::Itself => self.network.own(family).clone(),
-        };
-        let destinations = |family: Family| match to {
-            Zone::Behind(id) => self.network.hosts(id, family, true),
-            Zone::Itself => self.network.own(family).clone(),
-        };
         let opening = opening();
-        let region: PacketSet = opening
-            .intersection(&met)
-            .boxes()
-            .iter()
-            .filter_map(|part| part.clone().with(Field::Source, &sources(part.family)))
-            .collect();
-        // What is stopped has no end: it is asked for by where it is addressed to.
-        let addressed = |region: PacketSet| -> PacketSet {
-            let parts = region.boxes().iter();
+        let hosts =
+            |zone: &Zone, id: InterfaceId, family: Family| zone.meant(self.network.hosts(id, family, true), family);
+        let itself = |zone: &Zone, family: Family| zone.meant(self.network.own(family).clone(), family);
+        let with = |packets: PacketSet, field: Field, set: &dyn Fn(Family) -> RangeSet| -> PacketSet {
+            let parts = packets.boxes().iter();
             parts
-                .filter_map(|part| part.clone().with(Field::Destination, &destinations(part.family)))
+                .filter_map(|part| part.clone().with(field, &set(part.family)))
                 .collect()
         };
+        let arriving = from.behind.iter().map(|&id| {
+            let arriving = opening.intersection(&space.arriving([id]));
+            if own {
+                with(arriving, Field::Source, &|family| hosts(from, id, family))
+            } else {
+                arriving
+            }
+        });
+        let mut region = arriving.fold(PacketSet::empty(), PacketSet::union);
+        if from.itself {
+            let sent = opening.intersection(&space.sent(to.behind.iter().copied()));
+            region = region.union(with(sent, Field::Source, &|family| itself(from, family)));
+        }
         let question = match goal {
-            Goal::Stopped => Question::new(addressed(region), goal),
-            Goal::GetsThrough | Goal::Any => {
-                let ends: PacketSet = match to {
-                    Zone::Behind(id) => {
-                        let count = space.interfaces().len();
-                        let received = (0..count).map(Some).chain([None]);
-                        space.at(received.map(|received| Place::Out { on: id, received }))
-                    }
-                    Zone::Itself => space.arriving(0..space.interfaces().len()),
+            // What is stopped has no end: it is asked for by where it is addressed to.
+            Goal::Stopped => {
+                let addressed = |family: Family| {
+                    let behind = to.behind.iter().map(|&id| hosts(to, id, family));
+                    let all = behind.fold(RangeSet::empty(), |all, hosts| all.union(&hosts));
+                    if to.itself { all.union(&itself(to, family)) } else { all }
                 };
-                Question::new(region, goal).ending_in(addressed(ends))
+                Question::new(with(region, Field::Destination, &addressed), goal)
+            }
+            Goal::GetsThrough | Goal::Any => {
+                let count = space.interfaces().len();
+                let leaving = to.behind.iter().map(|&on| {
+                    let received = (0..count).map(Some).chain([None]);
+                    let there = space.at(received.map(|received| Place::Out { on, received }));
+                    with(there, Field::Destination, &|family| hosts(to, on, family))
+                });
+                let mut ends = leaving.fold(PacketSet::empty(), PacketSet::union);
+                if to.itself {
+                    let here = space.arriving(0..count);
+                    ends = ends.union(with(here, Field::Destination, &|family| itself(to, family)));
+                }
+                // A tag may have been set on the way.
+                let ends = ends.boxes().iter().map(|part| part.clone().without(Field::Tag));
+                Question::new(region, goal).ending_in(ends.collect())
             }
         };
         question.within(STEPS)

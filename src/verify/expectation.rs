@@ -1,7 +1,7 @@
 //! What a required flow must look like besides getting through: `nat-to`, `rdr-to`, `by label`, `log`.
 
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, Decider, Engine, Field, Hop, Value};
+use crate::engine::{Class, Decider, Engine, Field, Hop, PacketBox, Value};
 use crate::net::{Family, RangeSet};
 use crate::policy::Zones;
 use crate::policy::ast::{Expectation, Host, Hosts, Spanned};
@@ -59,43 +59,55 @@ pub(super) fn resolve(expectation: &Spanned<Expectation>, zones: &Zones<'_>) -> 
 }
 
 impl Expected {
-    /// Whether every packet of the class gets through as expected; why it cannot be said.
-    pub(super) fn is_met(&self, class: &Class, engine: &Engine<'_>) -> Result<bool, String> {
+    /// The packets of the class that may get through otherwise than expected; why it cannot be said.
+    pub(super) fn unmet(&self, class: &Class, engine: &Engine<'_>) -> Result<Vec<PacketBox>, String> {
         let hops = &class.journey.hops;
         let Some(last) = hops.last() else {
-            return Ok(false);
+            return Ok(vec![class.region.clone()]);
         };
-        let region = |field| class.region.numbers(field);
-        match &self.what {
-            What::Source(None) => Ok(last.ends.source == Value::Same),
-            What::Source(Some(target)) => {
-                // An address that is kept by chance is not translated to it.
-                if last.ends.source == Value::Same {
-                    return Ok(false);
+        let family = last.ends.family;
+        let all_or_none = |met: bool| if met { Vec::new() } else { vec![class.region.clone()] };
+        let untranslated = |fields: &[Field]| match class.keeping(fields, false) {
+            Some(kept) => class.region.minus(&kept),
+            None => vec![class.region.clone()],
+        };
+        // What is kept, be it by chance, is not translated to what it is.
+        let translated = |fields: &[Field], there: &dyn Fn(&PacketBox) -> Result<bool, String>| {
+            let kept = class.keeping(fields, true);
+            let moved = match &kept {
+                Some(kept) => class.region.minus(kept),
+                None => vec![class.region.clone()],
+            };
+            let mut unmet: Vec<PacketBox> = kept.into_iter().collect();
+            for part in moved {
+                if !there(&part)? {
+                    unmet.push(part);
                 }
-                target.holds(&last.ends.source, &region(Field::Source), last.ends.family, engine)
             }
-            What::Destination(None) => {
-                Ok(last.ends.destination == Value::Same && last.ends.destination_port == Value::Same)
-            }
+            Ok(unmet)
+        };
+        match &self.what {
+            What::Source(None) => Ok(untranslated(&[Field::Source])),
+            What::Source(Some(target)) => translated(&[Field::Source], &|part| {
+                target.holds(class.at_end(Field::Source, part), &last.ends.source, family, engine)
+            }),
+            What::Destination(None) => Ok(untranslated(&[Field::Destination, Field::DestinationPort])),
             What::Destination(Some((target, ports))) => {
-                let moved = last.ends.destination != Value::Same || last.ends.destination_port != Value::Same;
-                let there = target.holds(
-                    &last.ends.destination,
-                    &region(Field::Destination),
-                    last.ends.family,
-                    engine,
-                )?;
-                let at_port = match ports {
-                    Some(ports) => within(&last.ends.destination_port, &region(Field::DestinationPort), ports)?,
-                    None => true,
-                };
-                Ok(moved && there && at_port)
+                translated(&[Field::Destination, Field::DestinationPort], &|part| {
+                    let number = class.at_end(Field::DestinationPort, part);
+                    let at_port = ports
+                        .as_ref()
+                        .is_none_or(|ports| number.is_some_and(|number| number.is_subset(ports)));
+                    let address = class.at_end(Field::Destination, part);
+                    Ok(at_port && target.holds(address, &last.ends.destination, family, engine)?)
+                })
             }
-            What::Label(label) => Ok(hops
-                .iter()
-                .any(|hop| rule_of(hop, engine).is_some_and(|rule| rule.label.as_ref() == Some(label)))),
-            What::Log => Ok(hops.iter().any(|hop| hop.logged)),
+            What::Label(label) => {
+                Ok(all_or_none(hops.iter().any(|hop| {
+                    rule_of(hop, engine).is_some_and(|rule| rule.label.as_ref() == Some(label))
+                })))
+            }
+            What::Log => Ok(all_or_none(hops.iter().any(|hop| hop.logged))),
         }
     }
 }
@@ -113,28 +125,27 @@ fn rule_of<'a>(hop: &Hop, engine: &'a Engine<'_>) -> Option<&'a crate::ruleset::
 }
 
 impl Target {
-    fn holds(&self, value: &Value, original: &RangeSet, family: Family, engine: &Engine<'_>) -> Result<bool, String> {
-        if let Value::AddressOf(name) = value {
-            let context = engine.context();
-            let named = |wanted: &Name| {
-                wanted == name
-                    || context
-                        .interface(name)
-                        .is_some_and(|interface| context.matches(interface, wanted))
-            };
-            return Ok(self.interfaces.iter().any(named));
+    /// Whether all those addresses, or the one that is not known, are such as are wanted.
+    fn holds(
+        &self,
+        addresses: Option<RangeSet>,
+        value: &Value,
+        family: Family,
+        engine: &Engine<'_>,
+    ) -> Result<bool, String> {
+        match (addresses, value) {
+            (Some(addresses), _) => Ok(addresses.is_subset(&self.addresses[usize::from(family == Family::Inet6)])),
+            (None, Value::AddressOf(name)) => {
+                let context = engine.context();
+                let named = |wanted: &Name| {
+                    wanted == name
+                        || context
+                            .interface(name)
+                            .is_some_and(|interface| context.matches(interface, wanted))
+                };
+                Ok(self.interfaces.iter().any(named))
+            }
+            (None, Value::Same | Value::OneOf(_) | Value::Moved) => Err("an address is not known".to_owned()),
         }
-        let at = usize::from(family == Family::Inet6);
-        within(value, original, &self.addresses[at])
-    }
-}
-
-/// Whether all that the value may be is wanted.
-fn within(value: &Value, original: &RangeSet, wanted: &RangeSet) -> Result<bool, String> {
-    match value {
-        Value::Same => Ok(original.is_subset(wanted)),
-        Value::OneOf(set) => Ok(set.is_subset(wanted)),
-        Value::Moved => Err("what an address or port is moved to is not followed".to_owned()),
-        Value::AddressOf(name) => Err(format!("the address of `{name}` is not known")),
     }
 }

@@ -6,8 +6,9 @@ use super::judge::Case;
 use super::outcome::{Doubt, Why};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
 };
+use crate::net::RangeSet;
 use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Guess, Zones};
 
@@ -15,6 +16,14 @@ use crate::policy::{Excuse, Guess, Zones};
 const MOST_OFFENCES: usize = 4000;
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
 const MOST_CLASSES: usize = 20_000;
+
+/// What translation may change.
+const ENDS: [Field; 4] = [
+    Field::Source,
+    Field::Destination,
+    Field::SourcePort,
+    Field::DestinationPort,
+];
 
 /// Packets that offend a statement, and how.
 pub(super) struct Offence {
@@ -89,6 +98,8 @@ pub(super) struct Searcher<'a> {
     pub(super) excuses: Excuse,
     pub(super) never_taken: PacketSet,
     pub(super) on_one_network: PacketSet,
+    /// The same with the machine's own addresses: what may turn back to the network that it came from.
+    pub(super) within_one_network: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
@@ -110,6 +121,7 @@ impl<'a> Searcher<'a> {
             excuses,
             never_taken: zones.never_taken(),
             on_one_network: zones.on_one_network(),
+            within_one_network: zones.within_one_network(),
         }
     }
 }
@@ -207,42 +219,47 @@ impl Searcher<'_> {
     /// The packets of the region that get through. Those that could have gone without the machine do not count.
     fn getting_through(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
-        let question = Question::new(region.clone(), Goal::GetsThrough)
-            .except(&self.never_taken)
-            .except_ending_in(&self.zones.network().never_ending());
-        let elsewhere = narrow(question.except(&self.on_one_network));
-        found.collect(self.engine.classes(elsewhere), &Why::GetsThrough, |_| true);
+        let question = |region: PacketSet| {
+            let question = Question::new(region, Goal::GetsThrough);
+            let question = question.except(&self.never_taken);
+            narrow(question.except_ending_in(&self.zones.network().never_ending()))
+        };
+        let elsewhere = question(region.clone()).except(&self.on_one_network);
         let neighbours = region.intersection(&self.on_one_network);
-        if !neighbours.is_empty() {
-            let question = narrow(Question::new(neighbours, Goal::GetsThrough).except(&self.never_taken));
-            found.collect(self.engine.classes(question), &Why::GetsThrough, |class| {
-                !self.turns_back(class)
+        let neighbours = (!neighbours.is_empty()).then(|| question(neighbours));
+        for question in [Some(elsewhere), neighbours].into_iter().flatten() {
+            let classes = self.engine.classes(question).flat_map(|class| match class {
+                Ok(class) => self.not_turning_back(class).into_iter().map(Ok).collect(),
+                Err(undecided) => vec![Err(undecided)],
             });
+            found.collect(classes, &Why::GetsThrough, |_| true);
         }
         found
     }
 
-    /// Whether packets leave, untranslated, by the interface that they came in on.
-    fn turns_back(&self, class: &Class) -> bool {
+    /// The class without the packets that leave, as they came, by the interface that they came in on, to the network
+    /// that they came from.
+    fn not_turning_back(&self, class: Class) -> Vec<Class> {
         let End::Leaves(out) = class.journey.end else {
-            return false;
+            return vec![class];
         };
-        let arrived = class.region.limit(Field::Place).is_some_and(|places| {
-            let number = self.engine.space().number(Place::In(out));
-            places.ranges() == [(number, number)]
+        let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
+        let back = class
+            .keeping(&ENDS, false)
+            .and_then(|same| same.with(Field::Place, &arrival));
+        let back = back.map_or_else(PacketSet::empty, |back| {
+            PacketSet::from(back).intersection(&self.within_one_network)
         });
-        let untranslated = class.journey.hops.iter().all(|hop| {
-            let ends = &hop.ends;
-            [
-                &ends.source,
-                &ends.destination,
-                &ends.source_port,
-                &ends.destination_port,
-            ]
-            .iter()
-            .all(|value| **value == Value::Same)
-        });
-        arrived && untranslated
+        if back.is_empty() {
+            return vec![class];
+        }
+        let rest = PacketSet::from(class.region.clone()).minus(&back);
+        let with = |region: &PacketBox| {
+            let mut class = class.clone();
+            class.region = region.clone();
+            class
+        };
+        rest.boxes().iter().map(with).collect()
     }
 
     /// The packets of the region that do not get through, or not as required.
@@ -272,13 +289,16 @@ impl Searcher<'_> {
         found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, |_| true);
         for (at, expectation) in expected.iter().enumerate() {
             let why = Why::Unexpected(at, expectation.span);
-            match expectation.is_met(class, self.engine) {
-                Ok(true) => {}
-                Ok(false) => found.offences.push(Offence {
-                    why,
-                    class: class.clone(),
-                    implied: None,
-                }),
+            match expectation.unmet(class, self.engine) {
+                Ok(parts) => found.offences.extend(parts.into_iter().map(|region| {
+                    let mut class = class.clone();
+                    class.region = region;
+                    Offence {
+                        why: why.clone(),
+                        class,
+                        implied: None,
+                    }
+                })),
                 Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
             }
         }

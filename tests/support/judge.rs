@@ -77,6 +77,11 @@ pub(crate) fn interface(name: &str) -> usize {
         .expect("an interface")
 }
 
+/// Whether the network is one address.
+fn is_one(net: &str) -> bool {
+    net.ends_with("/32") || net.ends_with("/128")
+}
+
 /// The interface in whose network the address is.
 fn network(address: IpAddr) -> Option<usize> {
     let found = NETWORKS.iter().find(|(net, _)| in_net(net, address));
@@ -171,11 +176,11 @@ impl Item {
                 let near = on != 0 || is_global(source);
                 purpose != For::Flows || is_host(source) && behind(source) == on && near
             }
-            (Self::Net(net), None) => in_net(net, source) && is_own(source),
+            (Self::Net(net), None) => in_net(net, source) && is_own(source) && (purpose != For::Flows || is_one(net)),
             (Self::Net(net), Some(on)) => {
-                let named = net.ends_with("/32") || net.ends_with("/128");
-                let host = purpose != For::Flows || named || is_host(source);
-                in_net(net, source) && behind(source) == on && !is_own(source) && host
+                let near = behind(source) == on || has_no_address(source);
+                let host = purpose != For::Flows || !is_own(source) && (is_one(net) || is_host(source));
+                in_net(net, source) && near && host
             }
             (Self::Zone(zone), Some(on)) => {
                 let (_, interfaces, only) = ZONES[*zone];
@@ -195,10 +200,7 @@ impl Item {
             Self::Itself => is_own(address) || purpose != For::Flows && is_shared(address),
             Self::Any if purpose != For::Flows => true,
             Self::Any => is_host(address) && (behind(address) != 0 || is_global(address)),
-            Self::Net(net) => {
-                let named = net.ends_with("/32") || net.ends_with("/128");
-                in_net(net, address) && (purpose != For::Flows || named || is_host(address))
-            }
+            Self::Net(net) => in_net(net, address) && (purpose != For::Flows || is_one(net) || is_host(address)),
             Self::Zone(zone) => {
                 let (_, interfaces, only) = ZONES[*zone];
                 let there = interfaces.contains(&behind(address)) && only.is_none_or(|only| in_net(only, address));
@@ -469,7 +471,8 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
         if packet.way != Way::Out {
             // The stack: no tcp to broadcast or multicast; those, redirected elsewhere, are not sent on; nothing to or
             // from loopback, nothing from a link-local source is.
-            through &= !shared || packet.protocol != Protocol::TCP && (is_own(end) || is_shared(end));
+            let stays = is_own(end) || is_shared(end) || end.is_loopback();
+            through &= !shared || packet.protocol != Protocol::TCP && stays;
             through &=
                 here || !(is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();

@@ -88,7 +88,17 @@ impl Bounds {
                 Protocol::ICMP6,
                 Protocol::ESP,
             ],
-            icmp: vec![(8, 0), (0, 0), (3, 4), (128, 0), (129, 0), (1, 4), (135, 0), (136, 0)],
+            icmp: vec![
+                (8, 0),
+                (0, 0),
+                (3, 4),
+                (128, 0),
+                (129, 0),
+                (1, 4),
+                (133, 0),
+                (135, 0),
+                (136, 0),
+            ],
             tags: Vec::new(),
         };
         for interface in &context.interfaces {
@@ -227,6 +237,11 @@ impl Bounds {
                     id: Packet::DEFAULT_ICMP_ID,
                 });
                 packet.ttl = random.pick(&[64, 255]);
+                if let IpAddr::V6(neighbour) = address(random)
+                    && matches!(kind, 135 | 136)
+                {
+                    packet.target = Some(neighbour);
+                }
             }
             _ => {}
         }
@@ -241,6 +256,10 @@ impl Bounds {
         // Its own reverse.
         if random.one_in(12) {
             packet.dst = packet.src;
+            packet.dport = packet.sport;
+        }
+        // Where it is redirected to where it comes from, it is so too.
+        if random.one_in(12) {
             packet.dport = packet.sport;
         }
         if random.one_in(12) {
