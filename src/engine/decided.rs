@@ -37,10 +37,12 @@ impl Iterator for Decided<'_, '_> {
 }
 
 impl<'a> Engine<'a> {
-    /// The classes of packets of one hop that the rule decides, on whatever conditions; none where other rules decide
-    /// all that it matches. After an `Err` nothing follows.
+    /// The classes of packets of one hop that the rule decides, on whatever conditions, told no further than that; none
+    /// where other rules decide all that it matches. After an `Err` nothing follows.
     pub fn decided_by<'e>(&'e self, rule: &RuleId, steps: u64) -> Decided<'e, 'a> {
-        Decided(Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps))
+        let mut search = Classes::deciding(&self.compiled, self.compiled.entries_of(rule), steps);
+        search.deciders_only = true;
+        Decided(search)
     }
 
     /// Whether the rule decides some packet of one hop, on whatever conditions, and how many steps are left; `None`

@@ -158,40 +158,57 @@ impl PacketBox {
 
     /// Those of its packets whose number in `field` is in `set`; `None` where there are none.
     #[must_use]
-    pub fn with(mut self, field: Field, set: &RangeSet) -> Option<Self> {
-        match self.limits.binary_search_by_key(&field, |&(known, _)| known) {
+    pub fn with(self, field: Field, set: &RangeSet) -> Option<Self> {
+        match self.place(field) {
+            Ok(at) if self.limits[at].1.is_subset(set) => Some(self),
             Ok(at) => {
-                let own = &self.limits[at].1;
-                if !own.is_subset(set) {
-                    let both = own.intersection(set);
-                    if both.is_empty() {
-                        return None;
-                    }
-                    Arc::make_mut(&mut self.limits)[at].1 = both;
-                }
-                Some(self)
+                let both = self.limits[at].1.intersection(set);
+                self.replaced(field, &both)
             }
-            Err(at) => {
-                if set.is_empty() {
-                    return None;
-                }
-                Arc::make_mut(&mut self.limits).insert(at, (field, set.clone()));
-                Some(self)
-            }
+            Err(_) => self.replaced(field, set),
         }
     }
 
     /// The same box with the field's numbers replaced; `None` where `set` is empty.
     #[must_use]
-    pub fn replaced(self, field: Field, set: &RangeSet) -> Option<Self> {
-        self.without(field).with(field, set)
+    pub fn replaced(mut self, field: Field, set: &RangeSet) -> Option<Self> {
+        if set.is_empty() {
+            return None;
+        }
+        let place = self.place(field);
+        let limit = (field, set.clone());
+        match (Arc::get_mut(&mut self.limits), place) {
+            (Some(own), Ok(at)) => own[at] = limit,
+            (Some(own), Err(at)) => own.insert(at, limit),
+            // Shared limits are copied once, with room for the new one.
+            (None, Ok(at) | Err(at)) => {
+                let rest = at + usize::from(place.is_ok());
+                let mut limits = Vec::with_capacity(self.limits.len() + 1);
+                limits.extend_from_slice(&self.limits[..at]);
+                limits.push(limit);
+                limits.extend_from_slice(&self.limits[rest..]);
+                self.limits = Arc::new(limits);
+            }
+        }
+        Some(self)
+    }
+
+    /// Where a field stands among the limits, or would stand.
+    fn place(&self, field: Field) -> Result<usize, usize> {
+        self.limits.binary_search_by_key(&field, |&(known, _)| known)
     }
 
     /// The same box without a constraint on that field.
     #[must_use]
     pub fn without(mut self, field: Field) -> Self {
         if self.limit(field).is_some() {
-            Arc::make_mut(&mut self.limits).retain(|&(known, _)| known != field);
+            match Arc::get_mut(&mut self.limits) {
+                Some(own) => own.retain(|&(known, _)| known != field),
+                None => {
+                    let others = self.limits.iter().filter(|&&(known, _)| known != field);
+                    self.limits = Arc::new(others.cloned().collect());
+                }
+            }
         }
         self
     }

@@ -1,32 +1,38 @@
 //! Which rules a policy speaks about: those that decide packets of which some statement says something.
 //!
-//! Asked rule by rule: of the packets of one hop that the rule decides those that may have arrived so and that a
-//! statement is about are followed through the machine, until one of them is decided by the rule.
+//! Asked rule by rule. What a rule decides as it arrives, a statement is about or not. Of what it decides on a further
+//! hop those packets are looked for that may have arrived so and that a statement is about: one in the evaluator first,
+//! then all of them in the engine, until one of them is decided by the rule.
 
 use std::cell::Cell;
 
 use super::judge::Case;
-use crate::engine::{Class, Decider, Engine, Field, Goal, PacketBox, PacketSet, Place, Question};
-use crate::net::RangeSet;
+use crate::engine::{
+    Class, Decider, Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, address_number,
+};
+use crate::eval::{Journey, Machine, Memory, Usual};
+use crate::net::{Direction, RangeSet};
 use crate::policy::Zones;
 use crate::policy::ast::Demand;
-use crate::ruleset::{Action, RuleId, Ruleset};
+use crate::ruleset::{Action, RuleId};
 
-/// Rulesets with more rules are not asked.
-const MOST_RULES: usize = 2000;
+/// Rulesets with more rules are not asked: the answer must come at once.
+const MOST_RULES: usize = 500;
 /// How many classes of packets are looked at for one rule, and for one statement.
-const MOST_CLASSES: usize = 64;
+const MOST_CLASSES: usize = 256;
 /// How many steps the classes of one rule may take, and those of all.
 const STEPS_OF_ONE: u64 = 5_000;
-const STEPS: u64 = 100_000;
+const STEPS: u64 = 50_000;
 /// How many questions about statements may be asked, and how many steps one may take.
-const MOST_QUESTIONS: usize = 1000;
+const MOST_QUESTIONS: usize = 200;
 const STEPS_OF_QUESTION: u64 = 2_000;
+/// How many packets of one class the evaluator follows.
+const MOST_SAMPLES: usize = 12;
 
 /// Which pass rules the policy constrains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// The pass rules of the main ruleset that decide only packets of which no statement speaks.
+    /// The pass rules that decide only packets of which no statement speaks.
     pub silent: Vec<RuleId>,
     /// How many pass rules decide something.
     pub all: usize,
@@ -43,12 +49,13 @@ struct Speech {
 /// The pass rules that no statement constrains; `None` where finding them would take too long.
 pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
     let engine = case.engine;
-    if engine.ruleset().rules(Ruleset::MAIN).len() > MOST_RULES {
+    if engine.ruleset().all_rules().count() > MOST_RULES {
         return None;
     }
     let rules = || engine.ruleset().all_rules().map(|(_, rule)| rule);
     let listener = Listener {
         engine,
+        machine: Machine::new(engine.ruleset(), engine.context()),
         speeches: case
             .policy
             .statements
@@ -61,14 +68,11 @@ pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
     };
     let mut coverage = Coverage::default();
     let mut steps = STEPS;
-    for (number, rule) in engine.ruleset().rules(Ruleset::MAIN).iter().enumerate() {
-        if rule.action != Action::Pass {
+    for (id, rule) in engine.ruleset().all_rules() {
+        // What is assumed of an anchor is no rule of the user's.
+        if rule.action != Action::Pass || case.assumed_anchors.contains(&id.anchor) {
             continue;
         }
-        let id = RuleId {
-            anchor: Ruleset::MAIN.into(),
-            number,
-        };
         let given = steps.min(STEPS_OF_ONE);
         let mut decided = engine.decided_by(&id, given);
         let (mut decides, mut spoken_of) = (false, Spoken::No);
@@ -122,6 +126,7 @@ enum Spoken {
 
 struct Listener<'a> {
     engine: &'a Engine<'a>,
+    machine: Machine<'a>,
     speeches: Vec<Speech>,
     /// Whether some rule translates: then the ends of a packet on its way out do not show how it arrived.
     translates: bool,
@@ -140,9 +145,21 @@ impl Listener<'_> {
             .numbers(Field::Place)
             .intersection(&RangeSet::range(0, space.places().saturating_sub(1)));
         let numbers = places.ranges().iter().flat_map(|&(first, last)| first..=last);
-        let at = numbers.filter_map(|number| Some((number, space.place(number)?)));
-        let arrived: PacketSet = at
-            .filter_map(|(number, place)| self.arrived(region, number, place))
+        let at: Vec<(u128, Place)> = numbers
+            .filter_map(|number| Some((number, space.place(number)?)))
+            .collect();
+        let (first, later): (Vec<_>, Vec<_>) = at.into_iter().partition(|(_, place)| is_first(*place));
+        let arriving: PacketSet = first
+            .iter()
+            .filter_map(|&(number, _)| region.clone().with(Field::Place, &RangeSet::single(number)))
+            .collect();
+        if self.speeches.iter().any(|speech| speech.is_about(&arriving)) {
+            return Some(Spoken::Yes);
+        }
+        let arrived: PacketSet = later
+            .into_iter()
+            .filter_map(|(_, place)| self.arrived(region, place))
+            .chain(arriving.boxes().iter().cloned())
             .collect();
         let about: Vec<(PacketSet, Option<&PacketSet>)> = self
             .speeches
@@ -150,17 +167,19 @@ impl Listener<'_> {
             .map(|speech| (speech.arriving.intersection(&arrived), speech.ends.as_ref()))
             .filter(|(packets, _)| !packets.is_empty())
             .collect();
-        // One packet of each is often enough, and soon asked about.
-        let samples = about.iter().filter_map(|(packets, ends)| {
-            let sample = PacketBox::of(&self.engine.readable(packets.boxes().first()?));
-            Some((PacketSet::from_iter([sample]), *ends))
-        });
-        for (packets, ends) in samples {
-            if self.ask(packets, ends, rule) == Spoken::Yes {
+        for (packets, ends) in &about {
+            let samples = packets.boxes().iter().take(MOST_SAMPLES);
+            let mut samples = samples.map(|part| self.engine.readable(part));
+            if samples.any(|header| self.is_decided(&header, *ends, rule)) {
                 return Some(Spoken::Yes);
             }
         }
-        for (packets, ends) in about {
+        // Those that count as they arrive are one question.
+        let (as_they_arrive, by_end): (Vec<_>, Vec<_>) = about.into_iter().partition(|(_, ends)| ends.is_none());
+        let joined = as_they_arrive.into_iter().map(|(packets, _)| packets);
+        let joined = joined.fold(PacketSet::empty(), PacketSet::union);
+        let joined = Some((joined, None)).filter(|(packets, _)| !packets.is_empty());
+        for (packets, ends) in joined.into_iter().chain(by_end) {
             self.questions.set(self.questions.get().checked_sub(1)?);
             let spoken = self.ask(packets, ends, rule);
             if spoken != Spoken::No {
@@ -170,9 +189,45 @@ impl Listener<'_> {
         Some(Spoken::No)
     }
 
-    /// Whether the rule decides one of those packets on its way to such an end.
+    /// Whether the evaluator sees the rule decide that packet on its way to such an end.
+    fn is_decided(&self, header: &Header, ends: Option<&PacketSet>, rule: &RuleId) -> bool {
+        let space = self.engine.space();
+        let followed = self
+            .machine
+            .follow(&space.packet(header), &mut Memory::default(), &mut Usual);
+        let Ok(journey) = followed else { return false };
+        let by_rule = journey.hops.iter().any(|hop| hop.rule.as_ref() == Some(rule));
+        let ends_there = |ends: &PacketSet| {
+            let end = self.end(header, &journey);
+            end.is_some_and(|end| ends.contains(&end))
+        };
+        by_rule && ends.is_none_or(ends_there)
+    }
+
+    /// The header at the end of a packet's way: with the destination and its port as translated, at the last hop.
+    fn end(&self, header: &Header, journey: &Journey) -> Option<Header> {
+        let space = self.engine.space();
+        let (last, hop) = (journey.last()?, journey.hops.last()?);
+        let on = space.interface(&hop.before.interface)?;
+        let place = match (hop.direction, space.place(header.get(Field::Place))?) {
+            (Direction::In, place) => place,
+            (Direction::Out, Place::In(received)) => Place::Out {
+                on,
+                received: Some(received),
+            },
+            (Direction::Out, Place::Out { .. }) => Place::Out { on, received: None },
+        };
+        let end = header
+            .clone()
+            .with(Field::Place, space.number(place))
+            .with(Field::Destination, address_number(last.dst))
+            .with(Field::DestinationPort, u128::from(last.dport));
+        (last.family == header.family).then_some(end)
+    }
+
+    /// Whether the rule lets one of those packets through to such an end.
     fn ask(&self, packets: PacketSet, ends: Option<&PacketSet>, rule: &RuleId) -> Spoken {
-        let question = Question::new(packets, Goal::Any).within(STEPS_OF_QUESTION);
+        let question = Question::new(packets, Goal::GetsThrough).within(STEPS_OF_QUESTION);
         let question = match ends {
             Some(ends) => question.ending_in(ends.clone()),
             None => question,
@@ -192,16 +247,14 @@ impl Listener<'_> {
         Spoken::No
     }
 
-    /// The packets as they may have arrived that are in the box on a hop at that place.
-    fn arrived(&self, region: &PacketBox, number: u128, place: Place) -> Option<PacketBox> {
-        let received = match place {
-            Place::In(_) | Place::Out { received: None, .. } => {
-                return region.clone().with(Field::Place, &RangeSet::single(number));
-            }
-            Place::Out {
-                received: Some(received),
-                ..
-            } => received,
+    /// The packets as they may have arrived that are in the box on a hop out at that place.
+    fn arrived(&self, region: &PacketBox, place: Place) -> Option<PacketBox> {
+        let Place::Out {
+            received: Some(received),
+            ..
+        } = place
+        else {
+            return None;
         };
         let arrival = RangeSet::single(self.engine.space().number(Place::In(received)));
         let changed: &[Field] = if self.translates {
@@ -215,10 +268,35 @@ impl Listener<'_> {
             &[]
         };
         let tag = self.tags.then_some(&Field::Tag);
-        let mut arrived = region.clone().without(Field::Place).with(Field::Place, &arrival)?;
-        for &field in changed.iter().chain(tag) {
-            arrived = arrived.without(field);
+        let arrived = region.clone().replaced(Field::Place, &arrival)?;
+        Some(
+            changed
+                .iter()
+                .chain(tag)
+                .fold(arrived, |arrived, &field| arrived.without(field)),
+        )
+    }
+}
+
+/// Whether packets first meet the machine there.
+fn is_first(place: Place) -> bool {
+    match place {
+        Place::In(_) | Place::Out { received: None, .. } => true,
+        Place::Out { received: Some(_), .. } => false,
+    }
+}
+
+impl Speech {
+    /// Whether one of those packets, as they arrive, is one that the statement is about.
+    fn is_about(&self, packets: &PacketSet) -> bool {
+        let about = self.arriving.intersection(packets);
+        match &self.ends {
+            None => !about.is_empty(),
+            // By the interface it leaves by only its way tells where it ends.
+            Some(ends) => {
+                let by_address = ends.boxes().iter().filter(|part| part.limit(Field::Place).is_none());
+                !about.intersection(&by_address.cloned().collect()).is_empty()
+            }
         }
-        Some(arrived)
     }
 }
