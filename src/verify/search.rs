@@ -13,7 +13,7 @@ use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Guess, Zones};
 
 /// How many classes of offending packets are collected for one statement.
-const MOST_OFFENCES: usize = 4000;
+const MOST_OFFENCES: usize = 1000;
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
 const MOST_CLASSES: usize = 20_000;
 
