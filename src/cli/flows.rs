@@ -32,6 +32,10 @@ pub(crate) struct Arguments {
 /// Prints the matrix, or the flows of one pair of zones.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
+    if arguments.output.format() == super::options::Format::Json {
+        console.message("pfproof: flows has no `--format json` yet\n");
+        return Status::CouldNotJudge;
+    }
     let loaded = match discover::load_one(&arguments.input) {
         Ok(loaded) => loaded,
         Err(failure) => {
