@@ -17,7 +17,7 @@ use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Policy};
 use crate::report::check::{Router, Subject, matrix, router};
 use crate::ruleset::Ruleset;
-use crate::source::{FileId, Loader, MemoryLoader, Sources};
+use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
 use crate::verify::{self, Case, verify};
@@ -66,9 +66,41 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             Err(complaint) => findings.push(*complaint),
         }
     }
+    findings.extend(without_statements(&policies, &policy, &findings));
     findings.extend(policy::settle_addresses(&policy, &mut context));
     let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
+    let (refused, read) = (
+        document.refused,
+        document
+            .statements
+            .iter()
+            .map(|one| document.span(one.at))
+            .collect::<Vec<_>>(),
+    );
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
+    let refusals: Vec<&Diagnostic> = complaints
+        .iter()
+        .filter(|one| one.code == Code::Syntax && one.severity == Severity::Error)
+        .collect();
+    if refused > 0 || !refusals.is_empty() {
+        // What is left of it says nothing about what the machine would do.
+        let faulty = |span: &Span| {
+            refusals
+                .iter()
+                .any(|one| one.primary.as_ref().is_some_and(|label| within(label.span, *span)))
+        };
+        let fine = read.iter().filter(|span| !faulty(span)).count();
+        findings.extend(complaints);
+        sort(&mut findings);
+        return Router {
+            config: name,
+            size: (lines, 0),
+            refused: Some(refused_words(fine)),
+            assumed: policy.assumptions.iter().map(|one| one.text.clone()).collect(),
+            findings,
+            ..Router::default()
+        };
+    }
     findings.extend(complaints);
     let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
     let rule_count = rules(&lowered.ruleset);
@@ -96,8 +128,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         };
         circumstances::hold(&patient, &mut verified);
         repair::find(&patient, sources, &mut verified);
-        // What is left of a pf.conf that is refused says little about it.
-        if findings.iter().all(|finding| finding.code != Code::Syntax) {
+        {
             let never_elsewhere = circumstances::never_deciding(&patient);
             findings.extend(lint::findings(lint::Subject {
                 sources,
@@ -126,6 +157,36 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     sort(&mut findings);
     report.findings = findings;
     report
+}
+
+/// What a machine does with a pf.conf that pfctl refuses.
+fn refused_words(fine: usize) -> String {
+    let refused = "pfctl would refuse the file; at boot the machine would run with its temporary rules: ssh in, no \
+                   forwarding.";
+    match fine {
+        0 => refused.to_owned(),
+        1 => format!("1 other statement is fine. {refused}"),
+        _ => format!("{fine} other statements are fine. {refused}"),
+    }
+}
+
+fn within(inner: Span, outer: Span) -> bool {
+    inner.file == outer.file && outer.start <= inner.start && inner.start < outer.end.max(outer.start + 1)
+}
+
+/// The warning that policies say nothing that could be proved.
+fn without_statements(files: &[FileId], policy: &Policy, findings: &[Diagnostic]) -> Option<Diagnostic> {
+    let &file = files.first()?;
+    let faulty = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if faulty || !policy.statements.is_empty() {
+        return None;
+    }
+    let start = Span { file, start: 0, end: 0 };
+    let mut finding = Diagnostic::new(Code::Policy, "the policy states nothing: nothing was proved")
+        .labelled(start, "no `require`, `allow`, `forbid` or `closed`")
+        .help("say what must get through and what must not, or draft it: pfproof init");
+    finding.severity = Severity::Warning;
+    Some(finding)
 }
 
 /// The text of a first policy for a pf.conf of that name, from what passes today; empty where pf.conf is
@@ -202,7 +263,7 @@ fn macros(document: &Document, defines: &[(String, String)]) -> Macros {
     macros
 }
 
-/// The report of three texts: pf.conf, context.toml, policy. What pf.conf or the policy include is looked for in
+/// The report of three texts: pf.conf, context.toml, policy (empty: there is none). What pf.conf or the policy include is looked for in
 /// `loader`.
 ///
 /// ```
@@ -230,7 +291,10 @@ pub fn texts(config: &str, context: &str, policy: &str, loader: &MemoryLoader) -
     let limits = Limits::default();
     let (document, complaints) = syntax::read(&mut sources, loader, "pf.conf", config.as_bytes(), &[], &limits);
     findings.extend(complaints);
-    let policies = vec![sources.add("policy", policy)];
+    let policies = match policy {
+        "" => Vec::new(),
+        policy => vec![sources.add("policy", policy)],
+    };
     let machine = Machine {
         name: "pf.conf".to_owned(),
         document,

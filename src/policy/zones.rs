@@ -30,6 +30,16 @@ pub struct ZoneOnMachine {
     pub(super) only: Option<Both>,
 }
 
+impl ZoneOnMachine {
+    /// The only addresses that are meant, of that family; `None`: all that are routed to its interfaces.
+    #[must_use]
+    pub fn only(&self, family: Family) -> Option<&RangeSet> {
+        self.only
+            .as_ref()
+            .map(|only| &only[usize::from(family == Family::Inet6)])
+    }
+}
+
 /// What one item of a host list stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Resolved {

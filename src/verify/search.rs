@@ -220,16 +220,19 @@ impl Searcher<'_> {
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {
         found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, |_| true);
+        let mut failed = Vec::new();
         for (at, expectation) in expected.iter().enumerate() {
-            let why = Why::Unexpected(at, expectation.span);
             match expectation.is_met(class, self.engine) {
                 Ok(true) => {}
-                Ok(false) => found.offences.push(Offence {
-                    why,
-                    class: class.clone(),
-                }),
+                Ok(false) => failed.push((at, expectation.span)),
                 Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
             }
+        }
+        if !failed.is_empty() {
+            found.offences.push(Offence {
+                why: Why::Unexpected(failed),
+                class: class.clone(),
+            });
         }
     }
 }
