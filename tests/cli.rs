@@ -159,3 +159,67 @@ fn json_has_each_outcome_and_its_packet() {
         );
     }
 }
+
+/// A folder of its own with those files.
+fn folder(name: &str, files: &[(&str, &str)]) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).expect("a file");
+    }
+    folder.display().to_string()
+}
+
+#[test]
+fn a_policy_for_another_pf_conf_is_not_passed_over_in_silence() {
+    let files = [
+        ("pf.conf", "block\n"),
+        ("p.policy", "# for another\nconfig \"gone.conf\"\nclosed\n"),
+    ];
+    let beside = folder("policy-elsewhere", &files);
+    let found = pfproof(&["check", "--format", "short", &beside]);
+    let line = "p.policy:2:8: warning[policy]: this policy is left out: there is no `gone.conf` here";
+    assert!(text(&found.stdout).contains(line), "{}", text(&found.stdout));
+    let named = format!("{beside}/p.policy");
+    let given = pfproof(&["check", "--format", "short", "--policy", &named, &beside]);
+    let line = "warning[policy]: this policy is for `gone.conf`, and is checked against `";
+    assert!(text(&given.stdout).contains(line), "{}", text(&given.stdout));
+    // One that is about a file that is there is none of this one's business.
+    let both = [files[0], files[1], ("gone.conf", "block\n")];
+    let beside = folder("policy-of-another", &both);
+    let silent = text(&pfproof(&["check", "--format", "short", &beside]).stdout);
+    assert!(!silent.contains("p.policy"), "{silent}");
+}
+
+#[test]
+fn a_format_that_is_not_there_is_refused() {
+    for command in ["flows", "context"] {
+        let output = pfproof(&[command, "--format", "json", HEATER]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(
+            output.stdout.is_empty() && text(&output.stderr).contains("--format json"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn invisible_causes_are_named() {
+    let marked = with_input(&["print", "-"], b"\xef\xbb\xbfblock\n");
+    assert!(
+        text(&marked.stderr).contains("byte order mark"),
+        "{}",
+        text(&marked.stderr)
+    );
+    let files = [
+        ("pf.conf", "block\ninclude \"a.conf\"\n"),
+        ("a.conf", "include \"b.conf\"\n"),
+        ("b.conf", "include \"a.conf\"\n"),
+    ];
+    let looped = pfproof(&["print", &folder("include-loop", &files)]);
+    assert!(
+        text(&looped.stderr).contains("it includes itself"),
+        "{}",
+        text(&looped.stderr)
+    );
+}

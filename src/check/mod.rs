@@ -17,8 +17,9 @@ use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Network, Policy, Zones};
 use crate::report::check::{Router, Subject, matrix, router};
 use crate::report::flows::Flows;
+use crate::report::printable;
 use crate::ruleset::{Name, Ruleset};
-use crate::source::{FileId, Loader, MemoryLoader, Sources};
+use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
 use crate::verify::{self, Case, verify};
@@ -52,6 +53,10 @@ struct Prepared {
     rule_count: usize,
     assumed_anchors: Vec<Name>,
     findings: Vec<Diagnostic>,
+    /// The warning that its policies say nothing that could be proved.
+    silent: Option<Diagnostic>,
+    /// What the machine does instead, where pfctl refuses pf.conf: then the ruleset is what is left of it.
+    refused: Option<String>,
 }
 
 /// Reads what is said of a machine, and settles what is assumed.
@@ -79,13 +84,25 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
             Err(complaint) => findings.push(*complaint),
         }
     }
+    let silent = without_statements(&policies, &policy, &findings);
     findings.extend(policy::settle_addresses(&policy, &mut context));
+    let (refused, read) = (
+        document.refused,
+        document
+            .statements
+            .iter()
+            .map(|one| document.span(one.at))
+            .collect::<Vec<_>>(),
+    );
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
+    let refused = refusal(refused, &read, &complaints);
     findings.extend(complaints);
     let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
     let rule_count = rules(&lowered.ruleset);
     let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, &lowered.ruleset, &context);
-    findings.extend(complaints);
+    if refused.is_none() {
+        findings.extend(complaints);
+    }
     Prepared {
         name,
         defines,
@@ -97,6 +114,8 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
         rule_count,
         assumed_anchors,
         findings,
+        silent,
+        refused,
     }
 }
 
@@ -116,8 +135,24 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         rule_count,
         assumed_anchors,
         mut findings,
+        silent,
+        refused,
     } = prepare(sources, loader, machine);
+    findings.extend(silent);
     let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
+    let assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
+    if refused.is_some() {
+        // What is left of it says nothing about what the machine would do.
+        sort(&mut findings);
+        return Router {
+            config: name,
+            size: (lines, 0),
+            refused,
+            assumed,
+            findings,
+            ..Router::default()
+        };
+    }
     let engine = Engine::new(&ruleset, &context);
     let case = Case {
         policy: &policy,
@@ -140,8 +175,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         };
         circumstances::hold(&patient, &mut verified);
         repair::find(&patient, sources, &mut verified);
-        // What is left of a pf.conf that is refused says little about it.
-        if findings.iter().all(|finding| finding.code != Code::Syntax) {
+        {
             let never_elsewhere = circumstances::never_deciding(&patient);
             findings.extend(lint::findings(lint::Subject {
                 sources,
@@ -166,7 +200,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     }
     report.config = name;
     report.size = (lines, rule_count);
-    report.assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
+    report.assumed = assumed;
     sort(&mut findings);
     report.findings = findings;
     report
@@ -218,7 +252,7 @@ pub fn flows(
     sort(&mut findings);
     // A file that is missing leaves its contents unknown; the rest can be judged.
     let refuses = |finding: &Diagnostic| finding.severity == Severity::Error && finding.code != Code::Unreadable;
-    if findings.iter().any(refuses) {
+    if prepared.refused.is_some() || findings.iter().any(refuses) {
         return (Ok(Vec::new()), findings);
     }
     let flows = Flows::new(&engine, &zones);
@@ -229,11 +263,58 @@ pub fn flows(
     let assumed = prepared.policy.assumptions.iter();
     let lines = lines.map(|lines| {
         assumed
-            .map(|one| format!("assumed: {}", one.text))
+            .map(|one| printable(&format!("assumed: {}", one.text)).into_owned())
             .chain(lines)
             .collect()
     });
     (lines, findings)
+}
+
+/// What a machine does with a pf.conf that pfctl refuses: where some statements could not be read, or there is a complaint
+/// about one of those that were.
+fn refusal(unread: usize, read: &[Span], complaints: &[Diagnostic]) -> Option<String> {
+    let refusals = || {
+        let errors = complaints.iter().filter(|one| one.severity == Severity::Error);
+        errors.filter(|one| one.code == Code::Syntax)
+    };
+    if unread == 0 && refusals().next().is_none() {
+        return None;
+    }
+    let faulty = |span: &Span| {
+        let mut places = refusals().filter_map(|one| one.primary.as_ref());
+        places.any(|label| within(label.span, *span))
+    };
+    Some(refused_words(read.iter().filter(|span| !faulty(span)).count()))
+}
+
+/// In words, with how many statements are well.
+fn refused_words(fine: usize) -> String {
+    let refused = "pfctl would refuse the file; at boot the machine would run with its temporary rules: ssh in, no \
+                   forwarding.";
+    match fine {
+        0 => refused.to_owned(),
+        1 => format!("1 other statement is fine. {refused}"),
+        _ => format!("{fine} other statements are fine. {refused}"),
+    }
+}
+
+fn within(inner: Span, outer: Span) -> bool {
+    inner.file == outer.file && outer.start <= inner.start && inner.start < outer.end.max(outer.start + 1)
+}
+
+/// The warning that policies say nothing that could be proved.
+fn without_statements(files: &[FileId], policy: &Policy, findings: &[Diagnostic]) -> Option<Diagnostic> {
+    let &file = files.first()?;
+    let faulty = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if faulty || !policy.statements.is_empty() {
+        return None;
+    }
+    let start = Span { file, start: 0, end: 0 };
+    let mut finding = Diagnostic::new(Code::Policy, "the policy states nothing: nothing was proved")
+        .labelled(start, "no `require`, `allow`, `forbid` or `closed`")
+        .help("say what must get through and what must not, or draft it: pfproof init");
+    finding.severity = Severity::Warning;
+    Some(finding)
 }
 
 /// The text of a first policy for the pf.conf of that name among the sources, from what passes today; empty where pf.conf
@@ -326,7 +407,7 @@ fn macros(document: &Document, defines: &[(String, String)]) -> Macros {
     macros
 }
 
-/// The report of three texts: pf.conf, context.toml, policy. What pf.conf or the policy include is looked for in
+/// The report of three texts: pf.conf, context.toml, policy (empty: there is none). What pf.conf or the policy include is looked for in
 /// `loader`.
 ///
 /// ```
@@ -354,7 +435,10 @@ pub fn texts(config: &str, context: &str, policy: &str, loader: &MemoryLoader) -
     let limits = Limits::default();
     let (document, complaints) = syntax::read(&mut sources, loader, "pf.conf", config.as_bytes(), &[], &limits);
     findings.extend(complaints);
-    let policies = vec![sources.add("policy", policy)];
+    let policies = match policy {
+        "" => Vec::new(),
+        policy => vec![sources.add("policy", policy)],
+    };
     let machine = Machine {
         name: "pf.conf".to_owned(),
         document,

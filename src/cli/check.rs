@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 
 use pfproof::check::{Machine, Verdict, check, verdict};
+use pfproof::diagnostic::{Code, Diagnostic, Severity};
 use pfproof::policy;
 use pfproof::report::check::{Report, Router};
 use pfproof::report::{Format as Form, Look};
-use pfproof::source::Sources;
+use pfproof::source::{FileId, Sources, Span};
 
 use super::Status;
 use super::console::Console;
@@ -125,7 +126,8 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
         project,
         ..
     } = loaded;
-    let mut files = Vec::new();
+    let (mut files, mut elsewhere) = (Vec::new(), Vec::new());
+    let from_stdin = arguments.input.config.as_deref() == Some(Path::new("-"));
     let explicit = !arguments.policy.is_empty();
     for path in if explicit { &arguments.policy } else { &policies } {
         let bytes = if policies_are_found && !explicit {
@@ -135,9 +137,24 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
         };
         let bytes = bytes.map_err(|error| Failure::unreadable(path, &error))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        if explicit || speaks_of(&text, &name) {
-            let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
-            files.push(sources.add(shown, text));
+        let configs = policy::configs(&text);
+        let speaks = speaks_of(&configs, &name);
+        // One that is about another pf.conf is none of this one's business; but one about none is a slip.
+        let here = |config: &String| path.with_file_name(config).exists();
+        let slip = match explicit {
+            true => !speaks && !from_stdin,
+            false => !speaks && !configs.iter().any(here),
+        };
+        if !(explicit || speaks || slip) {
+            continue;
+        }
+        let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
+        let file = sources.add(shown, text);
+        if explicit || speaks {
+            files.push(file);
+        }
+        if let Some(config) = configs.first().filter(|_| slip) {
+            elsewhere.push(of_another(&sources, file, config, &name, explicit));
         }
     }
     // `em0=ADDRESS` is settled by the loader already.
@@ -153,14 +170,39 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
     let mut router = check(&mut sources, &loader, machine);
     router.known_from = known_from;
     router.assumed.splice(0..0, assumed);
+    router.findings.splice(0..0, elsewhere);
     router.findings.splice(0..0, diagnostics);
     project.lint.apply(&mut router.findings);
     Ok((router, sources))
 }
 
-/// Whether a policy is about the pf.conf of that name: it names it by `config`, or names none.
-pub(crate) fn speaks_of(policy: &str, config: &str) -> bool {
-    let configs = policy::configs(policy);
+/// Whether a policy that names those by `config` is about the pf.conf of that name: it names it, or none.
+pub(crate) fn speaks_of(configs: &[String], config: &str) -> bool {
     let name = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
     configs.is_empty() || configs.iter().any(|named| name(named) == name(config))
+}
+
+/// The warning that a policy names another pf.conf than the one it is beside, or was given for.
+fn of_another(sources: &Sources, file: FileId, config: &str, name: &str, explicit: bool) -> Diagnostic {
+    let text = sources.file(file).text();
+    let quoted = format!("\"{config}\"");
+    let start = text.find(&quoted).unwrap_or(0);
+    let span = Span {
+        file,
+        start: start as u32,
+        end: (start + quoted.len()).min(text.len()) as u32,
+    };
+    let message = if explicit {
+        format!("this policy is for `{config}`, and is checked against `{name}`")
+    } else {
+        format!("this policy is left out: there is no `{config}` here")
+    };
+    let base = Path::new(name)
+        .file_name()
+        .map_or(name.into(), |name| name.to_string_lossy());
+    let mut finding = Diagnostic::new(Code::Policy, message)
+        .labelled(span, "named here")
+        .help(format!("if it is about this one, say config \"{base}\""));
+    finding.severity = Severity::Warning;
+    finding
 }

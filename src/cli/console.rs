@@ -28,14 +28,15 @@ impl Console {
     /// Columns where nothing tells how many there are.
     const WIDTH: usize = 80;
 
-    /// The console that the options and the environment (NO_COLOR, COLUMNS) ask for.
+    /// The console that the options and the environment (NO_COLOR, COLUMNS) ask for, as wide as the terminal.
     pub(crate) fn new(output: &Output) -> Self {
         let wanted = |terminal: bool| match output.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let columns = said.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)));
         Self {
             color: wanted(std::io::stdout().is_terminal()),
             error_color: wanted(std::io::stderr().is_terminal()),

@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
 /// Prints the context to standard output, what is wrong with its sources to standard error.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
+    if arguments.output.format() == super::options::Format::Json {
+        console.message("pfproof: context has no `--format json` yet\n");
+        return Status::CouldNotJudge;
+    }
     let loaded = match discover::load_one(&arguments.input) {
         Ok(loaded) => loaded,
         Err(failure) => {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use pfproof::context::{self, Combined, Context, Facts, Kind};
 use pfproof::diagnostic::{Code, Diagnostic, Severity};
+use pfproof::report::printable;
 use pfproof::source::{FileId, LoadError, Loader, Sources};
 use pfproof::syntax::{self, Document, Limits};
 
@@ -47,9 +48,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "pfproof: {}", self.message)?;
+        writeln!(f, "pfproof: {}", printable(&self.message))?;
         match &self.help {
-            Some(help) => writeln!(f, "  help: {help}"),
+            Some(help) => writeln!(f, "  help: {}", printable(help)),
             None => Ok(()),
         }
     }

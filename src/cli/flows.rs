@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use pfproof::check::{Machine, flows};
 use pfproof::diagnostic::{Code, Severity};
+use pfproof::policy;
+use pfproof::report::printable;
 use pfproof::source::FileId;
 
 use super::Status;
@@ -40,6 +42,10 @@ pub(crate) struct Arguments {
 /// Prints the matrix, or the flows of one pair of zones.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
+    if arguments.output.format() == super::options::Format::Json {
+        console.message("pfproof: flows has no `--format json` yet\n");
+        return Status::CouldNotJudge;
+    }
     match answer(arguments, console) {
         Ok(status) => status,
         Err(failure) => {
@@ -91,7 +97,7 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
             console.answer(&text, Status::Success)
         }
         Err(words) => {
-            console.message(&format!("pfproof: {words}\n"));
+            console.message(&format!("pfproof: {}\n", printable(&words)));
             Status::CouldNotJudge
         }
     })
@@ -113,7 +119,7 @@ fn policies(loaded: &mut Loaded, named: &[PathBuf]) -> Result<Vec<FileId>, Failu
         };
         let bytes = bytes.map_err(|error| Failure::unreadable(&path, &error))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        if explicit || speaks_of(&text, &loaded.name) {
+        if explicit || speaks_of(&policy::configs(&text), &loaded.name) {
             let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
             files.push(loaded.sources.add(shown, text));
         }

@@ -3,6 +3,7 @@
 //! Lints say *what passes* by the engine, never by looks, and show a packet that the evaluator has replayed. What the
 //! steps do not suffice for is said, not guessed.
 
+mod moved;
 mod never_decides;
 
 pub use never_decides::never_deciding;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::Subject;
+use super::moved::{Change, Mover, Side};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Decider, Engine, Field, Goal, PacketBox, Place, Question};
 use crate::eval::{Machine, Memory, Met, Usual};
@@ -74,6 +75,7 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
             zones: &Zones::new(&Policy::default(), &network).0,
             engine: subject.engine,
         };
+        let mut mover = Mover::new(subject);
         let mut explained = 0;
         for line in lines.values() {
             let Some((id, rule)) = line.never.first().and_then(|id| Some((id, ruleset.rule(id)?))) else {
@@ -86,7 +88,7 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
                 explainer.explain(id, &mut fate);
             }
             fate.instead.sort_by(|a, b| b.magnitude.total_cmp(&a.magnitude));
-            findings.push(finding(subject, line, (id, rule), &fate));
+            findings.push(finding(subject, line, (id, rule), &fate, &mut mover));
         }
     }
     if unknown > 0 {
@@ -235,12 +237,20 @@ impl Fate {
 }
 
 /// The finding about one line: what is said of it, by the rules that decide instead, the biggest first.
-fn finding(subject: Subject<'_>, line: &Line, (id, rule): (&RuleId, &Rule), fate: &Fate) -> Diagnostic {
-    let instead = &fate.instead;
+fn finding(
+    subject: Subject<'_>,
+    line: &Line,
+    (id, rule): (&RuleId, &Rule),
+    fate: &Fate,
+    mover: &mut Mover<'_>,
+) -> Diagnostic {
     let ruleset = subject.engine.ruleset();
     let whole = line.is_whole();
-    let mut others = instead.iter().filter_map(|one| ruleset.rule(&one.rule));
-    let otherwise = others.any(|other| acts(other) != acts(rule));
+    let instead: Vec<(&Instead, &Rule)> = fate
+        .instead
+        .iter()
+        .filter_map(|one| Some((one, ruleset.rule(&one.rule)?)))
+        .collect();
     let who = match line.never.as_slice() {
         [_] if whole => format!("rule @{id} never decides"),
         [_] => format!("rule @{id}, one of {} that this line makes, never decides", line.all),
@@ -252,37 +262,21 @@ fn finding(subject: Subject<'_>, line: &Line, (id, rule): (&RuleId, &Rule), fate
             listed(several.iter().map(|id| format!("@{id}")))
         ),
     };
-    let mut deciders = instead.iter().map(|one| named(subject, &one.rule, rule));
-    let whose = if line.never.len() == 1 { "its" } else { "their" };
-    let by = match (deciders.len(), otherwise) {
-        (0, _) if !fate.translators.is_empty() => {
-            let named = fate.translators.iter().map(|id| named(subject, id, rule));
-            format!("{whose} packets are translated before by match {}", listed(named))
-        }
-        (0, _) => format!("other rules decide all {whose} packets"),
-        (1, false) => format!("{} decides all {whose} packets", deciders.next().unwrap_or_default()),
-        (_, false) => format!("{whose} packets are decided by {}", listed(deciders)),
-        (_, true) => format!(
-            "{whose} packets {} by {}",
-            match instead
-                .first()
-                .and_then(|one| ruleset.rule(&one.rule))
-                .map(|rule| &rule.action)
-            {
-                Some(Action::Block(_)) => "are blocked",
-                Some(Action::Pass | Action::Match | Action::Anchor(_)) | None => "pass otherwise",
-            },
-            listed(deciders)
-        ),
-    };
+    let by = by(subject, line, rule, &instead, &fate.translators);
     let code = if whole { Code::NeverDecides } else { Code::DeadListItem };
     let mut finding = Diagnostic::new(code, format!("{who}: {by}")).at(rule.origin.span);
-    if whole && otherwise {
+    // Where some of them do what it would do, taking it away may well be meant: what the rest does is said.
+    let otherwise = instead.iter().all(|(_, other)| acts(other, rule) != Acts::Alike);
+    if whole && otherwise && !instead.is_empty() {
         finding.severity = Severity::Error;
     }
-    let deciding = instead
-        .iter()
-        .map(|one| (&one.rule, format!("decides: {}", one.example)));
+    let deciding = instead.iter().map(|(one, other)| {
+        let does = match other.action {
+            Action::Block(_) => "blocks",
+            Action::Pass | Action::Match | Action::Anchor(_) => "passes",
+        };
+        (&one.rule, format!("{does}: {}", one.example))
+    });
     let before = fate.translators.iter().filter(|_| instead.is_empty());
     let translating = before.map(|id| (id, "translates them".to_owned()));
     for (id, words) in deciding.chain(translating).take(MOST_NAMED) {
@@ -293,22 +287,97 @@ fn finding(subject: Subject<'_>, line: &Line, (id, rule): (&RuleId, &Rule), fate
             None => finding = finding.related(span, format!("@{id} {words}")),
         }
     }
-    match instead.first().and_then(|one| ruleset.rule(&one.rule)) {
-        Some(first) if whole => finding.help(help(subject, rule, first)),
-        None if !fate.translators.is_empty() => {
-            finding.help("rules behind a `match` with nat-to or rdr-to see the translated packet")
+    if instead.is_empty() {
+        return match fate.translators.as_slice() {
+            [] => finding,
+            _ => finding.help("rules behind a `match` with nat-to or rdr-to see the translated packet"),
+        };
+    }
+    if whole {
+        let others: Vec<(&RuleId, &Packet)> = instead.iter().map(|(one, _)| (&one.rule, &one.example)).collect();
+        let changes = mover.changes(id, &others);
+        finding = finding.help(help(subject, rule, &changes));
+    }
+    finding
+}
+
+/// Who decides the packets of a rule instead, and what becomes of them.
+fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rule)], translators: &[RuleId]) -> String {
+    let whose = if line.never.len() == 1 { "its" } else { "their" };
+    if instead.is_empty() && !translators.is_empty() {
+        let named = translators.iter().map(|id| named(subject, id, rule));
+        return format!("{whose} packets are translated before by match {}", listed(named));
+    }
+    let mut groups: IndexMap<Acts, Vec<String>> = IndexMap::new();
+    for (one, other) in instead {
+        let others = groups.entry(acts(other, rule)).or_default();
+        others.push(named(subject, &one.rule, rule));
+    }
+    match groups.as_slice().len() {
+        0 => return format!("other rules decide all {whose} packets"),
+        1 => {}
+        _ => {
+            let parts = groups.into_iter().map(|(acts, others)| {
+                let does = match (acts, &rule.action) {
+                    (Acts::Alike, Action::Block(_)) => Acts::Blocks.word(),
+                    (acts, _) => acts.word(),
+                };
+                format!("{does} by {}", listed(others.into_iter()))
+            });
+            let parts: Vec<String> = parts.collect();
+            return format!("{whose} packets are {}", parts.join(", "));
         }
-        Some(_) | None => finding,
+    }
+    match groups.into_iter().next() {
+        Some((Acts::Alike, others)) => match others.as_slice() {
+            [only] => format!("{only} decides all {whose} packets"),
+            _ => format!("{whose} packets are decided by {}", listed(others.into_iter())),
+        },
+        Some((acts, others)) => format!("{whose} packets are {} by {}", acts.word(), listed(others.into_iter())),
+        None => String::new(),
     }
 }
 
-/// What a rule does with the packets that it decides, as far as others notice.
-fn acts(rule: &Rule) -> impl PartialEq + '_ {
-    let passes = match rule.action {
-        Action::Pass => true,
-        Action::Block(_) | Action::Match | Action::Anchor(_) => false,
+/// What a rule does with packets, beside what another would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Acts {
+    /// The same.
+    Alike,
+    /// It blocks what the other would pass.
+    Blocks,
+    /// It passes what the other would block.
+    Passes,
+    /// Both pass; the packets leave with other addresses or ports.
+    Translates,
+    /// Both pass; the packets go elsewhere.
+    Sends,
+}
+
+impl Acts {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Alike | Self::Passes => "passed",
+            Self::Blocks => "blocked",
+            Self::Translates => "passed, but translated otherwise,",
+            Self::Sends => "passed, but sent elsewhere,",
+        }
+    }
+}
+
+/// What a rule does with the packets that it decides, as far as others notice, beside what `rule` would do.
+fn acts(other: &Rule, rule: &Rule) -> Acts {
+    let blocks = |rule: &Rule| match rule.action {
+        Action::Block(_) => true,
+        Action::Pass | Action::Match | Action::Anchor(_) => false,
     };
-    (passes, &rule.translation, &rule.route_to, &rule.divert)
+    match (blocks(other), blocks(rule)) {
+        (true, true) => Acts::Alike,
+        (true, false) => Acts::Blocks,
+        (false, true) => Acts::Passes,
+        (false, false) if other.translation != rule.translation => Acts::Translates,
+        (false, false) if (&other.route_to, &other.divert) != (&rule.route_to, &rule.divert) => Acts::Sends,
+        (false, false) => Acts::Alike,
+    }
 }
 
 /// `rule @10 (line 16)`; the file too where it is another than that of `beside`.
@@ -328,15 +397,29 @@ fn place(subject: Subject<'_>, rule: &Rule, beside: &Rule) -> String {
     }
 }
 
-fn help(subject: Subject<'_>, rule: &Rule, first: &Rule) -> String {
-    let there = place(subject, first, rule);
-    if first.quick && first.origin.statement < rule.origin.statement {
-        format!("take it away, or put it before {there} if it is to decide")
-    } else if first.origin.statement > rule.origin.statement {
-        format!("take it away, or put it behind {there} (or give it `quick`) if it is to decide")
-    } else {
-        "take it away".to_owned()
+/// What to do about a line: the changes were tried.
+fn help(subject: Subject<'_>, rule: &Rule, changes: &[Change]) -> String {
+    let mut ways: Vec<String> = Vec::new();
+    for change in changes {
+        let beside = change
+            .beside
+            .as_ref()
+            .and_then(|(side, id)| Some((side, subject.engine.ruleset().rule(id)?)));
+        let place = beside.map(|(side, other)| {
+            let side = match side {
+                Side::Before => "before",
+                Side::Behind => "behind",
+            };
+            format!("put it {side} {}", place(subject, other, rule))
+        });
+        let quick = change.quick.then(|| "give it `quick`".to_owned());
+        let parts: Vec<String> = place.into_iter().chain(quick).collect();
+        ways.push(parts.join(" and "));
     }
+    if ways.is_empty() {
+        return "take it away".to_owned();
+    }
+    format!("take it away, or {} if it is to decide", ways.join(" or "))
 }
 
 /// `a`, `a and b`, `a, b, c and 2 more`.

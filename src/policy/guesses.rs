@@ -4,7 +4,8 @@
 
 use super::ast::{Closed, End, Host, Hosts, Packets};
 use super::network::Network;
-use super::sets::{Purpose, Selection, at_end, beginnings, port_numbers, ports, transports};
+use super::protocols::{beginnings, port_numbers, ports, transports};
+use super::sets::{Purpose, Selection, at_end};
 use super::zones::{Resolved, Zones};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};

@@ -317,7 +317,7 @@ fn unforwardable(family: Family) -> RangeSet {
 }
 
 /// The sources of hosts without an address yet: they belong to every zone of the interface they arrive on.
-pub(super) fn addressless(family: Family) -> RangeSet {
+pub(crate) fn addressless(family: Family) -> RangeSet {
     match family {
         Family::Inet => number("0.0.0.0/32"),
         Family::Inet6 => number("::/128").union(&linked(family)),

@@ -6,11 +6,12 @@
 
 use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
 use super::network::{addressless, linked};
+use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, transport};
-use crate::net::{Family, Operator, Protocol, RangeSet, TcpFlags};
-use crate::ruleset::{IcmpMatch, Name};
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
+use crate::net::{Family, RangeSet};
+use crate::ruleset::Name;
 
 /// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -461,147 +462,4 @@ pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
         part.clone().without(Field::Tag).replaced(Field::Place, &places)
     });
     boxes.collect()
-}
-
-/// The packets of those families, protocols and icmp types, whatever their flags.
-pub(super) fn transports(packets: &Packets) -> PacketSet {
-    families(packets)
-        .filter_map(|family| {
-            let all = PacketBox::all(family);
-            if packets.protocols.is_empty() {
-                return Some(all);
-            }
-            let sets = packets.protocols.iter().map(|&protocol| {
-                if protocol == transport::icmp(family) && !packets.icmp.is_empty() {
-                    union(packets.icmp.iter().map(|&wanted| transport::icmp_match(wanted)))
-                } else {
-                    transport::protocol(protocol, family)
-                }
-            });
-            all.with(Field::Transport, &union(sets))
-        })
-        .collect()
-}
-
-/// The packets with those ports.
-pub(super) fn ports(packets: &Packets) -> PacketSet {
-    families(packets)
-        .filter_map(|family| {
-            let all = PacketBox::all(family);
-            match port_numbers(&packets.destination.ports) {
-                Some(ports) => all.with(Field::DestinationPort, &ports),
-                None => Some(all),
-            }
-        })
-        .collect()
-}
-
-fn families(packets: &Packets) -> impl Iterator<Item = Family> + '_ {
-    let icmp_only = |protocol| packets.protocols.as_slice() == [protocol];
-    Family::BOTH.into_iter().filter(move |&family| {
-        packets.family.is_none_or(|said| said == family) && !icmp_only(transport::icmp(family.other()))
-    })
-}
-
-/// The first packets of flows: whole, without options; tcp SYN alone, icmp queries, others any; ports not 0.
-pub(super) fn beginnings(packets: &Packets) -> PacketSet {
-    let mut boxes = Vec::new();
-    for family in families(packets) {
-        let plain = PacketBox::all(family)
-            .with(Field::Options, &RangeSet::single(0))
-            .and_then(|plain| plain.with(Field::Fragment, &RangeSet::single(0)));
-        let protocols: Vec<Protocol> = if packets.protocols.is_empty() {
-            (0..=u8::MAX).map(Protocol).collect()
-        } else {
-            packets.protocols.clone()
-        };
-        // Icmp of the other family is no protocol of this one.
-        let foreign = transport::icmp(family.other());
-        let (ported, others): (Vec<Protocol>, Vec<Protocol>) = protocols
-            .into_iter()
-            .filter(|&protocol| protocol != foreign)
-            .partition(|protocol| protocol.has_ports());
-        let with_ports = union(ported.into_iter().map(|protocol| match protocol {
-            Protocol::TCP => syn_alone(),
-            _ => transport::protocol(protocol, family),
-        }));
-        let without = union(others.into_iter().map(|protocol| {
-            if protocol == transport::icmp(family) {
-                queries(&packets.icmp, family)
-            } else {
-                transport::protocol(protocol, family).intersection(&transport::line(family))
-            }
-        }));
-        let ports = RangeSet::range(1, u128::from(u16::MAX));
-        boxes.extend(
-            plain
-                .clone()
-                .and_then(|plain| plain.with(Field::Transport, &with_ports))
-                .and_then(|plain| plain.with(Field::SourcePort, &ports))
-                .and_then(|plain| plain.with(Field::DestinationPort, &ports)),
-        );
-        boxes.extend(plain.and_then(|plain| plain.with(Field::Transport, &without)));
-    }
-    boxes.into_iter().collect()
-}
-
-/// What is in any of the sets.
-fn union(sets: impl Iterator<Item = RangeSet>) -> RangeSet {
-    RangeSet::from_ranges(sets.flat_map(|set| set.ranges().to_vec()))
-}
-
-/// SYN, without ACK, FIN, RST, PSH, URG. (pf itself takes SYN and FIN for SYN.)
-fn syn_alone() -> RangeSet {
-    let begins = |flags: &u8| flags & 0x3f == TcpFlags::SYN.0;
-    RangeSet::from_ranges((0..=u8::MAX).filter(begins).map(|flags| {
-        let number = transport::of_tcp(TcpFlags(flags));
-        (number, number)
-    }))
-}
-
-/// The icmp queries among those types; echo requests where none is named.
-fn queries(named: &[IcmpMatch], family: Family) -> RangeSet {
-    let (echo, never): (u8, &[u8]) = match family {
-        // Replies and errors (`pf_icmp_mapping`).
-        Family::Inet => (8, &[0, 3, 4, 5, 11, 12, 14, 16, 18]),
-        Family::Inet6 => (128, &[1, 2, 3, 4, 129, 136, 137, 140]),
-    };
-    if named.is_empty() {
-        let echo = IcmpMatch {
-            kind: echo,
-            code: Some(0),
-        };
-        return transport::icmp_match(echo);
-    }
-    named
-        .iter()
-        .filter(|wanted| !never.contains(&wanted.kind))
-        .fold(RangeSet::empty(), |all, &wanted| {
-            // Hosts send queries with code 0; others only where they are named.
-            let code = wanted.code.or(Some(0));
-            all.union(&transport::icmp_match(IcmpMatch { code, ..wanted }))
-        })
-}
-
-/// The ports that pass one of the comparisons; `None` where there are none, so that protocols without ports count.
-pub(crate) fn port_numbers(ports: &[Operator<u16>]) -> Option<RangeSet> {
-    if ports.is_empty() {
-        return None;
-    }
-    let last = u128::from(u16::MAX);
-    let ranges = ports.iter().flat_map(|&port| match port {
-        Operator::Equal(a) => RangeSet::single(u128::from(a)).ranges().to_vec(),
-        Operator::NotEqual(a) => RangeSet::single(u128::from(a)).complement(last).ranges().to_vec(),
-        Operator::Less(a) => RangeSet::range(u128::from(a), last).complement(last).ranges().to_vec(),
-        Operator::LessOrEqual(a) => vec![(0, u128::from(a))],
-        Operator::Greater(a) => vec![(u128::from(a) + 1, last)],
-        Operator::GreaterOrEqual(a) => vec![(u128::from(a), last)],
-        Operator::Range(a, b) => vec![(u128::from(a), u128::from(b))],
-        Operator::Between(a, b) => vec![(u128::from(a) + 1, u128::from(b).saturating_sub(1))],
-        Operator::Outside(a, b) => RangeSet::range(u128::from(a), u128::from(b))
-            .complement(last)
-            .ranges()
-            .to_vec(),
-    });
-    Some(RangeSet::from_ranges(ranges))
 }

@@ -33,12 +33,12 @@ pub struct ZoneOnMachine {
 }
 
 impl ZoneOnMachine {
-    /// The only addresses of a family that are meant; `None` where it is all that is routed to its interfaces.
+    /// The only addresses that are meant, of that family; `None`: all that are routed to its interfaces.
     #[must_use]
     pub fn only(&self, family: Family) -> Option<&RangeSet> {
         self.only
             .as_ref()
-            .map(|[inet, inet6]| if family == Family::Inet { inet } else { inet6 })
+            .map(|only| &only[usize::from(family == Family::Inet6)])
     }
 }
 

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
-use crate::policy::{Network, ZoneOnMachine, Zones};
+use crate::policy::{Network, ZoneOnMachine, Zones, addressless};
 
 /// How many ranges of addresses or ports are listed before «…».
 const MOST: usize = 6;
@@ -82,7 +82,7 @@ impl<'a> Namer<'a> {
         format!("from {from} to {}", self.destination_words(&destinations, family))
     }
 
-    /// Who sends: the zone, if its hosts are the sources; else also where it arrives.
+    /// Who sends: the zones whose hosts are the sources; for the rest the addresses, and where they arrive.
     fn source_words(&self, sources: &RangeSet, arrived: &[usize], family: Family) -> String {
         let names: Vec<&str> = arrived
             .iter()
@@ -92,31 +92,46 @@ impl<'a> Namer<'a> {
             [only] => format!(" on {only}"),
             several => format!(" on {{ {} }}", several.join(" ")),
         };
-        if *sources == Field::Source.line(family) {
+        let line = Field::Source.line(family);
+        let core = self.without_oddities(sources, family);
+        if core == self.without_oddities(&line, family) {
             return format!("any{on}");
         }
-        let hosts = |id: usize| self.network.sources(id, family);
-        for zone in self.zones.all() {
-            let all = zone
-                .interfaces
-                .iter()
-                .fold(RangeSet::empty(), |all, &id| all.union(&hosts(id)));
-            let own = arrived.iter().all(|id| zone.interfaces.contains(id));
-            let core = self.without_oddities(&all, family);
+        let zones = || self.zones.all().iter();
+        let own = || zones().filter(|zone| arrived.iter().all(|id| zone.interfaces.contains(id)));
+        let known = |zone: &'a ZoneOnMachine| {
+            let sent = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
+                all.union(&self.network.sources(id, family))
+            });
             let global = self.hosts(zone, family, false);
-            let said = self.without_oddities(sources, family);
-            if !core.is_empty() && (said == core || (own && said == global)) {
-                return if own {
-                    zone.name.to_string()
-                } else {
-                    format!("the addresses of {}{on}", zone.name)
-                };
-            }
-            if !sources.is_empty() && own && sources.is_subset(&all) {
-                return format!("{} ({})", zone.name, addresses(sources, family));
-            }
+            Known::new(zone, self.without_oddities(&sent, family), &global, family)
+        };
+        let here = Known::sorted(own().map(known));
+        // A host without an address yet is in every zone of the interface that does not name its own.
+        let everybody = own().find(|zone| zone.only(family).is_none());
+        let odd = sources.minus(&core);
+        if let Some(zone) = everybody.filter(|_| sources.is_subset(&addressless(family))) {
+            return format!("{} ({})", zone.name, addresses(sources, family));
         }
-        format!("{}{on}", addresses(sources, family))
+        let (mut words, left) = in_zones(&core, &here, family);
+        if words.is_empty()
+            && let Some(zone) = zones().map(known).find(|known| known.all == core && !core.is_empty())
+        {
+            return format!("the addresses of {}{on}", zone.name);
+        }
+        let named = own().filter_map(|zone| zone.only(family));
+        let odd = match everybody {
+            Some(_) => RangeSet::empty(),
+            None => named.fold(odd, |odd, only| odd.minus(only)),
+        };
+        if words.is_empty() {
+            return format!("{}{on}", addresses(sources, family));
+        }
+        let rest = left.union(&odd);
+        if !rest.is_empty() {
+            words.push(format!("{}{on}", addresses(&rest, family)));
+        }
+        words.join(", ")
     }
 
     /// The hosts of a zone; without those that are not globally reachable behind a default route unless `special`.
@@ -129,8 +144,16 @@ impl<'a> Namer<'a> {
 
     /// Without the addresses that make two sets differ though a reader would call them the same.
     fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
-        set.minus(&self.network.not_hosts(family))
-            .minus(self.network.own(family))
+        let hosts = set
+            .minus(&self.network.not_hosts(family))
+            .minus(self.network.own(family));
+        match family {
+            Family::Inet => hosts,
+            // IPv4 within IPv6, which nobody sends.
+            Family::Inet6 => hosts
+                .minus(&RangeSet::range(0, u128::from(u32::MAX)))
+                .minus(&RangeSet::range(0xffff << 32, 0xffff_ffff_ffff)),
+        }
     }
 
     fn destination_words(&self, destinations: &RangeSet, family: Family) -> String {
@@ -146,24 +169,11 @@ impl<'a> Namer<'a> {
                 format!("self ({})", addresses(destinations, family))
             };
         }
-        let mut named = Vec::new();
-        let mut left = self.without_oddities(destinations, family);
-        for zone in self.zones.all() {
-            let hosts = self.hosts(zone, family, true);
-            let global = self.hosts(zone, family, false);
-            let there = left.intersection(&hosts);
-            if !there.is_empty() && (there == hosts || there == global) {
-                named.push(zone.name.to_string());
-                left = left.minus(&hosts);
-            }
-        }
-        for zone in self.zones.all() {
-            let part = left.intersection(&self.hosts(zone, family, true));
-            if !part.is_empty() {
-                named.push(format!("{} ({})", zone.name, addresses(&part, family)));
-                left = left.minus(&part);
-            }
-        }
+        let known = Known::sorted(self.zones.all().iter().map(|zone| {
+            let hosts = self.without_oddities(&self.hosts(zone, family, true), family);
+            Known::new(zone, hosts, &self.hosts(zone, family, false), family)
+        }));
+        let (mut named, left) = in_zones(&self.without_oddities(destinations, family), &known, family);
         if !own.is_empty() && !own.is_disjoint(destinations) {
             let part = destinations.intersection(own);
             named.push(if part == *own {
@@ -178,6 +188,93 @@ impl<'a> Namer<'a> {
         }
         named.join(", ")
     }
+}
+
+/// A zone and the addresses that it stands for in one place.
+struct Known<'a> {
+    name: &'a str,
+    /// Its place among the zones of the policy, where it is written.
+    order: u32,
+    all: RangeSet,
+    /// The same without what is not globally reachable: what `require` asks about.
+    global: RangeSet,
+}
+
+impl<'a> Known<'a> {
+    /// The zone with those of the addresses that it means.
+    fn new(zone: &'a ZoneOnMachine, all: RangeSet, global: &RangeSet, family: Family) -> Self {
+        let (all, global) = match zone.only(family) {
+            Some(only) => {
+                let all = all.intersection(only);
+                (all.clone(), all)
+            }
+            None => {
+                let global = all.intersection(global);
+                (all, global)
+            }
+        };
+        Self {
+            name: &zone.name,
+            order: zone.span.start,
+            all,
+            global,
+        }
+    }
+
+    /// The zones, those of the most addresses first.
+    fn sorted(zones: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut zones: Vec<Self> = zones.filter(|zone| !zone.all.is_empty()).collect();
+        zones.sort_by_key(|zone| std::cmp::Reverse(size(&zone.all)));
+        zones
+    }
+
+    fn is(&self, set: &RangeSet) -> bool {
+        *set == self.all || *set == self.global
+    }
+}
+
+/// How many numbers there are, less one where it is all of them.
+fn size(set: &RangeSet) -> u128 {
+    let ranges = set.ranges().iter();
+    ranges.fold(0, |sum: u128, (first, last)| {
+        sum.saturating_add((last - first).saturating_add(1))
+    })
+}
+
+/// Words for the addresses that lie in zones, and the rest: `lan`, `world but admins`, `lan (10.0.0.7)`. A zone is named
+/// for none that it does not have.
+fn in_zones(set: &RangeSet, zones: &[Known<'_>], family: Family) -> (Vec<String>, RangeSet) {
+    let mut words: Vec<(u32, String)> = Vec::new();
+    let mut left = set.clone();
+    for zone in zones {
+        let there = left.intersection(&zone.all);
+        if there.is_empty() {
+            continue;
+        }
+        let missing = [zone.all.minus(&there), zone.global.minus(&there)];
+        let but = || {
+            let others = zones.iter().filter(|other| other.name != zone.name);
+            others.into_iter().find(|other| missing.contains(&other.all))
+        };
+        let word = if zone.is(&there) {
+            zone.name.to_owned()
+        } else if let Some(other) = but() {
+            format!("{} but {}", zone.name, other.name)
+        } else {
+            continue;
+        };
+        words.push((zone.order, word));
+        left = left.minus(&zone.all);
+    }
+    for zone in zones.iter().rev() {
+        let part = left.intersection(&zone.all);
+        if !part.is_empty() {
+            words.push((zone.order, format!("{} ({})", zone.name, addresses(&part, family))));
+            left = left.minus(&part);
+        }
+    }
+    words.sort_by_key(|(order, _)| *order);
+    (words.into_iter().map(|(_, word)| word).collect(), left)
 }
 
 /// The same packets in fewer boxes: those that differ in one field only become one.

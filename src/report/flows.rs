@@ -1,6 +1,7 @@
 //! What passes between zones: the matrix who reaches whom, and the flows from one to another in few boxes.
 //!
-//! Asked about packets that begin a flow: tcp SYN, udp, echo requests.
+//! Asked about packets that begin a flow: the matrix about tcp SYN, udp and echo requests, one pair of zones about all of
+//! them: tcp SYN, queries of icmp, whatever packets of other protocols.
 
 use std::net::IpAddr;
 
@@ -9,6 +10,7 @@ use ipnet::IpNet;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::boxes::Namer;
+use super::look::printable;
 use crate::engine::{
     Class, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Value, address_number,
     transport,
@@ -64,8 +66,16 @@ enum Reach {
 #[derive(Clone, Copy, Debug)]
 struct Passage {
     reach: Reach,
-    /// Whether some of it is translated.
-    translated: bool,
+    /// Whether it is translated.
+    translated: Translated,
+}
+
+/// How much of it is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Translated {
+    Nothing,
+    Some,
+    All,
 }
 
 impl Passage {
@@ -77,7 +87,11 @@ impl Passage {
             Reach::All => "all",
             Reach::Unknown => "?",
         };
-        let nat = if self.translated { " nat" } else { "" };
+        let nat = match self.translated {
+            Translated::Nothing => "",
+            Translated::Some => ", some nat",
+            Translated::All => " nat",
+        };
         format!("{reach}{nat}")
     }
 }
@@ -161,7 +175,19 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             }
         }
         let names: Vec<&str> = graph.node_weights().map(|zone| zone.name.as_str()).collect();
-        let width = names.iter().map(|name| name.len()).chain([12]).max().unwrap_or(12);
+        let cell = |from: NodeIndex, to: NodeIndex| {
+            let edge = graph.find_edge(from, to).and_then(|edge| graph.edge_weight(edge));
+            edge.map_or_else(|| ".".to_owned(), |passage| passage.words())
+        };
+        let words = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| (from, to)));
+        let cell_widths = words.map(|(from, to)| cell(from, to).len());
+        let width = names
+            .iter()
+            .map(|name| name.len())
+            .chain(cell_widths)
+            .chain([12])
+            .max()
+            .unwrap_or(12);
         let row = |first: &str, cells: &[String]| {
             let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<width$}")).collect();
             format!("{first:<width$}  {}", cells.join("  ")).trim_end().to_owned()
@@ -169,14 +195,10 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let heads: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut lines = vec![row("from \\ to", &heads)];
         for (&from, name) in nodes.iter().zip(&names) {
-            let cell = |&to: &NodeIndex| {
-                let edge = graph.find_edge(from, to).and_then(|edge| graph.edge_weight(edge));
-                edge.map_or_else(|| ".".to_owned(), |passage| passage.words())
-            };
-            let cells: Vec<String> = nodes.iter().map(cell).collect();
+            let cells: Vec<String> = nodes.iter().map(|&to| cell(from, to)).collect();
             lines.push(row(name, &cells));
         }
-        lines
+        lines.iter().map(|line| printable(line).into_owned()).collect()
     }
 
     /// What gets from one zone to the other, by their names.
@@ -200,7 +222,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let mut groups: IndexMap<String, Vec<_>> = IndexMap::new();
         for class in self
             .engine
-            .classes(self.question(from, to, Goal::GetsThrough))
+            .classes(self.asked(from, to, Goal::GetsThrough, true, opening(true)))
             .take(CLASSES)
         {
             let class = class?;
@@ -216,7 +238,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         if lines.is_empty() {
             lines.push(format!("nothing gets from {} to {}", from.name, to.name));
         }
-        Ok(lines)
+        Ok(lines.iter().map(|line| printable(line).into_owned()).collect())
     }
 
     /// The way of a class in words: `in by @3, out no rule matches, nat to 203.0.113.7`.
@@ -250,18 +272,23 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
     }
 
     fn passage(&self, from: &Zone, to: &Zone) -> Passage {
-        let mut translated = false;
-        let mut some = false;
+        let (mut nat, mut plain) = (false, false);
         let unknown = Passage {
             reach: Reach::Unknown,
-            translated: false,
+            translated: Translated::Nothing,
         };
         for class in self.engine.classes(self.question(from, to, Goal::GetsThrough)).take(64) {
             let Ok(class) = class else { return unknown };
-            some = true;
-            translated |= class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
+            let translates = class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
+            nat |= translates;
+            plain |= !translates;
         }
-        let reach = if some {
+        let translated = match (nat, plain) {
+            (false, _) => Translated::Nothing,
+            (true, true) => Translated::Some,
+            (true, false) => Translated::All,
+        };
+        let reach = if nat || plain {
             match self.engine.classes(self.question(from, to, Goal::Stopped)).next() {
                 None => Reach::All,
                 Some(Ok(_)) => Reach::Part,
@@ -270,7 +297,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         } else {
             match self
                 .engine
-                .classes(self.asked(from, to, Goal::GetsThrough, false))
+                .classes(self.asked(from, to, Goal::GetsThrough, false, opening(false)))
                 .next()
             {
                 None => Reach::Nothing,
@@ -282,13 +309,12 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
     }
 
     fn question(&self, from: &Zone, to: &Zone, goal: Goal) -> Question {
-        self.asked(from, to, goal, true)
+        self.asked(from, to, goal, true, opening(false))
     }
 
     /// The question about packets that begin a flow from one zone to the other; `own`: from its own addresses.
-    fn asked(&self, from: &Zone, to: &Zone, goal: Goal, own: bool) -> Question {
+    fn asked(&self, from: &Zone, to: &Zone, goal: Goal, own: bool, opening: PacketSet) -> Question {
         let space = self.engine.space();
-        let opening = opening();
         let hosts =
             |zone: &Zone, id: InterfaceId, family: Family| zone.meant(self.network.hosts(id, family, true), family);
         let itself = |zone: &Zone, family: Family| zone.meant(self.network.own(family).clone(), family);
@@ -342,8 +368,8 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
     }
 }
 
-/// Packets that begin a flow, at any place.
-fn opening() -> PacketSet {
+/// Packets that begin a flow, at any place: of all protocols, or of those that people think of.
+fn opening(all_protocols: bool) -> PacketSet {
     let line = Family::BOTH.into_iter().flat_map(|family| {
         let all = crate::engine::PacketBox::all(family);
         let usual = [
@@ -362,12 +388,20 @@ fn opening() -> PacketSet {
             all.with(Field::SourcePort, &ports)?
                 .with(Field::DestinationPort, &ports)
         });
-        let echo = transport::answers(family)
-            .into_iter()
-            .next()
-            .map(|(queries, _)| queries);
-        let icmp = all.zip(echo).and_then(|(all, echo)| all.with(Field::Transport, &echo));
-        with_ports.into_iter().chain(icmp)
+        let queries = transport::answers(family).into_iter().map(|(queries, _)| queries);
+        let without_ports = if all_protocols {
+            let own = [Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::ICMP6];
+            let others = own.iter().fold(transport::line(family), |line, &protocol| {
+                line.minus(&transport::protocol(protocol, family))
+            });
+            queries.fold(others, |all, queries| all.union(&queries))
+        } else {
+            queries
+                .take(1)
+                .fold(RangeSet::empty(), |all, queries| all.union(&queries))
+        };
+        let without_ports = all.and_then(|all| all.with(Field::Transport, &without_ports));
+        with_ports.into_iter().chain(without_ports)
     });
     line.collect()
 }

@@ -1,5 +1,6 @@
 //! Findings for people at a terminal: the message, the lines with what is wrong marked, the help. Drawn by miette.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use miette::{
@@ -7,7 +8,7 @@ use miette::{
     SpanContents, ThemeCharacters, ThemeStyles,
 };
 
-use super::look::{Look, Paint, printable};
+use super::look::{Look, Paint, for_terminal, printable};
 use super::severity_word;
 use crate::diagnostic::{Diagnostic, Label};
 use crate::source::{FileId, SourceFile, Sources};
@@ -33,7 +34,7 @@ pub fn diagnostics(findings: &[Diagnostic], sources: &Sources, look: Look) -> St
     if let Some(rest) = findings.len().checked_sub(shown).filter(|&rest| rest > 0) {
         out.push_str(&format!("\n… and {rest} more (`--format short` shows all)\n"));
     }
-    out
+    for_terminal(out, look)
 }
 
 /// One finding, drawn.
@@ -122,7 +123,10 @@ fn snippet(file: &SourceFile, labels: &[&Label], primary: Option<&Label>, look: 
     let mut out = String::new();
     if !drawn.is_empty() {
         let view = View {
-            file: File(file),
+            file: File {
+                file,
+                text: printable(file.text()),
+            },
             labels: drawn.iter().map(|label| labelled(label, primary)).collect(),
         };
         let mut text = String::new();
@@ -145,8 +149,13 @@ fn snippet(file: &SourceFile, labels: &[&Label], primary: Option<&Label>, look: 
             .take(MOST_LETTERS)
             .collect();
         let colon = if label.text.is_empty() { "" } else { ": " };
-        let place = format!("{}:{line}:{column}", file.name());
-        let _ = writeln!(out, "  [{place}] `{}`{colon}{}", printable(&words), label.text);
+        let place = format!("{}:{line}:{column}", printable(file.name()));
+        let _ = writeln!(
+            out,
+            "  [{place}] `{}`{colon}{}",
+            printable(&words),
+            printable(&label.text)
+        );
     }
     out
 }
@@ -214,7 +223,11 @@ impl miette::Diagnostic for View<'_> {
 
 /// Whole lines of a text, found by its line starts (miette's own search reads the text from its beginning each time).
 #[derive(Debug)]
-struct File<'a>(&'a SourceFile);
+struct File<'a> {
+    file: &'a SourceFile,
+    /// Its text, of the same bytes but for those that a terminal would take for orders.
+    text: Cow<'a, str>,
+}
 
 impl SourceCode for File<'_> {
     fn read_span<'a>(
@@ -223,20 +236,20 @@ impl SourceCode for File<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let file = self.0;
+        let file = self.file;
         let start = u32::try_from(span.offset()).map_err(|_| MietteError::OutOfBounds)?;
         let end = u32::try_from(span.offset() + span.len()).map_err(|_| MietteError::OutOfBounds)?;
         let (first, last) = lines_of(file, start, end);
         let first_shown = first.saturating_sub(before as u32).max(1);
         let from = file.line_start(first_shown) as usize;
         let to = file.line_start(last.saturating_add(after as u32).saturating_add(1)) as usize;
-        let data = file.text().get(from..to).ok_or(MietteError::OutOfBounds)?;
+        let data = self.text.get(from..to).ok_or(MietteError::OutOfBounds)?;
         let ahead = file
             .text()
             .get(file.line_start(first) as usize..span.offset())
             .unwrap_or("");
         Ok(Box::new(MietteSpanContents::new_named(
-            file.name().to_owned(),
+            printable(file.name()).into_owned(),
             data.as_bytes(),
             SourceSpan::from((from, to - from)),
             first_shown as usize - 1,

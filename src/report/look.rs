@@ -1,5 +1,7 @@
 //! How a report may look: format, width, colors, characters; and small helpers to lay out text.
 
+use std::borrow::Cow;
+
 use crate::diagnostic::Severity;
 
 /// The format of a report.
@@ -80,13 +82,14 @@ impl Paint {
 }
 
 impl Look {
-    /// The text in that paint, or as it is where colors are off.
+    /// The text in that paint, or plain where colors are off; without control characters of its own.
     #[must_use]
     pub fn paint(&self, paint: Paint, text: &str) -> String {
+        let text = printable(text);
         if self.color && !text.is_empty() {
             format!("\x1b[{}m{text}\x1b[0m", paint.code())
         } else {
-            text.to_owned()
+            text.into_owned()
         }
     }
 
@@ -113,20 +116,55 @@ impl Look {
     }
 }
 
-/// The user's text with control characters replaced, so that it cannot write escape sequences to a terminal.
+/// The user's text with control characters replaced, and those that turn the direction of writing, so that it cannot
+/// write escape sequences to a terminal. It has as many bytes as before.
 #[must_use]
-pub(crate) fn printable(text: &str) -> std::borrow::Cow<'_, str> {
-    let hidden = |c: char| c.is_control() && c != '\t' && c != '\n';
-    if text.contains(hidden) {
-        text.replace(hidden, "?").into()
+pub fn printable(text: &str) -> Cow<'_, str> {
+    replaced(text, hidden)
+}
+
+/// A finished text for a terminal: the same as [`printable`], but colors stay where they are wanted.
+#[must_use]
+pub(crate) fn for_terminal(text: String, look: Look) -> String {
+    let clean = if look.color {
+        replaced(&text, |c| c != ESCAPE && hidden(c))
     } else {
-        text.into()
+        printable(&text)
+    };
+    let mut out = String::with_capacity(clean.len());
+    let mut parts = clean.split(ESCAPE);
+    out.extend(parts.next());
+    for part in parts {
+        let end = part.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == '['));
+        let colors = part.starts_with('[') && end.is_some_and(|end| part[end..].starts_with('m'));
+        out.push(if colors { ESCAPE } else { '?' });
+        out.push_str(part);
     }
+    out
+}
+
+const ESCAPE: char = '\x1b';
+
+fn hidden(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (c.is_control() && c != '\t' && c != '\n') || turns
+}
+
+fn replaced(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&hidden) {
+        return text.into();
+    }
+    let of_size = |c: char| match c.len_utf8() {
+        1 => '?',
+        2 => '¿',
+        _ => '\u{fffd}',
+    };
+    text.chars().map(|c| if hidden(c) { of_size(c) } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Look, printable};
+    use super::{Look, Paint, for_terminal, printable};
 
     #[test]
     fn wraps_at_the_width() {
@@ -143,5 +181,22 @@ mod tests {
     fn hides_escape_sequences() {
         assert_eq!(printable("a\x1b[2Jb"), "a?[2Jb");
         assert_eq!(printable("a\tb"), "a\tb");
+        for text in ["\x07", "\u{9b}31m", "\u{202e}txt"] {
+            let shown = printable(text);
+            assert!(shown != text && shown.len() == text.len(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_colors_of_our_own_reach_the_terminal() {
+        let look = Look {
+            color: true,
+            ..Look::default()
+        };
+        let painted = look.paint(Paint::Bad, "x\x1b[31m");
+        assert_eq!(painted, "\x1b[31;1mx?[31m\x1b[0m");
+        assert_eq!(for_terminal(painted.clone(), look), painted);
+        assert_eq!(for_terminal("a\x1b]0;b\x07\x1b[2Jc".into(), look), "a?]0;b??[2Jc");
+        assert_eq!(for_terminal("\x1b[1mc".into(), Look::default()), "?[1mc");
     }
 }

@@ -15,7 +15,7 @@ mod trace_changes;
 pub mod trace_json;
 mod trace_miss;
 
-pub use look::{Format, Look, Paint};
+pub use look::{Format, Look, Paint, printable};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::Sources;

@@ -9,9 +9,10 @@ use crate::print;
 use crate::ruleset::{Action, RouteToKind, Rule, Ruleset};
 use crate::source::Sources;
 
+use super::look::for_terminal;
 use super::trace_changes::{Bound, changes};
 use super::trace_miss::{Seen, nearness, why};
-use super::{Look, Paint};
+use super::{Look, Paint, printable};
 
 /// How many rules that nearly match are shown of each hop.
 const NEAR: usize = 4;
@@ -51,7 +52,7 @@ pub fn human(trace: &Trace<'_>, look: Look) -> String {
     if let Some((packet, journey)) = trace.reply {
         page.reply(packet, journey);
     }
-    page.text
+    for_terminal(page.text, look)
 }
 
 /// The way of the packet in one line: where each hop is decided, and by what.
@@ -78,7 +79,7 @@ pub fn short(packet: &Packet, journey: &Result<Journey, Unproven>) -> String {
             .join(", "),
         Err(Unproven(reason)) => format!("unproven: {reason}"),
     };
-    format!("{}: {ways}", packet.brief())
+    printable(&format!("{}: {ways}", packet.brief())).into_owned()
 }
 
 /// How a rule is called: `@3`, in an anchor `path@3`.
@@ -114,12 +115,12 @@ impl Page<'_> {
             Way::In | Way::Forward => "in on",
             Way::Out => "out on",
         };
-        self.line(&format!("{brief}  {way} {}", packet.interface));
+        self.line(&format!("{brief}  {way} {}", printable(&packet.interface)));
     }
 
     fn unproven(&mut self, unproven: &Unproven) {
         let word = self.look.paint(Paint::Doubtful, "cannot be said");
-        self.words(&format!("{word}: {unproven}"), 0);
+        self.words(&format!("{word}: {}", printable(&unproven.to_string())), 0);
         let has_unknown = |interface: &Interface| interface.addresses.iter().any(|address| address.known().is_none());
         if let Some(interface) = self
             .trace
@@ -156,7 +157,7 @@ impl Page<'_> {
             }
             Some(_) | None => self.routed(from, interface),
         };
-        self.line(&text);
+        self.line(&printable(&text));
     }
 
     /// The route by which a packet leaves a hop for an interface.
@@ -178,7 +179,7 @@ impl Page<'_> {
         let verdict = self.look.paint(paint, &verdict);
         self.words(&verdict, 2);
         for change in changes(hop, Bound::There) {
-            self.words(&change, 2);
+            self.words(&printable(&change), 2);
         }
     }
 
@@ -252,7 +253,7 @@ impl Page<'_> {
         let label = name(id);
         let indent = 2 + label.chars().count().max(3) + 1;
         let text = print::rule(rule);
-        let text = text.trim_end();
+        let text = printable(text.trim_end());
         let location = self.trace.sources.location(rule.origin.span);
         let file = location.name.rsplit('/').next().unwrap_or(location.name);
         let place = format!("{file}:{}", location.line);
@@ -278,7 +279,7 @@ impl Page<'_> {
             if indent <= gap {
                 self.line(&format!("{:gap$}{painted}  {place}", ""));
             } else {
-                self.words(remark, indent);
+                self.words(&printable(remark), indent);
                 self.line(&format!("{:indent$}{place}", ""));
             }
         }
@@ -289,7 +290,7 @@ impl Page<'_> {
         let Some(last) = journey.hops.last() else { return };
         if journey.end == End::Sent && last.after.interface != last.before.interface {
             let route = self.routed(last, &last.after.interface);
-            self.line(&format!("{route}, without another test"));
+            self.line(&format!("{}, without another test", printable(&route)));
         }
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),
@@ -320,7 +321,7 @@ impl Page<'_> {
             let verdict = self.look.paint(paint, &verdict);
             self.words(&format!("{place}  {verdict}"), 0);
             for change in changes(hop, Bound::Back) {
-                self.words(&change, 2);
+                self.words(&printable(&change), 2);
             }
         }
         self.end(journey);

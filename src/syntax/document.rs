@@ -25,6 +25,8 @@ pub struct Document {
     /// The statements in order; those of an included file follow its [`Include`](super::ast::Include). Statements that
     /// were refused are not among them.
     pub statements: Vec<Statement>,
+    /// How many faults pfctl would refuse it for.
+    pub refused: usize,
     /// The macros in the order of their definitions, redefinitions included.
     pub macros: Vec<Macro>,
     /// The beginnings of statements that have a syntax error, up to the error, what is open there being closed: names in

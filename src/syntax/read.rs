@@ -22,6 +22,9 @@ struct Open {
     left: bool,
 }
 
+/// What some editors write before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 struct Reader<'a> {
     sources: &'a mut Sources,
     loader: &'a dyn Loader,
@@ -92,7 +95,22 @@ pub fn read(
         let message = format!("more than {} errors: the rest is not shown", limits.faults);
         faults.push(Diagnostic::new(Code::Syntax, message).at(start));
     }
+    // Many an editor writes one, and nobody sees it.
+    let marked = |fault: &&mut Diagnostic| {
+        let place = fault.primary.as_ref().map(|label| label.span);
+        place.is_some_and(|span| {
+            let file = sources.file(span.file);
+            file.text().starts_with(BYTE_ORDER_MARK) && file.line_of(span.start) == 1
+        })
+    };
+    if let Some(fault) = faults.iter_mut().find(marked) {
+        fault.help = Some("the file begins with a byte order mark (U+FEFF): save it without one".to_owned());
+    }
     let document = Document {
+        refused: faults
+            .iter()
+            .filter(|fault| matches!(fault.code, Code::Syntax | Code::OldSyntax))
+            .count(),
         statements,
         macros,
         beginnings,
@@ -332,6 +350,10 @@ impl Reader<'_> {
     }
 
     fn load(&mut self, include: &Include) -> Result<FileId, String> {
+        let mut open = self.words.files().map(|file| self.sources.file(file).name());
+        if open.any(|open| *open == *include.path.text) {
+            return Err("it includes itself".to_owned());
+        }
         if self.words.depth() > self.limits.include_depth as usize {
             return Err(format!("includes nest deeper than {}", self.limits.include_depth));
         }

@@ -85,8 +85,10 @@ pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
             None => interface.name.clone(),
         };
         let wish = match named {
+            // The user's own word for it counts more than what is assumed of the machine.
+            Some(name) if !(outside && sounds_outside(name)) => name.to_lowercase().trim_end_matches("_if").to_owned(),
             _ if outside => "internet".to_owned(),
-            Some(name) => name.to_lowercase().trim_end_matches("_if").to_owned(),
+            Some(name) => name.to_lowercase(),
             None => format!("net_{}", interface.name),
         };
         let taken = |name: &str| context.knows(name) || zones.iter().any(|zone| zone.name == name);
@@ -101,6 +103,16 @@ pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
         }
     }
     zones
+}
+
+/// Whether a macro's name is one that people give to the interface of their provider.
+fn sounds_outside(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [
+        "ext", "wan", "inet", "internet", "egress", "out", "isp", "uplink", "pub",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 /// Whether a word cannot be a zone's name.

@@ -1,11 +1,14 @@
 //! What a required flow must look like besides getting through: `nat-to`, `rdr-to`, `by label`, `log`.
 
+use std::net::IpAddr;
+
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, Decider, Engine, Field, Hop, PacketBox, Value};
+use crate::engine::{Class, Decider, Engine, Field, Hop, PacketBox, Value, address, address_number};
+use crate::eval;
 use crate::net::{Family, RangeSet};
 use crate::policy::Zones;
 use crate::policy::ast::{Expectation, Host, Hosts, Spanned};
-use crate::ruleset::Name;
+use crate::ruleset::{Name, Ruleset};
 use crate::source::Span;
 
 /// An expectation with its names resolved.
@@ -110,6 +113,55 @@ impl Expected {
             What::Log => Ok(all_or_none(hops.iter().any(|hop| hop.logged))),
         }
     }
+
+    /// Whether a packet that gets through does so as expected, as the evaluator saw it.
+    pub(super) fn is_met_by(&self, journey: &eval::Journey, ruleset: &Ruleset) -> bool {
+        let (Some(first), Some(last)) = (journey.hops.first(), journey.hops.last()) else {
+            return false;
+        };
+        let (before, after) = (&first.before, &last.after);
+        // What a state lets pass is decided by no rule.
+        let mut tested = journey
+            .hops
+            .iter()
+            .filter(|hop| !hop.state.as_ref().is_some_and(|state| state.existing));
+        match &self.what {
+            What::Source(None) => before.src == after.src,
+            What::Source(Some(target)) => before.src != after.src && target.has(after.src),
+            What::Destination(None) => (before.dst, before.dport) == (after.dst, after.dport),
+            What::Destination(Some((target, ports))) => {
+                let at_port = |ports: &RangeSet| ports.contains(u128::from(after.dport));
+                (before.dst, before.dport) != (after.dst, after.dport)
+                    && target.has(after.dst)
+                    && ports.as_ref().is_none_or(at_port)
+            }
+            What::Label(label) => tested.any(|hop| {
+                let rule = hop.rule.as_ref().and_then(|id| ruleset.rule(id));
+                rule.is_some_and(|rule| rule.label.as_ref() == Some(label))
+            }),
+            What::Log => tested.any(|hop| hop.log),
+        }
+    }
+
+    /// Whether the evaluator sees it fail wherever the engine does: of the addresses of a pool it may take others, with
+    /// which it is met.
+    pub(super) fn shows(&self) -> bool {
+        !matches!(self.what, What::Source(_) | What::Destination(_))
+    }
+
+    /// An address that pf may choose for packets of the class, so that it is not met.
+    pub(super) fn offending(&self, class: &Class) -> Option<IpAddr> {
+        let ends = &class.journey.hops.last()?.ends;
+        let (value, target) = match &self.what {
+            What::Source(target) => (&ends.source, target.as_ref()),
+            What::Destination(target) => (&ends.destination, target.as_ref().map(|(target, _)| target)),
+            What::Label(_) | What::Log => return None,
+        };
+        let Value::OneOf(set) = value else { return None };
+        let at = usize::from(ends.family == Family::Inet6);
+        let others = target.map_or_else(|| set.clone(), |target| set.minus(&target.addresses[at]));
+        Some(address(others.first()?, ends.family))
+    }
 }
 
 fn rule_of<'a>(hop: &Hop, engine: &'a Engine<'_>) -> Option<&'a crate::ruleset::Rule> {
@@ -125,6 +177,10 @@ fn rule_of<'a>(hop: &Hop, engine: &'a Engine<'_>) -> Option<&'a crate::ruleset::
 }
 
 impl Target {
+    fn has(&self, address: IpAddr) -> bool {
+        self.addresses[usize::from(address.is_ipv6())].contains(address_number(address))
+    }
+
     /// Whether all those addresses, or the one that is not known, are such as are wanted.
     fn holds(
         &self,

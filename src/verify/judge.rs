@@ -2,12 +2,13 @@
 
 use super::agreement::{contradictions, unused_allows};
 use super::coverage::Coverage;
-use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation};
-use super::replay::{Replay, replay};
+use super::expectation::{Expected, resolve};
+use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation, Why};
+use super::replay::{Choice, Replay, Replayer};
 use super::search::{Found, Offence, Searcher};
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Condition, Engine, PacketSet};
+use crate::engine::{Condition, Engine, Field, PacketBox, PacketSet, Value, address};
 use crate::eval::Machine;
 use crate::packet::Packet;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
@@ -152,6 +153,13 @@ fn half_closed(statement: &Statement, policy: &Policy) -> Option<Diagnostic> {
     Some(finding)
 }
 
+/// Packets of a cause, what must be so for them, and what pf has to choose.
+struct Suspects {
+    region: PacketBox,
+    conditions: Vec<Condition>,
+    choice: Choice,
+}
+
 struct Judge<'a> {
     case: Case<'a>,
     searcher: Searcher<'a>,
@@ -163,10 +171,26 @@ impl Judge<'_> {
         if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
             return Outcome::Vacuous;
         }
+        let expected: Vec<Expected> = match &statement.demand {
+            Demand::Require(_, expectations) => expectations
+                .iter()
+                .filter_map(|expectation| resolve(expectation, self.searcher.zones).ok())
+                .collect(),
+            Demand::Forbid(_) | Demand::Allow(_) | Demand::Closed(_) => Vec::new(),
+        };
+        // Of a choice only what ends there is forbidden.
+        let ends = match &statement.demand {
+            Demand::Forbid(packets) => self
+                .searcher
+                .zones
+                .forbidden(packets)
+                .map_or_else(|_| PacketSet::empty(), |(_, ends)| ends),
+            Demand::Require(..) | Demand::Allow(_) | Demand::Closed(_) => PacketSet::empty(),
+        };
         let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
             found.offences.into_iter().partition(|offence| self.is_sure(offence));
         if !surely.is_empty() {
-            return Outcome::Violated(self.violation(surely, found.more, faults));
+            return Outcome::Violated(self.violation(surely, (&expected, &ends), found.more, faults));
         }
         let mut doubts: Vec<Doubt> = found.doubts;
         for offence in &perhaps {
@@ -180,7 +204,7 @@ impl Judge<'_> {
         if doubts.is_empty() {
             Outcome::Holds
         } else {
-            let violation = self.violation(perhaps, found.more, faults);
+            let violation = self.violation(perhaps, (&expected, &ends), found.more, faults);
             Outcome::Unproven { doubts, violation }
         }
     }
@@ -201,9 +225,15 @@ impl Judge<'_> {
     }
 
     /// The offences by their causes, each with an example.
-    fn violation(&self, offences: Vec<Offence>, more: bool, faults: &mut Vec<String>) -> Violation {
+    fn violation(
+        &self,
+        offences: Vec<Offence>,
+        (expected, wanted): (&[Expected], &PacketSet),
+        more: bool,
+        faults: &mut Vec<String>,
+    ) -> Violation {
         let mut causes: Vec<Cause> = Vec::new();
-        let mut regions: Vec<Vec<(crate::engine::PacketBox, Vec<Condition>)>> = Vec::new();
+        let mut suspects: Vec<Vec<Suspects>> = Vec::new();
         for Offence { why, class, .. } in offences {
             let hops: Vec<_> = class
                 .journey
@@ -217,6 +247,33 @@ impl Judge<'_> {
                     && cause.end == class.journey.end
                     && cause.own_reverse == class.own_reverse
             });
+            let failed = match &why {
+                Why::Unexpected(failed) => failed.as_slice(),
+                Why::GetsThrough | Why::Stopped | Why::ReplyStopped => &[],
+            };
+            let ends = class.journey.hops.last().map(|hop| &hop.ends);
+            let destinations = match ends.map(|ends| (&ends.destination, ends.family)) {
+                Some((Value::OneOf(set), family)) => {
+                    let wanted = wanted.boxes().iter().filter(|part| part.family == family);
+                    let wanted = wanted
+                        .map(|part| part.numbers(Field::Destination))
+                        .reduce(|all, set| all.union(&set));
+                    // What is guessed of the machine's own addresses is not among them.
+                    let wanted = wanted.map(|wanted| set.intersection(&wanted));
+                    let wanted = wanted.filter(|wanted| !wanted.is_empty());
+                    Some((wanted.unwrap_or_else(|| set.clone()), family))
+                }
+                Some((Value::Same | Value::Moved | Value::AddressOf(_), _)) | None => None,
+            };
+            let offending = failed.iter().find_map(|&(at, _)| expected.get(at)?.offending(&class));
+            let redirected = || {
+                let (set, family) = destinations.as_ref()?;
+                Some(address(set.first()?, *family))
+            };
+            let choice = Choice {
+                address: offending.or_else(redirected),
+                destinations: destinations.as_ref().map(|(set, _)| set.clone()),
+            };
             let at = known.unwrap_or_else(|| {
                 causes.push(Cause {
                     why,
@@ -228,56 +285,54 @@ impl Judge<'_> {
                     example: None,
                     possible: None,
                 });
-                regions.push(Vec::new());
+                suspects.push(Vec::new());
                 causes.len() - 1
             });
-            if let Some(boxes) = regions.get_mut(at) {
-                boxes.push((class.region, class.conditions));
+            if let Some(suspects) = suspects.get_mut(at) {
+                suspects.push(Suspects {
+                    region: class.region,
+                    conditions: class.conditions,
+                    choice,
+                });
             }
         }
         let mut ranked = Vec::new();
-        for (mut cause, mut boxes) in causes.into_iter().zip(regions) {
-            boxes.sort_by_key(|(region, _)| witness::rank(region));
-            let rank = boxes.first().map(|(region, _)| witness::rank(region));
-            cause.packets = boxes.iter().map(|(region, _)| region.clone()).collect();
-            ranked.push((cause.own_reverse, rank, cause, boxes));
+        for (mut cause, mut suspects) in causes.into_iter().zip(suspects) {
+            suspects.sort_by_key(|one| witness::rank(&one.region));
+            let rank = suspects.first().map(|one| witness::rank(&one.region));
+            cause.packets = suspects.iter().map(|one| one.region.clone()).collect();
+            ranked.push((cause.own_reverse, rank, cause, suspects));
         }
         ranked.sort_by_key(|(own_reverse, rank, ..)| (*own_reverse, *rank));
         let mut violation = Violation {
             causes: Vec::with_capacity(ranked.len()),
             more,
         };
-        for (at, (_, _, mut cause, boxes)) in ranked.into_iter().enumerate() {
+        for (at, (_, _, mut cause, suspects)) in ranked.into_iter().enumerate() {
             if at < MOST_EXAMPLES {
-                self.add_example(&mut cause, &boxes, faults);
+                self.add_example(&mut cause, &suspects, expected, faults);
             }
             violation.causes.push(cause);
         }
         violation
     }
 
-    fn add_example(
-        &self,
-        cause: &mut Cause,
-        boxes: &[(crate::engine::PacketBox, Vec<Condition>)],
-        faults: &mut Vec<String>,
-    ) {
+    fn add_example(&self, cause: &mut Cause, suspects: &[Suspects], expected: &[Expected], faults: &mut Vec<String>) {
         let engine = self.case.engine;
-        for (region, conditions) in boxes.iter().take(8) {
-            let Some(header) = witness::choose(region, cause.own_reverse, self.searcher.zones) else {
+        let replayer = Replayer {
+            machine: &self.machine,
+            network: self.searcher.zones.network(),
+            expected,
+        };
+        for one in suspects.iter().take(8) {
+            let Some(header) = witness::choose(&one.region, cause.own_reverse, self.searcher.zones) else {
                 continue;
             };
             let packet = engine.space().packet(&header);
             let possible = packet.clone();
-            match replay(
-                &self.machine,
-                self.searcher.zones.network(),
-                packet,
-                &cause.why,
-                conditions,
-            ) {
+            match replayer.replay(packet, &cause.why, &one.conditions, &one.choice) {
                 Replay::Confirmed(example) => {
-                    cause.conditions.clone_from(conditions);
+                    cause.conditions.clone_from(&one.conditions);
                     cause.example = Some(*example);
                     return;
                 }

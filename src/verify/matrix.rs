@@ -32,6 +32,8 @@ pub struct Reach {
     pub packets: PacketSet,
     /// The addresses that sources are translated to, of both families.
     pub translated: [RangeSet; 2],
+    /// Whether of each family some of the packets leave with the source that they came with.
+    pub untranslated: [bool; 2],
 }
 
 /// How much of what hosts send gets through.
@@ -162,12 +164,18 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64) -> Option<Reach> {
         (false, whole) => (Extent::Part, whole),
     };
     let mut translated: [RangeSet; 2] = Default::default();
+    let mut untranslated = [false; 2];
     for class in &classes {
-        if let Some(ends) = class.journey.hops.last().map(|hop| &hop.ends)
-            && let Value::OneOf(set) = &ends.source
-        {
-            let at = usize::from(ends.family == Family::Inet6);
-            translated[at] = translated[at].union(set);
+        let Some(ends) = class.journey.hops.last().map(|hop| &hop.ends) else {
+            continue;
+        };
+        let at = usize::from(ends.family == Family::Inet6);
+        // A host without an address is nobody that people would have translated.
+        let region = PacketSet::from_iter([class.region.clone()]);
+        match &ends.source {
+            Value::OneOf(set) => translated[at] = translated[at].union(set),
+            Value::Same => untranslated[at] |= !flows.intersection(&region).is_empty(),
+            Value::Moved | Value::AddressOf(_) => {}
         }
     }
     Some(Reach {
@@ -175,5 +183,6 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64) -> Option<Reach> {
         whole,
         packets: classes.into_iter().map(|class| class.region).collect(),
         translated,
+        untranslated,
     })
 }

@@ -4,8 +4,9 @@ use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknow
 use crate::eval;
 use crate::net::Direction;
 use crate::packet::Packet;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{RuleId, Ruleset};
 use crate::source::Span;
+use std::net::IpAddr;
 
 /// What became of one statement.
 #[derive(Clone, Debug)]
@@ -97,8 +98,8 @@ pub enum Why {
     Stopped,
     /// They get through, but their replies do not come back.
     ReplyStopped,
-    /// They get through, but not as expected: the number of the expectation, its place.
-    Unexpected(usize, Span),
+    /// They get through, but not as expected: the numbers of the expectations that fail, and their places.
+    Unexpected(Vec<(usize, Span)>),
 }
 
 impl Why {
@@ -123,6 +124,10 @@ pub struct Counterexample {
     pub journey: eval::Journey,
     /// The way of its reply, where that is what offends.
     pub reply: Option<(Packet, eval::Journey)>,
+    /// The addresses that pf takes from the pools of rules, where with others it would not offend.
+    pub choices: Vec<(RuleId, IpAddr)>,
+    /// The expectations that are not met, where that is what offends.
+    pub unmet: Vec<Span>,
 }
 
 impl Counterexample {

@@ -1,12 +1,18 @@
 //! Replays a counterexample in the evaluator, which shares no decision with the engine.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
 use crate::engine::{Condition, Unknown, address_number};
-use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
+use crate::ruleset::RuleId;
 
 /// How a replay came out.
 pub(super) enum Replay {
@@ -18,52 +24,190 @@ pub(super) enum Replay {
     Refuted(Box<Counterexample>),
 }
 
-/// What the evaluator makes of the packet.
-pub(super) fn replay(
-    machine: &Machine<'_>,
-    network: &Network<'_>,
-    mut packet: Packet,
-    why: &Why,
-    conditions: &[Condition],
-) -> Replay {
-    let mut choices = named(conditions);
-    let mut memory = Memory::default();
-    packet.way = way(&packet, network);
-    let journey = match machine.follow(&packet, &mut memory, &mut choices) {
-        Ok(journey) => journey,
-        Err(Unproven(_)) => return Replay::Open,
-    };
-    let through = passes(&journey) && forwardable(&journey);
-    let mut answer = None;
-    let confirmed = match why {
-        Why::GetsThrough | Why::Unexpected(..) => through,
-        Why::Stopped => !through,
-        Why::ReplyStopped => {
-            let Some(packet) = reply(&journey) else {
-                return Replay::Open;
+/// How many choices of pf are tried for one packet, and how many addresses of one pool.
+const MOST_TRIES: usize = 48;
+const MOST_ADDRESSES: usize = 8;
+
+/// What pf has to choose for packets to offend, as far as that is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choice {
+    /// An address that offends if some pool has it.
+    pub(super) address: Option<IpAddr>,
+    /// What their destination becomes, where it is translated.
+    pub(super) destinations: Option<RangeSet>,
+}
+
+/// What packets are replayed with.
+pub(super) struct Replayer<'a> {
+    pub(super) machine: &'a Machine<'a>,
+    pub(super) network: &'a Network<'a>,
+    /// What the statement expects besides getting through.
+    pub(super) expected: &'a [Expected],
+}
+
+/// One run of a packet.
+struct Run {
+    example: Box<Counterexample>,
+    offends: bool,
+    /// Whether its destination becomes what the engine says.
+    lands: bool,
+    /// The pools that were asked: the rule, what it chooses from, what was taken.
+    asked: Vec<(RuleId, Vec<IpNet>, IpAddr)>,
+}
+
+impl Replayer<'_> {
+    /// What the evaluator makes of the packet. Of the choices that pf has one that offends is looked for.
+    pub(super) fn replay(&self, mut packet: Packet, why: &Why, conditions: &[Condition], choice: &Choice) -> Replay {
+        // The evaluator takes no rule of an anchor that others fill for a decider: its way is another.
+        let filled = |condition: &Condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds;
+        if conditions.iter().any(filled) {
+            return Replay::Open;
+        }
+        packet.way = way(&packet, self.network);
+        let base = named(conditions);
+        let Ok(usual) = self.run(&packet, why, choice, base.clone()) else {
+            return Replay::Open;
+        };
+        // Translated to what it is it is not translated.
+        let wished: Vec<IpAddr> = choice.address.into_iter().chain([packet.src, packet.dst]).collect();
+        let mut others = tries(&usual.asked, &wished).into_iter().filter_map(|addresses| {
+            let choices = Named {
+                addresses,
+                ..base.clone()
             };
-            match machine.follow(&packet, &mut memory, &mut choices) {
-                Ok(back) => {
-                    let lost = !passes(&back);
-                    answer = Some((packet, back));
-                    through && lost
-                }
-                Err(Unproven(_)) => return Replay::Open,
+            self.run(&packet, why, choice, choices).ok()
+        });
+        let shows = |run: &Run| run.offends && run.lands;
+        let (mut run, chosen) = if shows(&usual) {
+            let matters = others.any(|other| !shows(&other));
+            (usual, matters)
+        } else {
+            match others.find(shows) {
+                Some(other) => (other, true),
+                None => (usual, false),
+            }
+        };
+        if run.offends {
+            if chosen {
+                let taken = run.asked.into_iter().map(|(rule, _, taken)| (rule, taken));
+                run.example.choices = taken.collect();
+            }
+            return Replay::Confirmed(run.example);
+        }
+        let would_show = match why {
+            Why::Unexpected(failed) => failed
+                .iter()
+                .any(|&(at, _)| self.expected.get(at).is_some_and(Expected::shows)),
+            Why::GetsThrough | Why::Stopped | Why::ReplyStopped => true,
+        };
+        if would_show && conditions.iter().all(can_be_named) && is_settled_once(conditions) {
+            Replay::Refuted(run.example)
+        } else {
+            Replay::Open
+        }
+    }
+
+    fn run(&self, packet: &Packet, why: &Why, choice: &Choice, choices: Named) -> Result<Run, Unproven> {
+        let mut choices = Asked {
+            named: choices,
+            asked: Vec::new(),
+        };
+        let mut memory = Memory::default();
+        let journey = self.machine.follow(packet, &mut memory, &mut choices)?;
+        let through = passes(&journey) && forwardable(&journey);
+        let (mut answer, mut unmet) = (None, Vec::new());
+        let offends = match why {
+            Why::GetsThrough => through,
+            Why::Stopped => !through,
+            Why::Unexpected(failed) => {
+                let met = |at: usize| {
+                    let expected = self.expected.get(at);
+                    expected.is_none_or(|expected| expected.is_met_by(&journey, self.network.engine().ruleset()))
+                };
+                unmet.extend(failed.iter().filter(|(at, _)| !met(*at)).map(|(_, span)| *span));
+                through && !unmet.is_empty()
+            }
+            Why::ReplyStopped => {
+                let reply = reply(&journey).ok_or_else(|| Unproven("there is no reply".to_owned()))?;
+                let back = self.machine.follow(&reply, &mut memory, &mut choices)?;
+                let lost = !passes(&back);
+                answer = Some((reply, back));
+                through && lost
+            }
+        };
+        let lands = match (why, journey.hops.last(), &choice.destinations) {
+            (Why::GetsThrough, Some(last), Some(destinations)) => destinations.contains(address_number(last.after.dst)),
+            _ => true,
+        };
+        Ok(Run {
+            lands,
+            example: Box::new(Counterexample {
+                packet: packet.clone(),
+                journey,
+                reply: answer,
+                choices: Vec::new(),
+                unmet,
+            }),
+            offends,
+            asked: choices.asked,
+        })
+    }
+}
+
+/// Choices that are named, and what was asked for.
+struct Asked {
+    named: Named,
+    asked: Vec<(RuleId, Vec<IpNet>, IpAddr)>,
+}
+
+impl Choices for Asked {
+    fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
+        self.named.holds(rule, criterion)
+    }
+
+    fn address(&mut self, rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
+        let taken = self.named.address(rule, pool)?;
+        if !self.asked.iter().any(|(known, ..)| known == rule) {
+            self.asked.push((rule.clone(), pool.to_vec(), taken));
+        }
+        Some(taken)
+    }
+
+    fn port(&mut self, rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {
+        self.named.port(rule, low, high, taken)
+    }
+}
+
+/// Other choices than those that were taken: of each pool those addresses that it has, and the first and last of its
+/// networks; of several pools in every combination.
+fn tries(asked: &[(RuleId, Vec<IpNet>, IpAddr)], wished: &[IpAddr]) -> Vec<HashMap<RuleId, IpAddr>> {
+    let mut ways: Vec<HashMap<RuleId, IpAddr>> = vec![HashMap::new()];
+    for (rule, pool, taken) in asked {
+        let in_pool = |address: &&IpAddr| pool.iter().any(|net| net.contains(*address));
+        let wished = wished.iter().filter(in_pool).copied();
+        let ends = pool
+            .iter()
+            .take(MOST_ADDRESSES)
+            .flat_map(|net| [net.network(), net.broadcast()]);
+        let mut candidates: Vec<IpAddr> = Vec::new();
+        for candidate in wished.chain(ends).chain([*taken]) {
+            if !candidates.contains(&candidate) {
+                candidates.push(candidate);
             }
         }
-    };
-    let example = Box::new(Counterexample {
-        packet,
-        journey,
-        reply: answer,
-    });
-    if confirmed {
-        Replay::Confirmed(example)
-    } else if conditions.iter().all(can_be_named) && is_settled_once(conditions) {
-        Replay::Refuted(example)
-    } else {
-        Replay::Open
+        candidates.truncate(MOST_ADDRESSES);
+        let more = ways.iter().flat_map(|way| {
+            candidates.iter().map(|&candidate| {
+                let mut way = way.clone();
+                way.insert(rule.clone(), candidate);
+                way
+            })
+        });
+        ways = more.take(MOST_TRIES).collect();
     }
+    let usual: HashMap<RuleId, IpAddr> = asked.iter().map(|(rule, _, taken)| (rule.clone(), *taken)).collect();
+    ways.retain(|way| *way != usual);
+    ways
 }
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.

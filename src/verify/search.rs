@@ -11,6 +11,7 @@ use crate::engine::{
 use crate::net::RangeSet;
 use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Guess, Zones};
+use crate::source::Span;
 
 /// How many classes of offending packets are collected for one statement.
 const MOST_OFFENCES: usize = 1000;
@@ -287,20 +288,43 @@ impl Searcher<'_> {
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {
         found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, |_| true);
+        let mut pieces: Vec<Piece> = vec![(class.region.clone(), Vec::new())];
         for (at, expectation) in expected.iter().enumerate() {
-            let why = Why::Unexpected(at, expectation.span);
-            match expectation.unmet(class, self.engine) {
-                Ok(parts) => found.offences.extend(parts.into_iter().map(|region| {
-                    let mut class = class.clone();
-                    class.region = region;
-                    Offence {
-                        why: why.clone(),
-                        class,
-                        implied: None,
-                    }
-                })),
-                Err(reason) => found.undecided(Undecided::Unmodelled(reason)),
-            }
+            let unmet = match expectation.unmet(class, self.engine) {
+                Ok(unmet) => unmet,
+                Err(reason) => {
+                    found.undecided(Undecided::Unmodelled(reason));
+                    continue;
+                }
+            };
+            pieces = split(pieces, &unmet, (at, expectation.span));
+        }
+        for (region, failed) in pieces.into_iter().filter(|(_, failed)| !failed.is_empty()) {
+            let mut class = class.clone();
+            class.region = region;
+            found.offences.push(Offence {
+                why: Why::Unexpected(failed),
+                class,
+                implied: None,
+            });
         }
     }
+}
+
+/// Packets and the expectations that they fail: the numbers, and their places.
+type Piece = (PacketBox, Vec<(usize, Span)>);
+
+/// The pieces, those packets apart from the others: they fail one more expectation.
+fn split(pieces: Vec<Piece>, unmet: &[PacketBox], expectation: (usize, Span)) -> Vec<Piece> {
+    let mut after = Vec::new();
+    for (region, failed) in pieces {
+        let both = unmet.iter().filter_map(|part| region.intersection(part));
+        let more: Vec<_> = failed.iter().copied().chain([expectation]).collect();
+        after.extend(both.map(|part| (part, more.clone())));
+        let rest = unmet.iter().fold(vec![region], |rest, part| {
+            rest.iter().flat_map(|piece| piece.minus(part)).collect()
+        });
+        after.extend(rest.into_iter().map(|piece| (piece, failed.clone())));
+    }
+    after
 }

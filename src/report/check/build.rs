@@ -1,7 +1,7 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
 use super::{Cause, Hop, Router, Row, Statement};
-use crate::engine::{self, Condition, Decider, Engine, PacketSet, Place, Unknown};
+use crate::engine::{self, Decider, Engine, PacketSet, Place};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
@@ -11,9 +11,9 @@ use crate::report::boxes::{Namer, addresses, merged};
 use crate::report::fields;
 use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
-use crate::source::Sources;
+use crate::source::{Sources, Span};
 use crate::syntax::Macro;
-use crate::verify::{self, Doubt, Extent, Outcome, Verified, Why};
+use crate::verify::{self, Extent, Outcome, Verified, Why};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -104,16 +104,18 @@ fn reach_words(reach: &verify::Reach, namer: &Namer<'_>) -> String {
     if reach.extent == Extent::Part && !reach.whole {
         words.push_str(" (not all of it was looked at)");
     }
-    for (family, set) in Family::BOTH.into_iter().zip(&reach.translated) {
+    let translated = Family::BOTH.into_iter().zip(&reach.translated);
+    for ((family, set), some) in translated.zip(reach.untranslated) {
         if !set.is_empty() {
-            words.push_str(&format!(", nat to {}", addresses(set, family)));
+            let nat = if some { "some nat to" } else { "nat to" };
+            words.push_str(&format!(", {nat} {}", addresses(set, family)));
         }
     }
     words
 }
 
-struct Builder<'a> {
-    subject: Subject<'a>,
+pub(super) struct Builder<'a> {
+    pub(super) subject: Subject<'a>,
     namer: Namer<'a>,
 }
 
@@ -146,6 +148,15 @@ impl Builder<'_> {
         if all.iter().any(|cause| cause.own_reverse) {
             packets.push("packets from an address to itself".to_owned());
         }
+        let mut causes: Vec<Cause> = Vec::new();
+        for cause in all.iter().filter_map(|cause| self.cause(cause)) {
+            // The same packet on the same way is shown once, on the fewest conditions.
+            match causes.iter_mut().find(|known| known.looks_like(&cause)) {
+                Some(known) if known.choices.len() > cause.choices.len() => *known = cause,
+                Some(_) => {}
+                None => causes.push(cause),
+            }
+        }
         Some(Statement {
             place: (at.name.to_owned(), at.line, at.column),
             verb: statement.demand.verb(),
@@ -153,7 +164,7 @@ impl Builder<'_> {
             text: plain(text),
             outcome: judgement.outcome.word(),
             reasons,
-            causes: all.iter().filter_map(|cause| self.cause(cause)).collect(),
+            causes,
             packets,
             boxes,
             more: violation.is_some_and(|violation| violation.more),
@@ -161,50 +172,7 @@ impl Builder<'_> {
         })
     }
 
-    fn doubts(&self, doubts: &[Doubt]) -> Vec<String> {
-        let mut reasons: Vec<String> = Vec::new();
-        for doubt in doubts {
-            let reason = match doubt {
-                Doubt::Depends(condition) => self.condition(condition),
-                Doubt::Packets(unknown) => {
-                    format!("{} is not known, and the statement names it", unknown_words(unknown))
-                }
-                Doubt::Undecided(crate::engine::Undecided::Steps) => {
-                    "the search ran out of steps: the question is too large".to_owned()
-                }
-                Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
-                Doubt::Circumstance(words) => words.clone(),
-            };
-            let reason = match doubt.assumption(self.subject.engine.ruleset()) {
-                Some(assumption) => format!("{reason}; `{assumption}` would settle it"),
-                None => reason,
-            };
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
-        }
-        reasons
-    }
-
-    fn condition(&self, condition: &Condition) -> String {
-        let what = unknown_words(&condition.unknown);
-        match &condition.rule {
-            Some(rule) => {
-                let place = self.place(rule);
-                let place = place.map_or_else(String::new, |(file, line)| format!(" ({file}:{line})"));
-                match &condition.unknown {
-                    _ if rule.anchor.ends_with("/assumed") => {
-                        format!("it hangs on what others load into anchor \"{}\"{place}", rule.anchor)
-                    }
-                    Unknown::Anchor(_) => format!("rule @{rule}{place} calls {what}, which others fill"),
-                    _ => format!("rule @{rule}{place} asks for {what}"),
-                }
-            }
-            None => format!("routing depends on {what}"),
-        }
-    }
-
-    fn place(&self, rule: &RuleId) -> Option<(String, u32)> {
+    pub(super) fn place(&self, rule: &RuleId) -> Option<(String, u32)> {
         let rule = self.subject.engine.ruleset().rule(rule)?;
         let at = self.subject.sources.location(rule.origin.span);
         Some((at.name.to_owned(), at.line))
@@ -262,11 +230,15 @@ impl Builder<'_> {
             (Why::GetsThrough, false) => String::new(),
             (Why::Stopped, _) => stopped(&example.journey),
             (Why::ReplyStopped, _) => "gets through, its reply does not come back".to_owned(),
-            (Why::Unexpected(_, span), _) => {
-                format!("gets through, but not `{}`", plain(self.subject.sources.text(*span)))
-            }
+            (Why::Unexpected(_), _) => format!("gets through, but not {}", self.expectations(&example.unmet)),
         };
         let end = end(&example.journey, self.subject.engine);
+        let chosen = example
+            .choices
+            .iter()
+            .map(|(rule, address)| format!("if pf takes {address} from the pool of rule @{rule}"));
+        let mut choices: Vec<String> = chosen.collect();
+        choices.extend(self.choices(cause, !example.choices.is_empty()));
         Some(Cause {
             key: format!("{:?}", (&cause.hops, &cause.end)),
             kind: format!(
@@ -274,18 +246,15 @@ impl Builder<'_> {
                 (
                     cause.hops.iter().map(|hop| hop.0).collect::<Vec<_>>(),
                     &cause.end,
-                    cause.own_reverse
+                    cause.own_reverse,
+                    &example.unmet,
                 )
             ),
             says,
             packet: ends(&example.packet),
             hops,
             end,
-            choices: cause
-                .conditions
-                .iter()
-                .map(|condition| self.choice(condition))
-                .collect(),
+            choices,
             json: Some((
                 write_json(&example.packet),
                 expect(&example.journey, self.subject.engine.ruleset()),
@@ -331,49 +300,33 @@ impl Builder<'_> {
                 translated: None,
             }
         });
-        let says = match cause.why {
-            Why::GetsThrough => "might get through",
-            Why::Stopped => "might not get through",
-            Why::ReplyStopped => "might get no reply",
-            Why::Unexpected(..) => "might get through otherwise than expected",
+        let says = match &cause.why {
+            Why::GetsThrough => "might get through".to_owned(),
+            Why::Stopped => "might not get through".to_owned(),
+            Why::ReplyStopped => "might get no reply".to_owned(),
+            Why::Unexpected(failed) => {
+                let spans: Vec<Span> = failed.iter().map(|(_, span)| *span).collect();
+                format!("might get through, but not {}", self.expectations(&spans))
+            }
         };
         Some(Cause {
             key: format!("{:?}", (&cause.hops, &cause.end)),
             kind: format!("{:?}", (&cause.why, &cause.end)),
-            says: says.to_owned(),
+            says,
             packet: ends(packet),
             hops: hops.collect(),
             end: None,
-            choices: cause
-                .conditions
-                .iter()
-                .map(|condition| self.choice(condition))
-                .collect(),
+            choices: self.choices(cause, false),
             json: None,
         })
     }
 
-    /// What must be so for a cause to come about.
-    fn choice(&self, condition: &Condition) -> String {
-        let rule = condition
-            .rule
-            .as_ref()
-            .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
-        let not = if condition.holds { "" } else { "not " };
-        match &condition.unknown {
-            Unknown::Os => format!("if the sender's os is {not}that{rule}"),
-            Unknown::User => format!("if the socket's owner is {not}that{rule}"),
-            Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
-            Unknown::Address(name) => format!("if the address is {not}that of {name}"),
-            Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
-            Unknown::Anchor(name) => format!("if a rule in anchor \"{name}\" does {not}decide"),
-            Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
-            Unknown::Once => format!("if the `once`{rule} is {not}used up"),
-            Unknown::Rate => format!("if the rate{rule} is {not}kept"),
-            Unknown::Limit => format!("if the limit{rule} is {not}reached"),
-            Unknown::Tag => format!("if the tag is {not}that{rule}"),
-            Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
-        }
+    /// Expectations in words: `` `nat-to 203.0.113.7` and `log` ``.
+    fn expectations(&self, spans: &[Span]) -> String {
+        let words = spans
+            .iter()
+            .map(|span| format!("`{}`", plain(self.subject.sources.text(*span))));
+        words.collect::<Vec<_>>().join(" and not ")
     }
 
     fn hops(&self, journey: &Journey, back: bool) -> Vec<Hop> {
@@ -448,22 +401,6 @@ impl Builder<'_> {
 fn plain(text: &str) -> String {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
-}
-
-fn unknown_words(unknown: &Unknown) -> String {
-    match unknown {
-        Unknown::Os => "the os of the sender".to_owned(),
-        Unknown::User => "the user of a local socket".to_owned(),
-        Unknown::Table(name) => format!("the contents of table <{name}>"),
-        Unknown::Address(name) | Unknown::Network(name) => format!("the address of {name}"),
-        Unknown::Anchor(name) => format!("anchor \"{name}\""),
-        Unknown::Probability => "chance (`probability`)".to_owned(),
-        Unknown::Once => "whether `once` is used up".to_owned(),
-        Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
-        Unknown::Limit => "a limit of states".to_owned(),
-        Unknown::Tag => "the tag that an uncertain rule sets".to_owned(),
-        Unknown::Pool => "pf's choice from a pool".to_owned(),
-    }
 }
 
 fn stopped(journey: &Journey) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Cause, Hop, Report, Router, Row, Statement};
 use crate::report::human;
-use crate::report::look::{Look, Paint, printable};
+use crate::report::look::{Look, Paint, for_terminal, printable};
 use crate::source::Sources;
 
 /// How many packets are shown for one statement where nothing else is asked.
@@ -26,7 +26,17 @@ pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> Strin
         };
         writer.router(router, sources);
     }
-    out
+    for_terminal(out, look)
+}
+
+/// A cause that was shown.
+struct Seen {
+    /// Its way.
+    key: String,
+    /// What happens on it, and on which conditions.
+    says: (String, Vec<String>),
+    /// The statement that it was shown for.
+    place: String,
 }
 
 struct Writer<'a> {
@@ -46,12 +56,12 @@ impl Writer<'_> {
 
     /// A place as people say it: without the folder that the head of the report names.
     fn place(&self, file: &str, line: u32) -> String {
-        format!("{}:{line}", file.strip_prefix(self.folder).unwrap_or(file))
+        printable(&format!("{}:{line}", file.strip_prefix(self.folder).unwrap_or(file))).into_owned()
     }
 
     fn router(mut self, router: &Router, sources: &Sources) {
         self.head(router);
-        let mut seen: Vec<(String, String)> = Vec::new();
+        let mut seen: Vec<Seen> = Vec::new();
         for statement in router
             .statements
             .iter()
@@ -69,9 +79,14 @@ impl Writer<'_> {
             self.out.push('\n');
             for line in &router.matrix {
                 let indent = if line.starts_with(' ') { 6 } else { 0 };
-                let line = self.look.wrap(line, indent);
+                let line = self.look.wrap(&printable(line), indent);
                 self.line(&line);
             }
+        }
+        if let Some(words) = &router.refused {
+            let words = self.look.wrap(words, 0);
+            self.out.push('\n');
+            self.line(&words);
         }
         self.foot(router);
         for fault in &router.faults {
@@ -81,8 +96,12 @@ impl Writer<'_> {
     }
 
     fn head(&mut self, router: &Router) {
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let (lines, rules) = router.size;
-        let head = format!("{}: {lines} lines, {rules} rules", router.config);
+        let mut head = format!("{}: {}", router.config, count(lines, "line"));
+        if router.refused.is_none() {
+            head.push_str(&format!(", {}", count(rules, "rule")));
+        }
         let context = router
             .known_from
             .as_deref()
@@ -130,7 +149,7 @@ impl Writer<'_> {
         self.out.push('\n');
         self.line(&format!("{}   {}", parts.join(", "), verbs.join(" · ")));
         for line in &router.coverage {
-            let line = self.look.wrap(line, 2);
+            let line = self.look.wrap(&printable(line), 2);
             self.line(&line);
         }
         if router.findings.is_empty() {
@@ -138,7 +157,7 @@ impl Writer<'_> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement, seen: &mut Vec<(String, String)>) {
+    fn statement(&mut self, statement: &Statement, seen: &mut Vec<Seen>) {
         let paint = match statement.outcome {
             "violated" => Paint::Bad,
             _ => Paint::Doubtful,
@@ -174,20 +193,27 @@ impl Writer<'_> {
             };
             for (at, rule) in repair.rules.iter().enumerate() {
                 let place = if at == 0 { after.as_str() } else { "" };
-                self.ended(&format!("    + {rule}"), place, 6, |look, words| {
+                self.ended(&format!("    + {}", printable(rule)), place, 6, |look, words| {
                     look.paint(Paint::Good, words)
                 });
             }
         }
     }
 
-    /// One packet for each kind of cause that was not shown before, then all packets in few words.
-    fn causes(&mut self, statement: &Statement, place: &str, seen: &mut Vec<(String, String)>) {
+    /// One packet for each kind of cause, then all packets in few words. A way that was shown before is named by its
+    /// place; where what happens on it, or its conditions, are others, the packet is shown too.
+    fn causes(&mut self, statement: &Statement, place: &str, seen: &mut Vec<Seen>) {
         let mut kinds: Vec<&str> = Vec::new();
         let mut before: Option<String> = None;
         for cause in &statement.causes {
-            if let Some((_, place)) = seen.iter().find(|(key, _)| *key == cause.key) {
-                before.get_or_insert_with(|| place.clone());
+            let way = seen.iter().find(|seen| seen.key == cause.key);
+            // Of what simply gets through nothing is lost.
+            let same = seen.iter().find(|seen| {
+                let (says, choices) = &seen.says;
+                seen.key == cause.key && *choices == cause.choices && (*says == cause.says || cause.says.is_empty())
+            });
+            if let Some(same) = same {
+                before.get_or_insert_with(|| same.place.clone());
                 if !self.look.verbose {
                     continue;
                 }
@@ -195,9 +221,24 @@ impl Writer<'_> {
             if !self.look.verbose && (kinds.contains(&cause.kind.as_str()) || kinds.len() >= SHOWN) {
                 continue;
             }
-            self.cause(cause);
+            match way.filter(|_| !self.look.verbose).map(|way| way.place.clone()) {
+                Some(elsewhere) => {
+                    self.cause_head(cause);
+                    let which = if elsewhere == place {
+                        "above".to_owned()
+                    } else {
+                        format!("at {elsewhere}")
+                    };
+                    self.line(&format!("    by the rules that are shown {which}"));
+                }
+                None => self.cause(cause),
+            }
             kinds.push(&cause.kind);
-            seen.push((cause.key.clone(), place.to_owned()));
+            seen.push(Seen {
+                key: cause.key.clone(),
+                says: (cause.says.clone(), cause.choices.clone()),
+                place: place.to_owned(),
+            });
         }
         if let (true, Some(before)) = (kinds.is_empty(), before) {
             self.line(&format!("  by the rules that are shown at {before}"));
@@ -221,7 +262,8 @@ impl Writer<'_> {
         }
     }
 
-    fn cause(&mut self, cause: &Cause) {
+    /// The packet, what happens, on which conditions.
+    fn cause_head(&mut self, cause: &Cause) {
         let packet = printable(&cause.packet).into_owned();
         let words = if cause.says.is_empty() {
             format!("  {packet}")
@@ -235,8 +277,13 @@ impl Writer<'_> {
         };
         self.line(&painted);
         for choice in &cause.choices {
-            self.line(&format!("    {choice}"));
+            let choice = self.look.wrap(&format!("    {}", printable(choice)), 6);
+            self.line(&choice);
         }
+    }
+
+    fn cause(&mut self, cause: &Cause) {
+        self.cause_head(cause);
         let width = cause.hops.iter().map(|hop| match hop {
             Hop::Rules { interface, .. } => interface.len(),
             Hop::Route(_) | Hop::Reply(_) => 0,
@@ -246,14 +293,14 @@ impl Writer<'_> {
             self.hop(hop, width);
         }
         if let Some(end) = &cause.end {
-            self.line(&format!("    {:width$}{end}", "", width = width + 7));
+            self.line(&format!("    {:width$}{}", "", printable(end), width = width + 7));
         }
     }
 
     fn hop(&mut self, hop: &Hop, width: usize) {
         match hop {
-            Hop::Route(route) => self.line(&format!("    {:<w$}{route}", "route", w = width + 7)),
-            Hop::Reply(packet) => self.line(&format!("    {:<w$}{packet}", "reply", w = width + 7)),
+            Hop::Route(route) => self.line(&format!("    {:<w$}{}", "route", printable(route), w = width + 7)),
+            Hop::Reply(packet) => self.line(&format!("    {:<w$}{}", "reply", printable(packet), w = width + 7)),
             Hop::Rules {
                 direction,
                 interface,
@@ -261,6 +308,7 @@ impl Writer<'_> {
                 outcome,
                 translated,
             } => {
+                let interface = printable(interface);
                 let mut head = format!("    {direction:<4} {interface:<width$}  ");
                 let blank = " ".repeat(head.chars().count());
                 for row in rows {
@@ -268,12 +316,12 @@ impl Writer<'_> {
                     head.clone_from(&blank);
                 }
                 if let Some(words) = outcome {
-                    let words = self.look.wrap(&format!("{head}{words}"), blank.len() + 2);
+                    let words = self.look.wrap(&format!("{head}{}", printable(words)), blank.len() + 2);
                     self.line(&words);
                     head.clone_from(&blank);
                 }
                 if let Some(words) = translated {
-                    self.line(&format!("{head}becomes {words}"));
+                    self.line(&format!("{head}becomes {}", printable(words)));
                 }
             }
         }

@@ -20,12 +20,16 @@ fn router(router: &Router, sources: &Sources) -> Value {
         .iter()
         .map(|finding| diagnostic(finding, sources))
         .collect();
-    json!({
+    let mut value = json!({
         "config": router.config,
         "assumed": router.assumed,
         "statements": statements,
         "findings": findings,
-    })
+    });
+    if let Some(words) = &router.refused {
+        value["refused"] = json!(words);
+    }
+    value
 }
 
 fn statement(statement: &Statement) -> Value {
@@ -33,8 +37,17 @@ fn statement(statement: &Statement) -> Value {
     let counterexamples = statement
         .causes
         .iter()
-        .filter_map(|cause| cause.json.as_ref())
-        .map(|(packet, expect)| json!({"packet": packet, "expect": expect}));
+        .filter_map(|cause| Some((cause, cause.json.as_ref()?)))
+        .map(|(cause, (packet, expect))| {
+            let mut value = json!({"packet": packet, "expect": expect});
+            if !cause.says.is_empty() {
+                value["says"] = json!(cause.says);
+            }
+            if !cause.choices.is_empty() {
+                value["choices"] = json!(cause.choices);
+            }
+            value
+        });
     json!({
         "file": file,
         "line": line,

@@ -1,6 +1,7 @@
 //! [`Report`]: what `check` says of machines and policies, as data; one file a format.
 
 mod build;
+mod conditions;
 mod human;
 mod json;
 mod short;
@@ -38,6 +39,8 @@ pub struct Router {
     pub matrix: Vec<String>,
     /// Which part of the ruleset the policy speaks about, in words.
     pub coverage: Vec<String>,
+    /// What becomes of a pf.conf that pfctl refuses, in words; then nothing else was judged.
+    pub refused: Option<String>,
     /// What else was found.
     pub findings: Vec<Diagnostic>,
     /// Counterexamples that did not replay: faults of pfproof.
@@ -92,8 +95,15 @@ pub struct Cause {
     pub json: Option<(Value, Value)>,
 }
 
+impl Cause {
+    /// Whether a reader would see the same packet on the same way.
+    fn looks_like(&self, other: &Self) -> bool {
+        (&self.says, &self.packet, &self.hops, &self.end) == (&other.says, &other.packet, &other.hops, &other.end)
+    }
+}
+
 /// One line of a packet's way.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Hop {
     /// An evaluation of the rules.
     Rules {
@@ -115,7 +125,7 @@ pub enum Hop {
 }
 
 /// One rule that a packet matched.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Row {
     /// `@5`.
     pub number: String,

@@ -97,6 +97,11 @@ impl Input {
         self.outer.len() + 1
     }
 
+    /// The files that are open, the innermost first.
+    pub(super) fn files(&self) -> impl Iterator<Item = FileId> + '_ {
+        std::iter::once(self.file.id).chain(self.outer.iter().rev().map(|file| file.id))
+    }
+
     /// The innermost file.
     pub(super) fn file(&self) -> FileId {
         self.file.id

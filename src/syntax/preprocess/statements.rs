@@ -159,6 +159,11 @@ impl<'a> Preprocessor<'a> {
         self.lexer.input.depth()
     }
 
+    /// The files that are open, the innermost first.
+    pub(in crate::syntax) fn files(&self) -> impl Iterator<Item = FileId> + '_ {
+        self.lexer.input.files()
+    }
+
     /// The end of the text, once it is reached: after the newline that pfctl's lexer adds.
     pub(in crate::syntax) fn here(&self) -> Span {
         let offset = self.lexer.input.offset() + 1;

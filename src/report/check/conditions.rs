@@ -1,0 +1,147 @@
+//! What an outcome hangs on, in words: why nothing is proved, and what must be so for a packet to go its way.
+
+use super::build::Builder;
+use crate::engine::{Condition, Decider, Unknown};
+use crate::ruleset::{Host, Peer};
+use crate::verify::{self, Doubt};
+
+impl Builder<'_> {
+    pub(super) fn doubts(&self, doubts: &[Doubt]) -> Vec<String> {
+        let mut reasons: Vec<String> = Vec::new();
+        for doubt in doubts {
+            let reason = match doubt {
+                Doubt::Depends(condition) => self.condition(condition),
+                Doubt::Packets(unknown) => {
+                    format!("{} is not known, and the statement names it", unknown_words(unknown))
+                }
+                Doubt::Undecided(crate::engine::Undecided::Steps) => {
+                    "the search ran out of steps: the question is too large".to_owned()
+                }
+                Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
+                Doubt::Circumstance(words) => words.clone(),
+            };
+            let reason = match doubt.assumption(self.subject.engine.ruleset()) {
+                Some(assumption) => format!("{reason}; `{assumption}` would settle it"),
+                None => reason,
+            };
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons
+    }
+
+    fn condition(&self, condition: &Condition) -> String {
+        let what = unknown_words(&condition.unknown);
+        match &condition.rule {
+            Some(rule) => {
+                let place = self.place(rule);
+                let place = place.map_or_else(String::new, |(file, line)| format!(" ({file}:{line})"));
+                match &condition.unknown {
+                    _ if rule.anchor.ends_with("/assumed") => {
+                        format!("it hangs on what others load into anchor \"{}\"{place}", rule.anchor)
+                    }
+                    Unknown::Anchor(_) => format!("rule @{rule}{place} calls {what}, which others fill"),
+                    _ => format!("rule @{rule}{place} asks for {what}"),
+                }
+            }
+            None => match self.asking(&condition.unknown) {
+                Some(rule) => format!("{rule} asks for {what}"),
+                None => format!("it hangs on {what}"),
+            },
+        }
+    }
+
+    /// The first rule that asks for a table, and its place.
+    fn asking(&self, unknown: &Unknown) -> Option<String> {
+        let Unknown::Table(name) = unknown else { return None };
+        let asks = |peer: &Peer| matches!(&peer.host, Host::Table(table) if table == name);
+        let mut rules = self.subject.engine.ruleset().all_rules();
+        let (id, _) = rules.find(|(_, rule)| asks(&rule.source) || asks(&rule.destination))?;
+        let (file, line) = self.place(&id)?;
+        Some(format!("rule @{id} ({file}:{line})"))
+    }
+
+    /// What must be so for a cause to come about; without what is said of pools where their choices are told already.
+    pub(super) fn choices(&self, cause: &verify::Cause, pools_are_told: bool) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        for condition in &cause.conditions {
+            let word = match &condition.unknown {
+                Unknown::Pool if pools_are_told => continue,
+                Unknown::Anchor(name) => self.anchor(cause, condition, name),
+                _ => Some(self.choice(condition)),
+            };
+            words.extend(word.filter(|word| !words.contains(word)));
+        }
+        words
+    }
+
+    /// What must be so of an anchor that others fill: on each hop of the flow one of its rules decides, or none.
+    fn anchor(&self, cause: &verify::Cause, condition: &Condition, name: &str) -> Option<String> {
+        let mut alike = cause.conditions.iter().filter(|other| {
+            let same = (&other.unknown, &other.rule) == (&condition.unknown, &condition.rule);
+            same && other.holds != condition.holds
+        });
+        let both = alike.next().is_some();
+        let shown = cause.hops.iter().any(|(_, decider, _)| match decider {
+            Decider::Anchor(rule) => Some(rule) == condition.rule.as_ref(),
+            Decider::Rule(_)
+            | Decider::Default
+            | Decider::Skipped
+            | Decider::OwnState
+            | Decider::State
+            | Decider::Nobody => false,
+        });
+        match (condition.holds, both, shown) {
+            (true, false, true) => Some(format!("if a rule in anchor \"{name}\" decides")),
+            (true, true, true) => Some(format!("if a rule in anchor \"{name}\" decides only where it is shown")),
+            (true, _, false) => Some(format!(
+                "if a rule in anchor \"{name}\" decides another hop of the flow"
+            )),
+            (false, true, true) => None,
+            (false, true, false) => Some(format!(
+                "if no rule in anchor \"{name}\" decides the hops that are shown"
+            )),
+            (false, false, _) => Some(format!("if no rule in anchor \"{name}\" decides")),
+        }
+    }
+
+    /// What must be so for a cause to come about.
+    fn choice(&self, condition: &Condition) -> String {
+        let rule = condition
+            .rule
+            .as_ref()
+            .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
+        let not = if condition.holds { "" } else { "not " };
+        match &condition.unknown {
+            Unknown::Os => format!("if the sender's os is {not}that{rule}"),
+            Unknown::User => format!("if the socket's owner is {not}that{rule}"),
+            Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
+            Unknown::Address(name) => format!("if the address is {not}that of {name}"),
+            Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
+            Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
+            Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
+            Unknown::Once => format!("if the `once`{rule} is {not}used up"),
+            Unknown::Rate => format!("if the rate{rule} is {not}kept"),
+            Unknown::Limit => format!("if the limit{rule} is {not}reached"),
+            Unknown::Tag => format!("if the tag is {not}that{rule}"),
+            Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
+        }
+    }
+}
+
+fn unknown_words(unknown: &Unknown) -> String {
+    match unknown {
+        Unknown::Os => "the os of the sender".to_owned(),
+        Unknown::User => "the user of a local socket".to_owned(),
+        Unknown::Table(name) => format!("the contents of table <{name}>"),
+        Unknown::Address(name) | Unknown::Network(name) => format!("the address of {name}"),
+        Unknown::Anchor(name) => format!("anchor \"{name}\""),
+        Unknown::Probability => "chance (`probability`)".to_owned(),
+        Unknown::Once => "whether `once` is used up".to_owned(),
+        Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
+        Unknown::Limit => "a limit of states".to_owned(),
+        Unknown::Tag => "the tag that an uncertain rule sets".to_owned(),
+        Unknown::Pool => "pf's choice from a pool".to_owned(),
+    }
+}
