@@ -32,15 +32,15 @@ pub struct DeadRule {
 const CLASSES: usize = 1000;
 
 /// How many steps the questions about all rules that have to be searched may take, and those about one.
-const STEPS: u64 = 20_000_000;
+pub(super) const STEPS: u64 = 20_000_000;
 const STEPS_OF_ONE: u64 = 200_000;
 
 /// The places of one rule in the list: one, or one for each call of its anchor.
-struct Inlined {
+pub(super) struct Inlined {
     /// Its numbers in the list.
     numbers: Vec<usize>,
     /// Its entries.
-    entries: Vec<usize>,
+    pub(super) entries: Vec<usize>,
 }
 
 /// The pass and block rules that a ruleset does not need, in the order of evaluation.
@@ -86,7 +86,7 @@ impl Engine<'_> {
     }
 
     /// The pass and block rules with their places in the list, in the order of their first one.
-    fn inlined(&self) -> Vec<(&RuleId, &Rule, Inlined)> {
+    pub(super) fn inlined(&self) -> Vec<(&RuleId, &Rule, Inlined)> {
         let list = &self.compiled.list;
         let mut places: HashMap<&RuleId, usize> = HashMap::new();
         let mut rules: Vec<(&RuleId, &Rule, Inlined)> = Vec::new();
@@ -128,7 +128,7 @@ impl Engine<'_> {
     }
 
     /// Whether the rule is needed, by following the packets that it decides; `None` where the steps do not suffice.
-    fn need_by_search(
+    pub(super) fn need_by_search(
         &self,
         id: &RuleId,
         rule: &Rule,

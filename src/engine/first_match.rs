@@ -462,3 +462,46 @@ fn samples(region: &PacketBox) -> Vec<Header> {
         .collect::<Vec<_>>();
     std::iter::once(first.clone()).chain(others).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Need;
+    use crate::context::context_from_toml;
+    use crate::engine::dead::STEPS;
+    use crate::engine::{Engine, generate};
+    use crate::lower;
+    use crate::source::{MemoryLoader, Sources};
+
+    /// What is seen here is what following every packet that a rule decides comes to.
+    #[test]
+    fn the_search_comes_to_the_same() {
+        let mut sources = Sources::new();
+        let file = sources.add("context.toml", generate::context());
+        let context = context_from_toml(&sources, file).0;
+        let mut seen = [0; 3];
+        for (kind, seed) in generate::Kind::ALL
+            .into_iter()
+            .flat_map(|kind| (1..5).map(move |seed| (kind, seed)))
+        {
+            let text = generate::rules(kind, 30, seed);
+            let loader = MemoryLoader::new();
+            let lowered = lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], &context).0;
+            let engine = Engine::new(&lowered.ruleset, &context);
+            for (id, rule, own) in engine.inlined() {
+                let Some(plainly) = engine.compiled.need(Some(rule), &own.entries) else {
+                    continue;
+                };
+                let mut steps = STEPS;
+                let searched = engine.need_by_search(id, rule, &own, true, &mut steps);
+                match (plainly, searched) {
+                    (Need::Needed, Some(Need::Needed)) => seen[0] += 1,
+                    (Need::Redundant, Some(Need::Redundant)) => seen[1] += 1,
+                    (Need::Dead(_), Some(Need::Dead(_))) => seen[2] += 1,
+                    (_, None) => {}
+                    (plainly, searched) => panic!("@{id}: {plainly:?}, by search {searched:?} in\n{text}"),
+                }
+            }
+        }
+        assert!(seen.iter().all(|&count| count > 20), "{seen:?}");
+    }
+}
