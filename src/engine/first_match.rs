@@ -235,10 +235,14 @@ impl<'e, 'a> Asked<'e, 'a> {
     fn decides(&self, mut left: Vec<PacketBox>) -> Option<Decides> {
         let mut is_begun = false;
         while let Some(piece) = left.pop() {
-            let packets = if is_begun { vec![piece.least()] } else { samples(&piece) };
+            // The first piece is looked at in more places than one: most rules need no more.
+            let (first, others) = match is_begun {
+                true => (Some(piece.least()), None),
+                false => (None, Some(samples(&piece))),
+            };
             is_begun = true;
             let (mut taker, mut replaceable) = (None, false);
-            for at in packets {
+            for at in first.into_iter().chain(others.into_iter().flatten()) {
                 match self.of_packet(&at)? {
                     OfPacket::Decided(Decides::Needed) => return Some(Decides::Needed),
                     OfPacket::Decided(_) => replaceable = true,
@@ -434,16 +438,9 @@ fn contains(entry: &Entry, at: &Header) -> bool {
 }
 
 /// A few packets of a box: the one that comes to mind first, and others at the far ends of its lines.
-fn samples(region: &PacketBox) -> Vec<Header> {
-    let first = witness::readable(region);
-    let far = |fields: &[Field]| {
-        fields.iter().fold(first.clone(), |header, &field| {
-            let last = region.numbers(field).last();
-            let number = last.unwrap_or_else(|| header.get(field));
-            header.with(field, number)
-        })
-    };
-    let ends: [&[Field]; 5] = [
+fn samples(region: &PacketBox) -> impl Iterator<Item = Header> + '_ {
+    const ENDS: [&[Field]; 6] = [
+        &[],
         &[Field::Destination],
         &[Field::Source],
         &[Field::DestinationPort],
@@ -455,12 +452,14 @@ fn samples(region: &PacketBox) -> Vec<Header> {
             Field::SourcePort,
         ],
     ];
-    let others = ends
-        .map(far)
-        .into_iter()
-        .filter(|other| *other != first)
-        .collect::<Vec<_>>();
-    std::iter::once(first.clone()).chain(others).collect()
+    let first = witness::readable(region);
+    ENDS.into_iter().map(move |ends| {
+        ends.iter().fold(first.clone(), |header, &field| {
+            let last = region.numbers(field).last();
+            let number = last.unwrap_or_else(|| header.get(field));
+            header.with(field, number)
+        })
+    })
 }
 
 #[cfg(test)]
