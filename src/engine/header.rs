@@ -14,7 +14,7 @@ use crate::net::{Family, RangeSet};
 pub enum Field {
     /// How it meets the machine: [`Place`](super::Place) by the numbers of [`Space`](super::Space).
     Place,
-    /// Protocol, and with it the flags of tcp, the type and code of icmp: [`transport`](super::transport).
+    /// Protocol, and with it the flags of tcp, the type and code of icmp: [`transport`].
     Transport,
     /// Destination address.
     Destination,
