@@ -167,9 +167,6 @@ impl Judge<'_> {
             .offences
             .into_iter()
             .partition(|offence| self.is_sure(&offence.class.conditions));
-        if !surely.is_empty() {
-            return Outcome::Violated(self.violation(surely, found.more, faults));
-        }
         let mut doubts: Vec<Doubt> = found.doubts;
         for offence in &perhaps {
             for condition in &offence.class.conditions {
@@ -178,6 +175,13 @@ impl Judge<'_> {
                     doubts.push(doubt);
                 }
             }
+        }
+        if !surely.is_empty() {
+            // INVARIANT: what is shown as all of it is all of it; what may be besides is said.
+            let mut violation = self.violation(surely, found.more, faults);
+            violation.more |= !doubts.is_empty();
+            violation.doubts = doubts;
+            return Outcome::Violated(violation);
         }
         if doubts.is_empty() {
             Outcome::Holds
@@ -246,6 +250,7 @@ impl Judge<'_> {
         let mut violation = Violation {
             causes: Vec::with_capacity(ranked.len()),
             more,
+            doubts: Vec::new(),
         };
         for (at, (_, _, mut cause, boxes)) in ranked.into_iter().enumerate() {
             if at < MOST_EXAMPLES {

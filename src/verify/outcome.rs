@@ -63,8 +63,10 @@ impl Outcome {
 pub struct Violation {
     /// The causes, the most telling first.
     pub causes: Vec<Cause>,
-    /// Whether more packets than these may offend it: the search was cut short.
+    /// Whether more packets than these may offend it: the search was cut short, or there are doubts.
     pub more: bool,
+    /// Why there may be more.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Packets that offend a statement for one and the same reason: the same hops, the same deciding rules.
