@@ -53,6 +53,183 @@ fn check(pf_conf: &str, statements: &[(&str, &str)]) {
 }
 
 #[test]
+fn what_is_moved_to_its_own_source_goes_out_by_its_own_state() {
+    // By a bitmask: 10.0.1.5 to 198.51.100.5 becomes one to itself.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.0/24 port 1000 rdr-to 10.0.1.0/24 bitmask\n",
+        &[
+            ("forbid from wan to lan", "violated"),
+            ("closed to lan", "violated"),
+            ("closed to dmz", "holds"),
+        ],
+    );
+    // By port arithmetic: source port 7080 to port 80 becomes one to itself.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.1 port 80:90 rdr-to 10.0.1.5 port 7080:7090\n",
+        &[("forbid from wan to lan", "violated"), ("closed to lan", "violated")],
+    );
+    // To one address: the source is that of the target.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.1 port 80 rdr-to 10.0.1.5\n",
+        &[("forbid from wan to lan", "violated")],
+    );
+    check(
+        "set state-policy if-bound\nblock\npass in on em0 inet proto udp to 198.51.100.0/24 rdr-to 10.0.1.0/24 bitmask\n",
+        &[("forbid from wan to lan", "holds"), ("closed to lan", "holds")],
+    );
+}
+
+#[test]
+fn route_to_on_the_way_out_leaves_by_the_gateways_interface() {
+    let rules = "set state-policy if-bound\nblock\npass in on em1 proto tcp to port 80\n\
+                 pass out on em0 proto tcp route-to 192.0.2.9\n";
+    check(
+        rules,
+        &[
+            ("require inet proto tcp from lan to wan port 80", "violated"),
+            ("closed to wan", "holds"),
+            ("closed to dmz", "violated"),
+            ("forbid proto udp from lan to wan", "holds"),
+        ],
+    );
+    // What is answered there finds the state where it floats.
+    check(
+        "block\npass in on em1 proto tcp to port 80\npass out on em0 proto tcp route-to 192.0.2.9\n",
+        &[
+            ("require inet proto tcp from lan to 9.9.9.9 port 80", "holds"),
+            ("closed to dmz", "violated"),
+        ],
+    );
+    // The gateway has no route.
+    let no_default = MACHINE.split("[[route]]").next().expect("interfaces");
+    check_on(
+        "block\npass in on em1 inet proto tcp\npass out on em3 inet proto tcp route-to 203.0.113.9\n",
+        no_default,
+        ZONES,
+        &[("require inet proto tcp from lan to dmz", "violated")],
+    );
+    check_on(
+        "block\npass in on em1 inet proto tcp route-to { 203.0.113.9 192.0.2.9 }\npass out\n",
+        no_default,
+        ZONES,
+        &[("require inet proto tcp from lan to dmz", "violated")],
+    );
+}
+
+#[test]
+fn copies_that_dup_to_sends_are_not_taken_for_closed() {
+    let rules = "block\npass in on em1 inet proto tcp from 10.0.1.5 to 9.9.9.9 port 80 dup-to 192.0.2.9\n\
+                 pass out on em0 inet proto tcp\n";
+    check(
+        rules,
+        &[
+            ("closed to dmz", "unproven"),
+            ("forbid proto tcp from 10.0.1.5 to dmz", "holds"),
+        ],
+    );
+    let required = "require inet proto tcp from 10.0.1.5 to 9.9.9.9 port 80";
+    check(rules, &[(required, "holds"), ("closed to dmz", "holds")]);
+}
+
+#[test]
+fn replies_come_back_to_where_the_flow_began() {
+    // The reply is routed in the domain that the flow was sent to.
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
+    check_on(
+        "block\npass in on em2 rtable 0\npass out on em0 nat-to (em0)\n",
+        machine,
+        "zone wan on em0\nzone lan on em2\n",
+        &[
+            ("require inet proto udp from lan to wan", "violated"),
+            ("require inet proto icmp from lan to wan", "violated"),
+        ],
+    );
+    let own = "require inet proto tcp from wan to 198.51.100.1 port 22";
+    let in_dmz = "require inet proto tcp from wan to dmz port 80";
+    for (reply_to, outcome) in [
+        ("", "holds"),
+        (" reply-to 198.51.100.254", "holds"),
+        (" reply-to 192.0.2.9", "violated"),
+    ] {
+        check(
+            &format!("block\npass out on em3\npass in on em0 inet proto tcp{reply_to}\n"),
+            &[(own, outcome), (in_dmz, outcome)],
+        );
+    }
+    // What the machine itself sends is answered to it.
+    check(
+        "block\npass out on em0\n",
+        &[("require inet proto udp from self to 9.9.9.9", "holds")],
+    );
+    check(
+        "block\npass out on em0 reply-to 192.0.2.9\npass out on em3\n",
+        &[("require inet proto udp from self to 9.9.9.9", "violated")],
+    );
+}
+
+#[test]
+fn the_witness_takes_the_address_of_the_pool_that_offends() {
+    let rules = "block\npass in on em0 inet proto tcp to 198.51.100.1 port 80 rdr-to { 10.0.1.5 192.0.2.5 }\npass out on { em1 em3 }\n";
+    check(
+        rules,
+        &[("forbid from wan to dmz", "violated"), ("closed to dmz", "violated")],
+    );
+    let (_, router) = judged(rules, MACHINE, ZONES, "forbid from wan to dmz\n");
+    let cause = &router.statements[0].causes[0];
+    let shown = format!("{:?}", cause.json);
+    assert!(shown.contains("\"em3\""), "{shown}");
+    assert_eq!(cause.choices, ["if pf takes 192.0.2.5 from the pool of rule @1"]);
+    let rules = "block\npass in on em1\npass out on em0 inet nat-to { 198.51.100.1 198.51.100.2 } round-robin\n";
+    let statement = "require inet proto udp from lan to 9.9.9.9 nat-to 198.51.100.1\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, statement);
+    let cause = &router.statements[0].causes[0];
+    assert!(format!("{:?}", cause.json).contains("198.51.100.2"), "{:?}", cause.json);
+}
+
+#[test]
+fn nat64_reaches_only_what_is_forwarded() {
+    let rules = "block\npass in on em1 inet6 proto tcp to 64:ff9b::/96 af-to inet from (em0)\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
+    let boxes = format!("{:?}", router.statements[0].boxes);
+    assert_eq!(router.statements[0].outcome, "violated");
+    assert!(boxes.contains("64:ff9b::100:0"), "{boxes}");
+    for (to, outcome) in [
+        ("9.9.9.9", "violated"),
+        ("0.0.0.1", "holds"),
+        ("127.0.0.1", "holds"),
+        ("224.0.0.1", "holds"),
+        ("198.51.100.255", "holds"),
+        ("255.255.255.255", "holds"),
+        ("240.0.0.1", "violated"),
+        ("198.51.100.1", "violated"),
+    ] {
+        let to: std::net::Ipv4Addr = to.parse().expect("an address");
+        let [a, b, c, d] = to.octets();
+        let to = format!(
+            "64:ff9b::{:x}:{:x}",
+            u16::from_be_bytes([a, b]),
+            u16::from_be_bytes([c, d])
+        );
+        check(
+            &format!("block\npass in on em1 inet6 proto tcp to {to} af-to inet from (em0)\n"),
+            &[("closed from lan", outcome)],
+        );
+    }
+    // What it sends out is filtered nowhere else, and its replies come back.
+    check(
+        rules,
+        &[
+            ("require inet6 proto tcp from lan to 64:ff9b::909:909 port 443", "holds"),
+            ("closed to wan", "violated"),
+            ("closed to dmz", "violated"),
+        ],
+    );
+    let one = "block\npass in on em1 inet6 proto tcp to 64:ff9b::909:909 af-to inet from (em0)\n";
+    check(one, &[("closed to wan", "violated"), ("closed to dmz", "holds")]);
+}
+
+#[test]
 fn boxes_that_are_not_all_say_so_in_every_format() {
     // Whose socket it is nobody knows, beside a packet that surely offends.
     let rules = "block\npass in on em1 inet proto udp to 10.0.1.1 port 53\npass in on em1 inet proto tcp to 10.0.1.1 user root\n";

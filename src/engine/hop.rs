@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::cover::Duty;
+use super::following::Course;
 use super::frame::{Frame, Match, Suppositions, Tagging};
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
@@ -38,12 +39,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             let (place, now) = (arrival.place, arrival.now);
             return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
         }
-        if let Some(known) = path
-            .states
-            .iter()
-            .find(|known| known.matches(arrival.place, &arrival.now))
-        {
+        let mut path = path;
+        path.crossed = false;
+        let table = compiled.table_at(arrival.place, &arrival.now);
+        let rdomain = compiled.rdomain_of(table);
+        let known = path.states.iter();
+        let mut known = known.filter(|known| known.matches(arrival.place, &arrival.now, rdomain));
+        if let Some(known) = known.next().cloned() {
             let mut now = arrival.now.clone();
+            path.crossed = now.family != known.after.family;
             now.family = known.after.family;
             for field in [
                 Field::Source,
@@ -53,8 +57,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             ] {
                 now.set(field, known.after.term(field).clone());
             }
+            // What a state translates goes on in the domain of its other side, and what it takes along by its table.
+            let again = matches!(known.course, Course::Again(_));
+            if again || known.before != known.after {
+                now.rtable = known.after.rtable;
+            }
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
-            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, rule);
+            let by = rule.map(|rule| (rule, known.course));
+            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);
         }
         let number = compiled.space.number(arrival.place);
         let several = self.question.scope == Scope::Hop;
@@ -191,7 +201,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 .list
                 .entries
                 .get(number)
-                .filter(|entry| self.is_wanted(entry, &frame))
+                .filter(|entry| path.back_to.is_some() || self.is_wanted(entry, &frame))
             else {
                 continue;
             };
@@ -289,7 +299,9 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// Whether pf may drop a packet that the rule passes.
     pub(super) fn may_fail(&self, entry: &Entry) -> bool {
         let rule = self.compiled.list.rule(entry);
-        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some() || rule.state.is_some())
+        rule.is_some_and(|(_, rule)| {
+            !rule.allow_opts || rule.translation.is_some() || rule.state.is_some() || rule.route_to.is_some()
+        })
     }
 
     pub(super) fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
@@ -459,7 +471,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             if self.compiled.translation_fails(entry.rule, frame.until(stop).family) {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
             } else {
-                self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
+                self.passed(
+                    path,
+                    place,
+                    decider.clone(),
+                    now,
+                    tagging.clone(),
+                    false,
+                    Some((rule, Course::First)),
+                );
             }
         }
         if self.is_exhausted(&path, rule, decider) {
@@ -493,10 +513,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             now.settle();
             let path = Path {
                 region: within.clone(),
+                crossed: now.family != frame.start.family,
                 ..path.clone()
             };
             if translated {
-                self.passed(path, place, decider.clone(), now, tagging.clone(), true, Some(rule));
+                let by = Some((rule, Course::First));
+                self.passed(path, place, decider.clone(), now, tagging.clone(), true, by);
             } else {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
             }

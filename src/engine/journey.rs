@@ -1,7 +1,7 @@
 //! What happens to the packets of a class: [`Journey`], hop by hop, and what it depends on.
 
 use super::frame::Suppositions;
-use super::header::PacketBox;
+use super::header::{Field, PacketBox};
 use super::rewriting::Now;
 use super::space::{InterfaceId, Place};
 use crate::net::Family;
@@ -217,6 +217,9 @@ pub struct Class {
     /// equal (after the first hop's translation); otherwise it does not happen to them where the last hop of two is
     /// decided by rules.
     pub own_reverse: bool,
+    /// Of such packets: pairs of fields of which the second is the first plus that number, modulo 2^128, in the header
+    /// as it first met the machine.
+    pub equal: Vec<(Field, Field, u128)>,
     /// The header after each hop that passes, what was supposed, and the last choice of pf, for the packets that
     /// follow in the flow.
     pub(super) trail: Vec<Now>,

@@ -10,7 +10,7 @@ use super::routing::prefix;
 use super::translate;
 use super::transport;
 use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged, Translation};
+use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, RouteToKind, Rule, RuleId, Ruleset, Tagged, Translation};
 
 /// A place in the order of evaluation.
 pub(super) type Position = u32;
@@ -90,7 +90,7 @@ pub(super) struct List<'a> {
     pub(super) asks_for_tags: bool,
     /// Whether some rule asks for priority or type of service.
     pub(super) asks_for_fields: bool,
-    /// Whether some rule translates the destination of packets on their way out.
+    /// Whether some rule translates the destination of packets on their way out, or sends them elsewhere then.
     pub(super) redirects_outward: bool,
     /// Why the list is not the whole ruleset, if so.
     pub(super) incomplete: Option<String>,
@@ -171,7 +171,9 @@ fn redirects_outward(rule: &Rule) -> bool {
             Translation::Nat { .. } => false,
             Translation::Rdr { .. } | Translation::NatAndRdr { .. } | Translation::Af(_) => true,
         });
-    redirects && rule.direction != Some(Direction::In)
+    let routes = rule.route_to.as_deref();
+    let routes = routes.is_some_and(|route| route.kind != RouteToKind::ReplyTo);
+    (redirects || routes) && rule.direction != Some(Direction::In)
 }
 
 /// The conditions of one chain of calls.

@@ -1,8 +1,11 @@
 //! What a required flow must look like besides getting through: `nat-to`, `rdr-to`, `by label`, `log`.
 
+use std::net::IpAddr;
+
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Class, Decider, Engine, Field, Hop, Value};
+use crate::engine::{Class, Decider, Engine, Field, Hop, Value, address_number};
 use crate::net::{Family, RangeSet};
+use crate::packet::Packet;
 use crate::policy::Zones;
 use crate::policy::ast::{Expectation, Host, Hosts, Spanned};
 use crate::ruleset::Name;
@@ -96,6 +99,28 @@ impl Expected {
                 .iter()
                 .any(|hop| rule_of(hop, engine).is_some_and(|rule| rule.label.as_ref() == Some(label)))),
             What::Log => Ok(hops.iter().any(|hop| hop.logged)),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether one packet gets through as expected; `None` where its header does not tell.
+    pub(super) fn is_met_by(&self, packet: &Packet, after: &Packet) -> Option<bool> {
+        let among = |target: &Target, address: IpAddr| {
+            let at = usize::from(address.is_ipv6());
+            let there = target.addresses[at].contains(address_number(address));
+            (there || target.interfaces.is_empty()).then_some(there)
+        };
+        let moved = (after.dst, after.dport) != (packet.dst, packet.dport);
+        match &self.what {
+            What::Source(None) => Some(after.src == packet.src),
+            What::Source(Some(target)) => Some(after.src != packet.src && among(target, after.src)?),
+            What::Destination(None) => Some(!moved),
+            What::Destination(Some((target, ports))) => {
+                let at_port = ports.as_ref().is_none_or(|ports| ports.contains(after.dport.into()));
+                Some(moved && at_port && among(target, after.dst)?)
+            }
+            What::Label(_) | What::Log => None,
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::agreement::{contradictions, unused_allows};
 use super::coverage::Coverage;
-use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation};
+use super::expectation::{Expected, resolve};
+use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation, Why};
 use super::replay::{Replay, replay};
 use super::search::{Found, Offence, Searcher};
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Condition, Engine, PacketSet};
+use crate::engine::{Class, Condition, Engine, PacketSet};
 use crate::eval::Machine;
 use crate::packet::Packet;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
@@ -107,7 +108,7 @@ pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize
         let Ok(selection) = zones.flows(required) else { continue };
         let region = selection.packets.minus(&never_taken);
         let headers = region.boxes().iter().take(MOST_EXAMPLES);
-        let headers = headers.filter_map(|part| witness::choose(part, false, &zones));
+        let headers = headers.filter_map(|part| witness::choose(part, &[], &zones));
         packets.extend(headers.map(|header| network.engine().space().packet(&header)));
     }
     packets
@@ -178,7 +179,7 @@ impl Judge<'_> {
         }
         if !surely.is_empty() {
             // INVARIANT: what is shown as all of it is all of it; what may be besides is said.
-            let mut violation = self.violation(surely, found.more, faults);
+            let mut violation = self.violation(statement, surely, found.more, faults);
             violation.more |= !doubts.is_empty();
             violation.doubts = doubts;
             return Outcome::Violated(violation);
@@ -186,7 +187,7 @@ impl Judge<'_> {
         if doubts.is_empty() {
             Outcome::Holds
         } else {
-            let violation = self.violation(perhaps, found.more, faults);
+            let violation = self.violation(statement, perhaps, found.more, faults);
             Outcome::Unproven { doubts, violation }
         }
     }
@@ -205,9 +206,22 @@ impl Judge<'_> {
     }
 
     /// The offences by their causes, each with an example.
-    fn violation(&self, offences: Vec<Offence>, more: bool, faults: &mut Vec<String>) -> Violation {
+    fn violation(
+        &self,
+        statement: &Statement,
+        offences: Vec<Offence>,
+        more: bool,
+        faults: &mut Vec<String>,
+    ) -> Violation {
+        let expected: Vec<Expected> = match &statement.demand {
+            Demand::Require(_, expectations) => {
+                let known = expectations.iter().map(|one| resolve(one, self.searcher.zones));
+                known.collect::<Result<_, _>>().unwrap_or_default()
+            }
+            Demand::Forbid(_) | Demand::Allow(_) | Demand::Closed(_) => Vec::new(),
+        };
         let mut causes: Vec<Cause> = Vec::new();
-        let mut regions: Vec<Vec<(crate::engine::PacketBox, Vec<Condition>)>> = Vec::new();
+        let mut regions: Vec<Vec<Class>> = Vec::new();
         for Offence { why, class } in offences {
             let hops: Vec<_> = class
                 .journey
@@ -236,14 +250,14 @@ impl Judge<'_> {
                 causes.len() - 1
             });
             if let Some(boxes) = regions.get_mut(at) {
-                boxes.push((class.region, class.conditions));
+                boxes.push(class);
             }
         }
         let mut ranked = Vec::new();
         for (mut cause, mut boxes) in causes.into_iter().zip(regions) {
-            boxes.sort_by_key(|(region, _)| witness::rank(region));
-            let rank = boxes.first().map(|(region, _)| witness::rank(region));
-            cause.packets = boxes.iter().map(|(region, _)| region.clone()).collect();
+            boxes.sort_by_key(|class| witness::rank(&class.region));
+            let rank = boxes.first().map(|class| witness::rank(&class.region));
+            cause.packets = boxes.iter().map(|class| class.region.clone()).collect();
             ranked.push((cause.own_reverse, rank, cause, boxes));
         }
         ranked.sort_by_key(|(own_reverse, rank, ..)| (*own_reverse, *rank));
@@ -254,35 +268,29 @@ impl Judge<'_> {
         };
         for (at, (_, _, mut cause, boxes)) in ranked.into_iter().enumerate() {
             if at < MOST_EXAMPLES {
-                self.add_example(&mut cause, &boxes, faults);
+                self.add_example(&mut cause, &boxes, &expected, faults);
             }
             violation.causes.push(cause);
         }
         violation
     }
 
-    fn add_example(
-        &self,
-        cause: &mut Cause,
-        boxes: &[(crate::engine::PacketBox, Vec<Condition>)],
-        faults: &mut Vec<String>,
-    ) {
+    fn add_example(&self, cause: &mut Cause, boxes: &[Class], expected: &[Expected], faults: &mut Vec<String>) {
         let engine = self.case.engine;
-        for (region, conditions) in boxes.iter().take(8) {
-            let Some(header) = witness::choose(region, cause.own_reverse, self.searcher.zones) else {
+        for class in boxes.iter().take(8) {
+            let Some(header) = witness::choose(&class.region, &class.equal, self.searcher.zones) else {
                 continue;
             };
             let packet = engine.space().packet(&header);
             let possible = packet.clone();
-            match replay(
-                &self.machine,
-                self.searcher.zones.network(),
-                packet,
-                &cause.why,
-                conditions,
-            ) {
+            let expected = match &cause.why {
+                Why::Unexpected(at, _) => expected.get(*at),
+                Why::GetsThrough | Why::Stopped | Why::ReplyStopped => None,
+            };
+            let network = self.searcher.zones.network();
+            match replay(&self.machine, network, &packet, &cause.why, expected, class) {
                 Replay::Confirmed(example) => {
-                    cause.conditions.clone_from(conditions);
+                    cause.conditions.clone_from(&class.conditions);
                     cause.example = Some(*example);
                     return;
                 }

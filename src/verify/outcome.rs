@@ -1,10 +1,12 @@
 //! What is said of a statement, as data.
 
+use std::net::IpAddr;
+
 use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknown, Verdict};
 use crate::eval;
 use crate::net::Direction;
 use crate::packet::Packet;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{RuleId, Ruleset};
 use crate::source::Span;
 
 /// What became of one statement.
@@ -125,6 +127,8 @@ pub struct Counterexample {
     pub journey: eval::Journey,
     /// The way of its reply, where that is what offends.
     pub reply: Option<(Packet, eval::Journey)>,
+    /// The addresses that pf takes from the pools of rules, where it has a choice.
+    pub chosen: Vec<(RuleId, IpAddr)>,
 }
 
 impl Counterexample {

@@ -2,11 +2,16 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
-use crate::engine::{Condition, Unknown, address_number};
-use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::engine::{self, Class, Condition, Unknown, Value, address, address_number};
+use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::net::{Family, RangeSet};
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
+use crate::ruleset::RuleId;
 
 /// How a replay came out.
 pub(super) enum Replay {
@@ -18,33 +23,75 @@ pub(super) enum Replay {
     Refuted(Box<Counterexample>),
 }
 
-/// What the evaluator makes of the packet.
+/// In how many ways pf may choose that are tried for one packet.
+const MOST_WAYS: usize = 64;
+
+/// What the evaluator makes of the packet, if pf chooses so that it offends.
 pub(super) fn replay(
     machine: &Machine<'_>,
     network: &Network<'_>,
-    mut packet: Packet,
+    packet: &Packet,
     why: &Why,
-    conditions: &[Condition],
+    expected: Option<&Expected>,
+    class: &Class,
 ) -> Replay {
-    let mut choices = named(conditions);
-    let mut memory = Memory::default();
+    let mut packet = packet.clone();
     packet.way = way(&packet, network);
-    let journey = match machine.follow(&packet, &mut memory, &mut choices) {
+    let mut choices = Script::new(class, why);
+    let mut first = None;
+    for _ in 0..MOST_WAYS {
+        let replayed = once(machine, network, &packet, why, expected, class, &mut choices);
+        if matches!(replayed, Replay::Confirmed(_)) {
+            return replayed;
+        }
+        first.get_or_insert(replayed);
+        if !choices.advance() {
+            break;
+        }
+    }
+    first.unwrap_or(Replay::Open)
+}
+
+/// What the evaluator makes of the packet, if pf chooses so.
+fn once(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    packet: &Packet,
+    why: &Why,
+    expected: Option<&Expected>,
+    class: &Class,
+    choices: &mut Script,
+) -> Replay {
+    let conditions = &class.conditions;
+    let mut memory = Memory::default();
+    let journey = match machine.follow(packet, &mut memory, choices) {
         Ok(journey) => journey,
         Err(Unproven(_)) => return Replay::Open,
     };
     let through = passes(&journey) && forwardable(&journey);
     let mut answer = None;
     let confirmed = match why {
-        Why::GetsThrough | Why::Unexpected(..) => through,
+        Why::GetsThrough => {
+            if through && !is_translated_so(&journey, class) {
+                return Replay::Open;
+            }
+            through && ends_there(&journey, class, network)
+        }
+        Why::Unexpected(..) => {
+            let met = expected.and_then(|expected| expected.is_met_by(packet, journey.last()?));
+            if through && met == Some(true) {
+                return Replay::Open;
+            }
+            through
+        }
         Why::Stopped => !through,
         Why::ReplyStopped => {
-            let Some(packet) = reply(&journey) else {
+            let Some(packet) = reply(&journey).and_then(|reply| met_by(reply, &journey, network)) else {
                 return Replay::Open;
             };
-            match machine.follow(&packet, &mut memory, &mut choices) {
+            match machine.follow(&packet, &mut memory, choices) {
                 Ok(back) => {
-                    let lost = !passes(&back);
+                    let lost = !passes(&back) || !comes_back(&back, &journey);
                     answer = Some((packet, back));
                     through && lost
                 }
@@ -53,9 +100,10 @@ pub(super) fn replay(
         }
     };
     let example = Box::new(Counterexample {
-        packet,
+        packet: packet.clone(),
         journey,
         reply: answer,
+        chosen: choices.chosen.clone(),
     });
     if confirmed {
         Replay::Confirmed(example)
@@ -64,6 +112,74 @@ pub(super) fn replay(
     } else {
         Replay::Open
     }
+}
+
+/// The reply as it meets the machine: for the machine itself it may come in, its own goes out by the route.
+fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option<Packet> {
+    let context = network.engine().context();
+    if journey.hops.first()?.before.way == Way::Out {
+        reply.way = Way::Forward;
+    } else if reply.way == Way::Out {
+        let rdomain = context.interface(&reply.interface)?.rdomain;
+        let table = context.route_table(rdomain);
+        let route = table.lookup(reply.dst).filter(|route| !route.reject)?;
+        route.interface.clone_into(&mut reply.interface);
+    }
+    Some(reply)
+}
+
+/// Whether a reply comes back to where the first packet came from.
+fn comes_back(back: &Journey, journey: &Journey) -> bool {
+    let (Some(first), Some(last)) = (journey.hops.first(), back.hops.last()) else {
+        return false;
+    };
+    match first.before.way {
+        Way::Out => back.end == End::Local,
+        Way::In | Way::Forward => back.end == End::Sent && last.after.interface == first.before.interface,
+    }
+}
+
+/// Whether the packet ends where those of the class do.
+fn ends_there(journey: &Journey, class: &Class, network: &Network<'_>) -> bool {
+    let Some(last) = journey.hops.last() else { return false };
+    match class.journey.end {
+        engine::End::Leaves(out) => {
+            journey.end == End::Sent && last.after.interface == network.engine().space().interface_name(out)
+        }
+        engine::End::Passed
+        | engine::End::Local
+        | engine::End::Diverted
+        | engine::End::Stopped
+        | engine::End::NoRoute
+        | engine::End::NotForwarded => journey.end != End::Sent || journey.hops.len() == 1,
+    }
+}
+
+/// Whether each hop has made of the ends what those of the class have made of theirs, where pf has a choice.
+fn is_translated_so(journey: &Journey, class: &Class) -> bool {
+    let hops = class.journey.hops.iter().zip(&journey.hops);
+    let fits = |value: &Value, number: u128| match value {
+        Value::OneOf(set) => set.len() == 1 || set.contains(number),
+        Value::Same | Value::Moved | Value::AddressOf(_) => true,
+    };
+    // One of one member is a choice too that was narrowed.
+    let narrowed = class
+        .conditions
+        .iter()
+        .any(|condition| condition.unknown == Unknown::Pool);
+    let address = |value: &Value, address| match value {
+        Value::OneOf(set) if narrowed => set.contains(address_number(address)),
+        _ => fits(value, address_number(address)),
+    };
+    hops.filter(|(_, found)| found.verdict == Verdict::Pass)
+        .filter(|(hop, found)| hop.ends.family == found.after.family)
+        .all(|(hop, found)| {
+            let (ends, after) = (&hop.ends, &found.after);
+            address(&ends.source, after.src)
+                && address(&ends.destination, after.dst)
+                && fits(&ends.source_port, after.sport.into())
+                && fits(&ends.destination_port, after.dport.into())
+        })
 }
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
@@ -149,4 +265,116 @@ fn named(conditions: &[Condition]) -> Named {
         }
     }
     named
+}
+
+/// Every way in which pf may choose from pools, those that make of a packet what a class has made first: one after the
+/// other, the last that was asked for changes first.
+struct Script {
+    named: Named,
+    /// What the rules of the class make of addresses and ports.
+    addresses: Vec<(RuleId, RangeSet)>,
+    ports: Vec<(RuleId, RangeSet)>,
+    /// Each answer, and of how many.
+    answers: Vec<(usize, usize)>,
+    next: usize,
+    /// The addresses that were taken this time.
+    chosen: Vec<(RuleId, IpAddr)>,
+}
+
+impl Script {
+    /// How many members of a pool are tried.
+    const MEMBERS: usize = 16;
+
+    fn new(class: &Class, why: &Why) -> Self {
+        let (mut addresses, mut ports) = (Vec::new(), Vec::new());
+        // Of replies the class tells the way back.
+        for hop in class.journey.hops.iter().filter(|_| *why != Why::ReplyStopped) {
+            let ends = &hop.ends;
+            for rule in &hop.translated_by {
+                let add = |all: &mut Vec<(RuleId, RangeSet)>, value: &Value| {
+                    if let Value::OneOf(set) = value {
+                        all.push((rule.clone(), set.clone()));
+                    }
+                };
+                add(&mut addresses, &ends.source);
+                add(&mut addresses, &ends.destination);
+                add(&mut ports, &ends.source_port);
+                add(&mut ports, &ends.destination_port);
+            }
+        }
+        Self {
+            named: named(&class.conditions),
+            addresses,
+            ports,
+            answers: Vec::new(),
+            next: 0,
+            chosen: Vec::new(),
+        }
+    }
+
+    /// The number of the answer to the next question, of so many.
+    fn pick(&mut self, answers: usize) -> usize {
+        if self.next == self.answers.len() {
+            self.answers.push((0, answers));
+        }
+        let answer = self.answers.get(self.next).map_or(0, |&(answer, _)| answer);
+        self.next += 1;
+        answer
+    }
+
+    /// Whether there is another way; it is the next one.
+    fn advance(&mut self) -> bool {
+        self.next = 0;
+        self.chosen.clear();
+        while let Some((answer, answers)) = self.answers.pop() {
+            if answer + 1 < answers {
+                self.answers.push((answer + 1, answers));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What those sets that are for the rule have.
+fn wanted<'s>(sets: &'s [(RuleId, RangeSet)], rule: &RuleId) -> impl Iterator<Item = &'s RangeSet> {
+    sets.iter().filter(move |(of, _)| of == rule).map(|(_, set)| set)
+}
+
+impl Choices for Script {
+    fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
+        self.named.holds(rule, criterion)
+    }
+
+    fn address(&mut self, rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
+        let mut members: Vec<IpAddr> = Vec::new();
+        for net in pool {
+            let all = RangeSet::range(address_number(net.network()), address_number(net.broadcast()));
+            for set in wanted(&self.addresses, rule) {
+                let both = set.intersection(&all);
+                members.extend(both.first().map(|number| address(number, Family::of(net.addr()))));
+            }
+        }
+        members.extend(pool.iter().take(Self::MEMBERS).map(IpNet::addr));
+        let mut known: Vec<IpAddr> = Vec::new();
+        members.retain(|member| {
+            !known.contains(member) && {
+                known.push(*member);
+                true
+            }
+        });
+        members.truncate(Self::MEMBERS);
+        let at = self.pick(members.len());
+        let address = members.get(at).copied()?;
+        self.chosen.push((rule.clone(), address));
+        Some(address)
+    }
+
+    fn port(&mut self, rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {
+        let range = RangeSet::range(low.into(), high.into());
+        let numbers = wanted(&self.ports, rule).filter_map(|set| set.intersection(&range).first());
+        let ports = numbers.filter_map(|number| u16::try_from(number).ok());
+        let wanted = ports.into_iter().find(|&port| !taken(port));
+        wanted.or_else(|| self.named.port(rule, low, high, taken))
+    }
 }

@@ -202,7 +202,7 @@ impl Searcher<'_> {
         // A destination without a route holds: what keeps the packet away is no rule.
         let kept_away = |class: &Class| class.journey.end != End::NoRoute;
         found.collect(self.engine.classes(stopped), &Why::Stopped, kept_away);
-        let passing = Question::new(region.clone(), Goal::GetsThrough);
+        let passing = Question::new(region.clone(), Goal::GetsThrough).without_copies();
         for (at, class) in self.engine.classes(passing).enumerate() {
             if at >= MOST_CLASSES || found.offences.len() >= MOST_OFFENCES {
                 found.more = true;

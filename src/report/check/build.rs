@@ -1,5 +1,7 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
+use std::net::IpAddr;
+
 use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{self, Condition, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
@@ -276,11 +278,7 @@ impl Builder<'_> {
             packet: ends(&example.packet),
             hops,
             end,
-            choices: cause
-                .conditions
-                .iter()
-                .map(|condition| self.choice(condition))
-                .collect(),
+            choices: self.choices(&cause.conditions, &example.chosen),
             json: Some((
                 write_json(&example.packet),
                 expect(&example.journey, self.subject.engine.ruleset()),
@@ -349,6 +347,17 @@ impl Builder<'_> {
     }
 
     /// What must be so for a cause to come about.
+    /// What must be so, and which addresses pf takes from pools.
+    fn choices(&self, conditions: &[Condition], chosen: &[(RuleId, IpAddr)]) -> Vec<String> {
+        let named = |condition: &&Condition| condition.unknown != Unknown::Pool || chosen.is_empty();
+        let conditions = conditions.iter().filter(named);
+        let chosen = chosen.iter();
+        conditions
+            .map(|condition| self.choice(condition))
+            .chain(chosen.map(|(rule, address)| format!("if pf takes {address} from the pool of rule @{rule}")))
+            .collect()
+    }
+
     fn choice(&self, condition: &Condition) -> String {
         let rule = condition
             .rule
