@@ -230,6 +230,49 @@ fn nat64_reaches_only_what_is_forwarded() {
 }
 
 #[test]
+fn prefixes_of_rfc_6052_are_followed_or_left_open() {
+    let to = "2001:db8:9:a00:1:500::";
+    let only = format!("pass in on em1 inet6 proto tcp from any to {to}/48 af-to inet from 198.51.100.1\n");
+    let only = format!(
+        "block\nblock in quick inet6 from any to ! {to}\n{}",
+        only.replace(&format!("{to}/48"), "2001:db8:9::/48")
+    );
+    let machine = MACHINE
+        .replace("\"10.0.1.1/24\", ", "")
+        .replace("192.0.2.1/24", "10.0.1.1/24");
+    check_on(
+        &only,
+        &machine,
+        ZONES,
+        &[
+            ("forbid proto tcp from lan to 192.0.2.0/24", "unproven"),
+            (&format!("require inet6 proto tcp from lan to {to} port 80"), "holds"),
+            (
+                &format!("require inet6 proto tcp from lan to {to} port 80 rdr-to 10.0.1.5"),
+                "holds",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn small_rulesets_are_not_too_large() {
+    check(
+        "block\npass in on em1 inet proto tcp to any rdr-to 192.0.2.5 port 79:81\npass out on em3\n",
+        &[("closed to dmz", "violated"), ("closed from wan", "holds")],
+    );
+    check(
+        "block\npass in on em1 inet6 proto tcp to 2001:db8:ffff::/48 af-to inet from (em0) to 192.0.2.5\n",
+        &[("closed to dmz", "violated"), ("closed to wan", "holds")],
+    );
+    // Which address it is of so many is not followed; that it goes nowhere else is.
+    check(
+        "block\npass in on em1 inet proto tcp to any rdr-to 192.0.2.0/24 bitmask\npass out on em3\n",
+        &[("closed to wan", "holds"), ("forbid from wan to dmz", "holds")],
+    );
+}
+
+#[test]
 fn boxes_that_are_not_all_say_so_in_every_format() {
     // Whose socket it is nobody knows, beside a packet that surely offends.
     let rules = "block\npass in on em1 inet proto udp to 10.0.1.1 port 53\npass in on em1 inet proto tcp to 10.0.1.1 user root\n";
