@@ -73,6 +73,22 @@ fn what_is_moved_to_its_own_source_goes_out_by_its_own_state() {
         "block\npass in on em0 inet proto udp to 198.51.100.1 port 80 rdr-to 10.0.1.5\n",
         &[("forbid from wan to lan", "violated")],
     );
+    // By `reply-to` it goes where replies go.
+    let itself = "block\npass in on em0 inet proto udp from 10.0.1.5 to 10.0.1.5 port 80";
+    for (option, there, elsewhere) in [
+        ("", "violated", "holds"),
+        (" reply-to 198.51.100.254", "holds", "holds"),
+        (" reply-to 192.0.2.9", "holds", "violated"),
+    ] {
+        check(
+            &format!("{itself}{option}\n"),
+            &[("closed to lan", there), ("closed to dmz", elsewhere)],
+        );
+    }
+    check(
+        &format!("{itself} dup-to 192.0.2.9\n"),
+        &[("closed to lan", "violated"), ("closed to dmz", "unproven")],
+    );
     check(
         "set state-policy if-bound\nblock\npass in on em0 inet proto udp to 198.51.100.0/24 rdr-to 10.0.1.0/24 bitmask\n",
         &[("forbid from wan to lan", "holds"), ("closed to lan", "holds")],

@@ -23,8 +23,21 @@ use crate::ruleset::{Divert, Name, RouteTo, RouteToKind, Rule, Ruleset};
 pub(super) struct Made {
     /// Whether it is bound to its interface.
     pub(super) bound: bool,
-    /// Whether what goes back by it goes elsewhere (`reply-to`, `dup-to`).
-    pub(super) diverts_back: bool,
+    /// Where what goes back by it leaves.
+    pub(super) back: Leaving,
+}
+
+/// Where a packet leaves that a state lets out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Where its destination is routed.
+    AsRouted,
+    /// By the interface of the only gateway of `reply-to`.
+    By(InterfaceId),
+    /// Nowhere: that gateway has no route.
+    Nowhere,
+    /// By that of one of several.
+    Open,
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -67,10 +80,18 @@ impl<'e, 'a> Classes<'e, 'a> {
         let route = by.and_then(|(rule, _)| rule.route_to.as_deref()).filter(|_| state);
         let kind = route.map(|route| route.kind);
         let bound = by.is_some_and(|(rule, _)| rule.state.as_ref().is_some_and(|options| options.if_bound));
-        let made = (state && !path.follows).then_some(Made {
-            bound,
-            diverts_back: matches!(kind, Some(RouteToKind::ReplyTo | RouteToKind::DupTo)),
-        });
+        let back = match route.filter(|_| kind == Some(RouteToKind::ReplyTo)) {
+            None => Leaving::AsRouted,
+            Some(route) => {
+                let table = self.compiled.table_at(place, &now);
+                match self.compiled.gateways(route, &anchor, now.family, table).as_slice() {
+                    [Some(out)] => Leaving::By(*out),
+                    [None] => Leaving::Nowhere,
+                    _ => Leaving::Open,
+                }
+            }
+        };
+        let made = (state && !path.follows).then_some(Made { bound, back });
         // What comes back does so only where nothing is routed.
         let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
         let diverted = diverted.and_then(|(rule, _)| rule.divert);
@@ -132,10 +153,9 @@ impl<'e, 'a> Classes<'e, 'a> {
         let table = self.compiled.table_at(place, now);
         let mut copy = now.clone();
         copy.unmodelled = Some("copies that `dup-to` sends are not followed".into());
-        for out in self.compiled.gateways(route, anchor, now.family, table) {
-            if let Some(out) = out {
-                self.ended_at(path.clone(), End::Leaves(out), &copy);
-            }
+        let gateways = self.compiled.gateways(route, anchor, now.family, table);
+        for out in gateways.into_iter().flatten() {
+            self.ended_at(path.clone(), End::Leaves(out), &copy);
         }
     }
 
@@ -200,7 +220,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
             let is_known = !*given || unknown.is_empty();
-            if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known)
+            let as_routed = made.is_none_or(|made| made.back == Leaving::AsRouted);
+            if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known && as_routed)
                 && !self.may_end_at(Place::Out { on, received }, &region, now)
             {
                 continue;
@@ -302,11 +323,6 @@ impl<'e, 'a> Classes<'e, 'a> {
             let supposed = Rc::make_mut(&mut reverse.supposed);
             supposed.narrowed.extend(chosen);
             supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
-            let mut end = now.clone();
-            if made.is_some_and(|made| made.diverts_back) {
-                end.unmodelled =
-                    Some("packets that are their own reverse are not followed by `reply-to` or `dup-to`".into());
-            }
             Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
                 decider: Decider::OwnState,
@@ -316,7 +332,22 @@ impl<'e, 'a> Classes<'e, 'a> {
                 state: true,
                 ends: now.ends(&reverse.supposed.narrowed),
             });
-            self.ended_at(reverse, End::Leaves(out), &end);
+            match made.map_or(Leaving::AsRouted, |made| made.back) {
+                Leaving::AsRouted => self.ended_at(reverse, End::Leaves(out), &now),
+                Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &now),
+                Leaving::Nowhere => {
+                    if let Some(last) = Rc::make_mut(&mut reverse.hops).last_mut() {
+                        last.verdict = Verdict::Drop(Drop::Route);
+                    }
+                    self.ended_at(reverse, End::Stopped, &now);
+                }
+                Leaving::Open => {
+                    let mut end = now.clone();
+                    end.unmodelled =
+                        Some("`reply-to` several gateways is not followed by what is its own reverse".into());
+                    self.ended_at(reverse, End::Leaves(out), &end);
+                }
+            }
             // What pf has chosen otherwise is for the rules.
             path.not_reverse = surely.then_some((reversing, equal));
         }
