@@ -161,6 +161,10 @@ fn replies_come_back_to_where_the_flow_began() {
             ("require inet proto icmp from lan to wan", "violated"),
         ],
     );
+    let rules = "block\npass in on em1 reply-to 192.0.2.9\npass out on em0\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, "require inet proto udp from lan to 9.9.9.9\n");
+    let says = &router.statements[0].causes[0].says;
+    assert_eq!(says, "gets through, its reply leaves by em3, not by em1");
     let own = "require inet proto tcp from wan to 198.51.100.1 port 22";
     let in_dmz = "require inet proto tcp from wan to dmz port 80";
     for (reply_to, outcome) in [

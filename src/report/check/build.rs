@@ -236,7 +236,7 @@ impl Builder<'_> {
             }
             (Why::GetsThrough, false) => String::new(),
             (Why::Stopped, _) => stopped(&example.journey),
-            (Why::ReplyStopped, _) => "gets through, its reply does not come back".to_owned(),
+            (Why::ReplyStopped, _) => lost(example),
             (Why::Unexpected(_), _) => format!("gets through, but not {}", self.expectations(&example.unmet)),
         };
         let end = end(&example.journey, self.subject.engine);
@@ -247,7 +247,7 @@ impl Builder<'_> {
         let mut choices: Vec<String> = chosen.collect();
         choices.extend(self.choices(cause, !example.choices.is_empty()));
         Some(Cause {
-            key: format!("{:?}", (&cause.hops, &cause.end)),
+            key: format!("{:?}", (cause.why == Why::ReplyStopped, &cause.hops, &cause.end)),
             kind: format!(
                 "{:?}",
                 (
@@ -317,7 +317,7 @@ impl Builder<'_> {
             }
         };
         Some(Cause {
-            key: format!("{:?}", (&cause.hops, &cause.end)),
+            key: format!("{:?}", (cause.why == Why::ReplyStopped, &cause.hops, &cause.end)),
             kind: format!("{:?}", (&cause.why, &cause.end)),
             says,
             packet: ends(packet),
@@ -418,6 +418,20 @@ fn stopped(journey: &Journey) -> String {
     }
 }
 
+/// What becomes of a reply that does not come back.
+fn lost(example: &verify::Counterexample) -> String {
+    let first = example.journey.hops.first();
+    let last = example.reply.as_ref().filter(|(_, back)| back.end == End::Sent);
+    let last = last.and_then(|(_, back)| back.hops.last());
+    match (first, last) {
+        (Some(first), Some(last)) if first.before.interface != last.after.interface => format!(
+            "gets through, its reply leaves by {}, not by {}",
+            last.after.interface, first.before.interface
+        ),
+        _ => "gets through, its reply does not come back".to_owned(),
+    }
+}
+
 /// Where a packet ends, where its hops do not show it.
 fn end(journey: &Journey, engine: &Engine<'_>) -> Option<String> {
     match journey.end {
@@ -431,7 +445,12 @@ fn end(journey: &Journey, engine: &Engine<'_>) -> Option<String> {
         }
         End::NoRoute => Some("no route".to_owned()),
         End::NotForwarded => Some("the machine does not forward".to_owned()),
-        End::Sent | End::Stopped => None,
+        End::Sent => {
+            let last = journey.hops.last()?;
+            let elsewhere = last.after.interface != last.before.interface;
+            elsewhere.then(|| format!("leaves by {}", last.after.interface))
+        }
+        End::Stopped => None,
     }
 }
 
