@@ -52,8 +52,6 @@ pub(super) struct Compiled<'a> {
     pub(super) first_match: OnceCell<FirstMatch>,
     /// The places of one direction where pf looks, and those where it does not.
     pub(super) alike: Vec<RangeSet>,
-    /// What the stack takes for the machine itself besides its own addresses, of each family.
-    taken_in: [RangeSet; 2],
     destinations: RefCell<Destinations>,
     pub(super) meetings: Meetings,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
@@ -74,7 +72,6 @@ impl<'a> Compiled<'a> {
             skipped,
             meetings: Meetings::new(&list),
             routes: RefCell::default(),
-            taken_in: Family::BOTH.map(|family| taken_in(context, family)),
             destinations: RefCell::default(),
             everything: space.anywhere(),
             ruleset,
@@ -125,10 +122,10 @@ impl<'a> Compiled<'a> {
         if let Some(known) = self.destinations.borrow().get(&(from, rtable, now.family)) {
             return Rc::clone(known);
         }
-        let taken_in = self.taken_in(now.family);
+        let taken_in = taken_in(self.context, rtable, now.family);
         let routes = self.routes(rtable);
         let routed = routes.pieces(now.family).iter().map(|piece| Piece {
-            addresses: piece.addresses.minus(taken_in),
+            addresses: piece.addresses.minus(&taken_in),
             ..piece.clone()
         });
         let local = Piece {
@@ -142,15 +139,6 @@ impl<'a> Compiled<'a> {
         let mut known = self.destinations.borrow_mut();
         known.insert((from, rtable, now.family), Rc::clone(&pieces));
         pieces
-    }
-
-    /// Destinations that the stack takes for the machine itself besides its own addresses.
-    fn taken_in(&self, family: Family) -> &RangeSet {
-        let [inet, inet6] = &self.taken_in;
-        match family {
-            Family::Inet => inet,
-            Family::Inet6 => inet6,
-        }
     }
 
     /// The interfaces of which an address of that family is not known, in the routing domain of an interface, with the
@@ -188,7 +176,13 @@ impl<'a> Compiled<'a> {
 
     /// Divides a way by what the stack forwards; what it does not has an end (`in_canforward` in ip_input.c,
     /// `ip6_forward` in ip6_forward.c).
-    pub(super) fn forwardable(&self, path: Path, out: InterfaceId, now: &Now) -> Vec<(Path, Option<End>)> {
+    pub(super) fn forwardable(
+        &self,
+        path: Path,
+        from: InterfaceId,
+        out: InterfaceId,
+        now: &Now,
+    ) -> Vec<(Path, Option<End>)> {
         let gone = Some(End::NotForwarded);
         if self
             .context
@@ -200,17 +194,16 @@ impl<'a> Compiled<'a> {
         }
         let (sources, destinations) = left_out(now.family);
         let original = Now::original(path.region.family);
-        let redirected = !now.is_original(Field::Destination);
-        let nothing = RangeSet::empty();
+        let redirected = path.states.is_empty() && !now.is_original(Field::Destination);
         let taken_in = if redirected {
-            self.taken_in(path.region.family)
+            taken_in(self.context, self.rdomain(from), path.region.family)
         } else {
-            &nothing
+            RangeSet::empty()
         };
         let tests = [
             (now, Field::Source, sources),
             (now, Field::Destination, destinations),
-            (&original, Field::Destination, taken_in),
+            (&original, Field::Destination, &taken_in),
         ];
         let mut divided = Vec::new();
         let mut going = vec![path];
@@ -269,12 +262,14 @@ impl<'a> Compiled<'a> {
     }
 }
 
-/// Destinations that the stack takes for the machine itself besides its own addresses: broadcast and multicast
-/// (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
-fn taken_in(context: &Context, family: Family) -> RangeSet {
+/// Destinations that the stack takes for the machine itself, by that routing table, besides its own addresses: broadcast
+/// and multicast (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
+fn taken_in(context: &Context, rtable: u32, family: Family) -> RangeSet {
     match family {
         Family::Inet => {
-            let broadcast = context.interfaces.iter().flat_map(|interface| {
+            let interfaces = context.interfaces.iter();
+            let interfaces = interfaces.filter(|interface| interface.rdomain == rtable && !interface.down);
+            let broadcast = interfaces.flat_map(|interface| {
                 let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
                 nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
             });

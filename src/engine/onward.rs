@@ -191,7 +191,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) => {
-                for (path, gone) in compiled.forwardable(path, out, now) {
+                for (path, gone) in compiled.forwardable(path, from, out, now) {
                     match gone {
                         Some(end) => self.ended_at(path, end, now),
                         None => self.leave(path, from, out, now.clone(), tagging.clone(), made),

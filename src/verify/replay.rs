@@ -76,7 +76,11 @@ pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut pac
 /// How far the packet is followed: broadcast and multicast end at the machine, only the hop in is evaluated, whatever
 /// routes there are.
 fn way(packet: &Packet, network: &Network<'_>) -> Way {
-    let shared = network.shared(packet.family).contains(address_number(packet.dst));
+    let on = network.engine().space().interface(&packet.interface);
+    let shared = on.is_some_and(|on| {
+        let shared = network.shared_beside(on, packet.family);
+        shared.contains(address_number(packet.dst))
+    });
     match packet.way {
         Way::Forward if shared => Way::In,
         way => way,
