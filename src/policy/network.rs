@@ -226,6 +226,14 @@ impl<'a> Network<'a> {
             .map_or_else(RangeSet::empty, |behind| behind.routed.clone())
     }
 
+    /// What lies behind an interface only if its network, which is not known, holds it: by the routes that are known it
+    /// lies elsewhere.
+    #[must_use]
+    pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let surely = self.engine.surely_routed_to(interface, family);
+        self.engine.routed_to(interface, family).minus(&surely)
+    }
+
     /// Whether a default route leaves by an interface.
     #[must_use]
     pub fn is_default(&self, interface: InterfaceId, family: Family) -> bool {
