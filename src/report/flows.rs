@@ -7,7 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::boxes::Namer;
 use crate::engine::{
-    Class, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Value, transport,
+    Class, Condition, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Unknown, Value,
+    transport,
 };
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 use crate::policy::Network;
@@ -48,6 +49,9 @@ struct Passage {
     reach: Reach,
     /// Whether some of it is translated.
     translated: bool,
+    /// Whether it may be otherwise, for what is not known of the machine; as it is here, anchors that others fill are
+    /// empty.
+    open: bool,
 }
 
 impl Passage {
@@ -60,7 +64,8 @@ impl Passage {
             Reach::Unknown => "?",
         };
         let nat = if self.translated { " nat" } else { "" };
-        format!("{reach}{nat}")
+        let open = if self.open { " *" } else { "" };
+        format!("{reach}{nat}{open}")
     }
 }
 
@@ -132,6 +137,10 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             let cells: Vec<String> = nodes.iter().map(cell).collect();
             lines.push(row(name, &cells));
         }
+        if graph.edge_weights().any(|passage| passage.open) {
+            lines
+                .push("* with anchors that others fill empty; it hangs on what is not known of the machine".to_owned());
+        }
         lines
     }
 
@@ -195,33 +204,59 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
     fn passage(&self, from: Zone, to: Zone) -> Passage {
         let mut translated = false;
         let mut some = false;
+        let mut open = false;
         let unknown = Passage {
             reach: Reach::Unknown,
             translated: false,
+            open: false,
         };
         for class in self.engine.classes(self.question(from, to, Goal::GetsThrough)).take(64) {
             let Ok(class) = class else { return unknown };
-            some = true;
-            translated |= class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
+            open |= is_open(&class);
+            if !needs_anchor(&class) {
+                some = true;
+                translated |= class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
+            }
         }
         let reach = if some {
-            match self.engine.classes(self.question(from, to, Goal::Stopped)).next() {
-                None => Reach::All,
-                Some(Ok(_)) => Reach::Part,
-                Some(Err(_)) => Reach::Unknown,
+            let mut reach = Reach::All;
+            for class in self.engine.classes(self.question(from, to, Goal::Stopped)) {
+                let Ok(class) = class else { return unknown };
+                open |= is_open(&class);
+                if !needs_anchor(&class) {
+                    reach = Reach::Part;
+                    break;
+                }
+            }
+            // Of the machine's addresses that are not known, nothing stopped was asked.
+            let asked = |family| self.unknown_own(family).is_empty();
+            match to {
+                Zone::Itself if !Family::BOTH.into_iter().all(asked) => Reach::Part,
+                _ => reach,
             }
         } else {
-            match self
-                .engine
-                .classes(self.asked(from, to, Goal::GetsThrough, false))
-                .next()
-            {
-                None => Reach::Nothing,
-                Some(Ok(_)) => Reach::Spoofed,
-                Some(Err(_)) => Reach::Unknown,
+            let mut reach = Reach::Nothing;
+            for class in self.engine.classes(self.asked(from, to, Goal::GetsThrough, false)) {
+                let Ok(class) = class else { return unknown };
+                open |= is_open(&class);
+                if !needs_anchor(&class) {
+                    reach = Reach::Spoofed;
+                    break;
+                }
             }
+            reach
         };
-        Passage { reach, translated }
+        Passage {
+            reach,
+            translated,
+            open,
+        }
+    }
+
+    /// What the addresses of the machine that are not known may be.
+    fn unknown_own(&self, family: Family) -> RangeSet {
+        let unknown = self.network.interfaces().map(|id| self.network.unknown_own(id, family));
+        unknown.fold(RangeSet::empty(), |all, unknown| all.union(&unknown))
     }
 
     fn question(&self, from: Zone, to: Zone, goal: Goal) -> Question {
@@ -240,10 +275,12 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let sources = |family: Family| match from {
             Zone::Behind(id) if own => self.network.hosts(id, family, true),
             Zone::Behind(_) => Field::Source.line(family),
-            Zone::Itself => self.network.own(family).clone(),
+            Zone::Itself => self.network.own(family).union(&self.unknown_own(family)),
         };
         let destinations = |family: Family| match to {
             Zone::Behind(id) => self.network.hosts(id, family, true),
+            // What ends where it arrived was taken in.
+            Zone::Itself if goal != Goal::Stopped => self.network.own(family).union(&self.unknown_own(family)),
             Zone::Itself => self.network.own(family).clone(),
         };
         let opening = opening();
@@ -276,6 +313,20 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         };
         question.within(STEPS)
     }
+}
+
+/// Whether a class hangs on what only the running machine knows.
+fn is_open(class: &Class) -> bool {
+    // That an address is not the machine's own one is so for all but one.
+    let other = |one: &Condition| one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_));
+    let mut conditions = class.conditions.iter();
+    conditions.any(|one| !one.unknown.is_choice() && !other(one))
+}
+
+/// Whether a class comes about only by what others fill into an anchor.
+fn needs_anchor(class: &Class) -> bool {
+    let mut conditions = class.conditions.iter();
+    conditions.any(|condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds)
 }
 
 /// Packets that begin a flow, at any place.
