@@ -243,14 +243,16 @@ impl<'a> Compiled<'a> {
         } else {
             RangeSet::empty()
         };
+        // Whether what was sent to a broadcast or multicast address comes as such on the link is for the sender to choose:
+        // if so it is not sent on, else it is, as soon as pf has changed the destination (`ip_forward`).
         let tests = [
-            (now, Field::Source, sources),
-            (now, Field::Destination, destinations),
-            (&original, Field::Destination, &taken_in),
+            (&original, Field::Destination, &taken_in, true),
+            (now, Field::Source, sources, false),
+            (now, Field::Destination, destinations, false),
         ];
         let mut divided = Vec::new();
         let mut going = vec![path];
-        for (header, field, left_out) in tests.into_iter().filter(|(.., set)| !set.is_empty()) {
+        for (header, field, left_out, may_go) in tests.into_iter().filter(|(_, _, set, _)| !set.is_empty()) {
             for path in std::mem::take(&mut going) {
                 let family = path.region.family;
                 match header.read(field, left_out, family, &path.supposed.narrowed) {
@@ -261,9 +263,18 @@ impl<'a> Compiled<'a> {
                             Some(Path { region, ..path.clone() })
                         };
                         divided.extend(part(&set).map(|path| (path, gone)));
-                        going.extend(part(&rest));
+                        if may_go {
+                            going.push(path);
+                        } else {
+                            going.extend(part(&rest));
+                        }
                     }
-                    Reading::Always(true) => divided.push((path, gone)),
+                    Reading::Always(true) => {
+                        if may_go {
+                            going.push(path.clone());
+                        }
+                        divided.push((path, gone));
+                    }
                     Reading::Always(false) | Reading::Unknown(_) => going.push(path),
                     Reading::Choice(id, inside, outside) => {
                         let with = |set: RangeSet| {

@@ -12,6 +12,7 @@ use super::special::globally_reachable;
 use crate::context::{Interface, InterfaceAddress, RouteKind};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
+use crate::ruleset::{Rule, Translation};
 
 /// The addresses around one machine.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ struct Domain {
     /// Network addresses: they belong to no host.
     nets: RangeSet,
 }
+
+/// The interfaces of one routing domain, in one direction.
+type Met<'d> = (Direction, &'d [InterfaceId]);
 
 impl Domain {
     fn of(family: Family) -> Self {
@@ -279,8 +283,8 @@ impl<'a> Network<'a> {
         self.of(family).interfaces.get(interface)
     }
 
-    /// The packets that the network stack never takes from a wire, or that no program ever sees: loopback addresses,
-    /// addresses that IPv6 refuses, tcp to broadcast and multicast addresses.
+    /// The packets that the network stack never takes from a wire: loopback addresses, addresses that IPv6 refuses; where
+    /// no rule can change it before the stack sees it, tcp to broadcast and multicast addresses, too.
     #[must_use]
     pub fn never_taken(&self) -> PacketSet {
         let mut boxes = Vec::new();
@@ -289,32 +293,57 @@ impl<'a> Network<'a> {
             let (sources, destinations) = refused(family);
             boxes.extend(all().with(Field::Source, &sources));
             boxes.extend(all().with(Field::Destination, &destinations));
-            let tcp = all().with(Field::Transport, &transport::protocol(Protocol::TCP, family));
-            let tcp = tcp.map(|tcp| {
-                let shared = |by| self.shared_beside(by, family).clone();
-                self.by_domain(family, |_, by| shared(by))
-                    .into_iter()
-                    .filter_map(move |part| part.intersection(&tcp))
-            });
-            boxes.extend(tcp.into_iter().flatten());
+        }
+        if !self.may_change() {
+            boxes.extend(self.shared_tcp().boxes().iter().cloned());
         }
         boxes.into_iter().collect()
     }
 }
 
 impl Network<'_> {
+    /// Tcp to broadcast and multicast addresses, where it is met: no program ever sees it (`tcp_input`).
+    #[must_use]
+    pub fn shared_tcp(&self) -> PacketSet {
+        let of = |family| {
+            let tcp = PacketBox::all(family).with(Field::Transport, &transport::protocol(Protocol::TCP, family));
+            let shared = self.by_domain(family, |_, by| self.shared_beside(by, family).clone());
+            let shared = shared.into_iter();
+            shared.filter_map(move |part| part.intersection(tcp.as_ref()?))
+        };
+        Family::BOTH.into_iter().flat_map(of).collect()
+    }
+
+    /// Whether a rule may change where a packet goes before the stack sees it.
+    fn may_change(&self) -> bool {
+        let mut rules = self.engine.ruleset().anchors.values().flat_map(|anchor| &anchor.rules);
+        rules.any(|rule: &Rule| {
+            let redirects = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
+            redirects || rule.rtable.is_some()
+        })
+    }
+
     /// Headers that no packet has at its end, although some address of the machine says so: a link-local address is one
-    /// of the link that the packet came by, not of another interface.
+    /// of the link that the packet came by, not of another interface; tcp to a broadcast address is for nobody.
     #[must_use]
     pub fn never_ending(&self) -> PacketSet {
-        let family = Family::Inet6;
         let space = self.engine.space();
-        let boxes = self.interfaces().filter_map(|id| {
+        let boxes = self.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
-            let others = number("fe80::/10").minus(&self.own_of(id, family));
-            PacketBox::all(family)
-                .with(Field::Place, &place)?
-                .with(Field::Destination, &others)
+            let here = |family| PacketBox::all(family).with(Field::Place, &place);
+            let others = number("fe80::/10").minus(&self.own_of(id, Family::Inet6));
+            let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &others));
+            let families = Family::BOTH.into_iter().filter(|_| self.may_change());
+            let tcp = families.filter_map(|family| {
+                here(family)?
+                    .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
+                    // An own address of another domain may be looked up by a rule's `rtable`.
+                    .with(
+                        Field::Destination,
+                        &self.shared_beside(id, family).minus(self.own(family)),
+                    )
+            });
+            tcp.chain(links).collect::<Vec<_>>()
         });
         boxes.collect()
     }
@@ -323,7 +352,7 @@ impl Network<'_> {
     /// interface of the domain.
     pub(super) fn by_domain(&self, family: Family, set: impl Fn(Direction, InterfaceId) -> RangeSet) -> Vec<PacketBox> {
         let domains = self.domains();
-        let mut alike: Vec<(RangeSet, Vec<(Direction, &[InterfaceId])>)> = Vec::new();
+        let mut alike: Vec<(RangeSet, Vec<Met<'_>>)> = Vec::new();
         for domain in &domains {
             let Some(&first) = domain.first() else { continue };
             for direction in [Direction::In, Direction::Out] {
@@ -341,7 +370,7 @@ impl Network<'_> {
                 return Some(there);
             }
             let places = self.places(|place| {
-                let here = |(direction, domain): &(Direction, &[InterfaceId])| {
+                let here = |(direction, domain): &Met<'_>| {
                     *direction == place.direction() && domain.contains(&place.interface())
                 };
                 wanted.iter().any(here)

@@ -54,7 +54,8 @@ impl Zones<'_> {
         let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
         let begins = beginnings(packets);
         let wanted = from.intersection(&to).intersection(&begins);
-        selection.packets = wanted.minus(&self.on_one_network());
+        let wanted = wanted.minus(&self.on_one_network());
+        selection.packets = wanted.minus(&self.network.shared_tcp());
         Ok(selection)
     }
 

@@ -28,16 +28,17 @@ pub(super) fn replay(
 ) -> Replay {
     let mut choices = named(conditions);
     let mut memory = Memory::default();
-    packet.way = way(&packet, network);
-    let journey = match machine.follow(&packet, &mut memory, &mut choices) {
+    let journey = match follow(machine, network, &mut packet, &mut memory, &mut choices) {
         Ok(journey) => journey,
         Err(Unproven(_)) => return Replay::Open,
     };
     let through = passes(&journey) && forwardable(&journey);
+    // What comes as broadcast on its link is not sent on.
+    let may_be_lost = journey.hops.len() > 1 && is_shared(&packet, network);
     let mut answer = None;
     let confirmed = match why {
         Why::GetsThrough | Why::Unexpected(..) => through,
-        Why::Stopped => !through,
+        Why::Stopped => !through || may_be_lost,
         Why::ReplyStopped => {
             let Some(packet) = reply(&journey) else {
                 return Replay::Open;
@@ -68,23 +69,43 @@ pub(super) fn replay(
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
 pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut packet: Packet) -> Option<bool> {
-    packet.way = way(&packet, network);
-    let journey = machine.follow(&packet, &mut Memory::default(), &mut named(&[])).ok()?;
+    let mut memory = Memory::default();
+    let journey = follow(machine, network, &mut packet, &mut memory, &mut named(&[])).ok()?;
     Some(passes(&journey) && forwardable(&journey))
 }
 
-/// How far the packet is followed: broadcast and multicast end at the machine, only the hop in is evaluated, whatever
-/// routes there are.
-fn way(packet: &Packet, network: &Network<'_>) -> Way {
+/// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
+/// evaluated; but where that has changed the destination they are sent on as any other.
+fn follow(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    packet: &mut Packet,
+    memory: &mut Memory,
+    choices: &mut Named,
+) -> Result<Journey, Unproven> {
+    if packet.way == Way::Forward && is_shared(packet, network) {
+        packet.way = Way::In;
+        let mut after = memory.clone();
+        let journey = machine.follow(packet, &mut after, choices)?;
+        if !journey
+            .last()
+            .is_some_and(|last| last.dst != packet.dst && !is_shared(last, network))
+        {
+            *memory = after;
+            return Ok(journey);
+        }
+        packet.way = Way::Forward;
+    }
+    machine.follow(packet, memory, choices)
+}
+
+/// Whether the packet is to a broadcast or multicast address.
+fn is_shared(packet: &Packet, network: &Network<'_>) -> bool {
     let on = network.engine().space().interface(&packet.interface);
-    let shared = on.is_some_and(|on| {
+    on.is_some_and(|on| {
         let shared = network.shared_beside(on, packet.family);
         shared.contains(address_number(packet.dst))
-    });
-    match packet.way {
-        Way::Forward if shared => Way::In,
-        way => way,
-    }
+    })
 }
 
 /// Whether a packet leaves, or reaches the machine itself.

@@ -216,7 +216,10 @@ impl Searcher<'_> {
         found.collect(self.engine.classes(elsewhere), &Why::GetsThrough, |_| true);
         let neighbours = region.intersection(&self.on_one_network);
         if !neighbours.is_empty() {
-            let question = narrow(Question::new(neighbours, Goal::GetsThrough).except(&self.never_taken));
+            let question = Question::new(neighbours, Goal::GetsThrough)
+                .except(&self.never_taken)
+                .except_ending_in(&self.zones.network().never_ending());
+            let question = narrow(question);
             found.collect(self.engine.classes(question), &Why::GetsThrough, |class| {
                 !self.turns_back(class)
             });
