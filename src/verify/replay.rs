@@ -57,13 +57,12 @@ struct Run {
 
 impl Replayer<'_> {
     /// What the evaluator makes of the packet. Of the choices that pf has one that offends is looked for.
-    pub(super) fn replay(&self, mut packet: Packet, why: &Why, conditions: &[Condition], choice: &Choice) -> Replay {
+    pub(super) fn replay(&self, packet: Packet, why: &Why, conditions: &[Condition], choice: &Choice) -> Replay {
         // The evaluator takes no rule of an anchor that others fill for a decider: its way is another.
         let filled = |condition: &Condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds;
         if conditions.iter().any(filled) {
             return Replay::Open;
         }
-        packet.way = way(&packet, self.network);
         let base = named(conditions);
         let Ok(usual) = self.run(&packet, why, choice, base.clone()) else {
             return Replay::Open;
@@ -113,12 +112,15 @@ impl Replayer<'_> {
             asked: Vec::new(),
         };
         let mut memory = Memory::default();
-        let journey = self.machine.follow(packet, &mut memory, &mut choices)?;
+        let mut packet = packet.clone();
+        let journey = follow(self.machine, self.network, &mut packet, &mut memory, &mut choices)?;
         let through = passes(&journey) && forwardable(&journey);
+        // What comes as broadcast on its link is not sent on.
+        let may_be_lost = journey.hops.len() > 1 && is_shared(&packet, self.network);
         let (mut answer, mut unmet) = (None, Vec::new());
         let offends = match why {
             Why::GetsThrough => through,
-            Why::Stopped => !through,
+            Why::Stopped => !through || may_be_lost,
             Why::Unexpected(failed) => {
                 let met = |at: usize| {
                     let expected = self.expected.get(at);
@@ -142,7 +144,7 @@ impl Replayer<'_> {
         Ok(Run {
             lands,
             example: Box::new(Counterexample {
-                packet: packet.clone(),
+                packet,
                 journey,
                 reply: answer,
                 choices: Vec::new(),
@@ -212,19 +214,43 @@ fn tries(asked: &[(RuleId, Vec<IpNet>, IpAddr)], wished: &[IpAddr]) -> Vec<HashM
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
 pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut packet: Packet) -> Option<bool> {
-    packet.way = way(&packet, network);
-    let journey = machine.follow(&packet, &mut Memory::default(), &mut named(&[])).ok()?;
+    let mut memory = Memory::default();
+    let journey = follow(machine, network, &mut packet, &mut memory, &mut named(&[])).ok()?;
     Some(passes(&journey) && forwardable(&journey))
 }
 
-/// How far the packet is followed: broadcast and multicast end at the machine, only the hop in is evaluated, whatever
-/// routes there are.
-fn way(packet: &Packet, network: &Network<'_>) -> Way {
-    let shared = network.shared(packet.family).contains(address_number(packet.dst));
-    match packet.way {
-        Way::Forward if shared => Way::In,
-        way => way,
+/// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
+/// evaluated; but where that has changed the destination they are sent on as any other.
+fn follow(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    packet: &mut Packet,
+    memory: &mut Memory,
+    choices: &mut dyn Choices,
+) -> Result<Journey, Unproven> {
+    if packet.way == Way::Forward && is_shared(packet, network) {
+        packet.way = Way::In;
+        let mut after = memory.clone();
+        let journey = machine.follow(packet, &mut after, choices)?;
+        if !journey
+            .last()
+            .is_some_and(|last| last.dst != packet.dst && !is_shared(last, network))
+        {
+            *memory = after;
+            return Ok(journey);
+        }
+        packet.way = Way::Forward;
     }
+    machine.follow(packet, memory, choices)
+}
+
+/// Whether the packet is to a broadcast or multicast address.
+fn is_shared(packet: &Packet, network: &Network<'_>) -> bool {
+    let on = network.engine().space().interface(&packet.interface);
+    on.is_some_and(|on| {
+        let shared = network.shared_beside(on, packet.family);
+        shared.contains(address_number(packet.dst))
+    })
 }
 
 /// Whether a packet leaves, or reaches the machine itself.
