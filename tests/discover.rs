@@ -456,10 +456,10 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
             ["holds", "holds", "holds", "holds", "violated"],
             None,
         ),
-        // What af-to makes of a packet is forwarded as one of its new family.
+        // What af-to makes of a packet is forwarded as one of its new family, and its reply as one of its old.
         (
             "net.inet.ip.forwarding=1\n",
-            ["holds", "violated", "holds", "holds", "vacuous"],
+            ["holds", "violated", "violated", "holds", "vacuous"],
             Some("the machine does not forward packets of inet6: none pass through it"),
         ),
         // Without forwarding an own address is asked for on its own interface alone.

@@ -16,7 +16,7 @@ use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, prefix};
 use super::search::Path;
 use super::set::PacketSet;
-use super::space::{InterfaceId, Space};
+use super::space::{InterfaceId, Place, Space};
 use super::translate::{self, Supply};
 use crate::context::{Context, InterfaceAddress};
 use crate::net::{Direction, Family, RangeSet};
@@ -96,6 +96,24 @@ impl<'a> Compiled<'a> {
 
     fn rdomain(&self, interface: InterfaceId) -> u32 {
         self.context.interfaces.get(interface).map_or(0, |known| known.rdomain)
+    }
+
+    /// The routing table by which a packet goes that is at a place: that which rules have set, or that of the domain
+    /// it came from.
+    pub(super) fn table_at(&self, place: Place, now: &Now) -> u32 {
+        now.rtable.unwrap_or_else(|| match place {
+            Place::In(on) | Place::Out { on, received: None } => self.rdomain(on),
+            Place::Out {
+                received: Some(from), ..
+            } => self.rdomain(from),
+        })
+    }
+
+    /// The routing domain that a routing table belongs to (`rtable_l2`).
+    pub(super) fn rdomain_of(&self, rtable: u32) -> u32 {
+        let known = self.context.interfaces.iter();
+        let mut domains = known.map(|interface| interface.rdomain);
+        domains.find(|&rdomain| rdomain == rtable).unwrap_or(0)
     }
 
     /// The addresses that are routed out of an interface, by its own routing domain's table: where its network is not
@@ -182,6 +200,12 @@ impl<'a> Compiled<'a> {
                 .interfaces
                 .get(from)
                 .is_some_and(crate::context::Interface::takes_for_others)
+    }
+
+    /// Destinations that are never sent on by a routing table: what the stack takes for the machine itself besides its own
+    /// addresses, and what it knows no network for.
+    pub(super) fn never_forwarded(&self, rtable: u32, family: Family) -> RangeSet {
+        taken_in(self.context, rtable, family, |_| true).union(left_out(family).1)
     }
 
     /// The interfaces of which an address of that family is not known, in the routing domain of an interface, with the
@@ -292,24 +316,34 @@ impl<'a> Compiled<'a> {
         divided
     }
 
-    /// The interfaces by which route-to may send a packet (`pf_route`).
-    pub(super) fn route_to(&self, route: &RouteTo, anchor: &str, now: &Now, from: InterfaceId) -> Vec<InterfaceId> {
-        let routes = self.routes(now.rtable.unwrap_or_else(|| self.rdomain(from)));
-        let gateways = match translate::supply(self.ruleset, self.context, &route.pool, anchor, now.family) {
-            Supply::Nothing => return Vec::new(),
-            Supply::AddressOf(name) => return self.space.interface(&name).into_iter().collect(),
+    /// The interfaces by which the gateways of route-to and its like may be reached by a routing table; `None` among them
+    /// where one may have no route (`pf_route`).
+    pub(super) fn gateways(
+        &self,
+        route: &RouteTo,
+        anchor: &str,
+        family: Family,
+        rtable: u32,
+    ) -> Vec<Option<InterfaceId>> {
+        let routes = self.routes(rtable);
+        let gateways = match translate::supply(self.ruleset, self.context, &route.pool, anchor, family) {
+            Supply::Nothing => return vec![None],
+            Supply::AddressOf(name) => return vec![self.space.interface(&name)],
             Supply::OneOf(set) => set,
             Supply::Masked(net) => prefix(net),
         };
         let mut out = Vec::new();
         for piece in routes
-            .pieces(now.family)
+            .pieces(family)
             .iter()
             .filter(|piece| !piece.addresses.is_disjoint(&gateways))
         {
-            match piece.target {
-                Target::Local(by) | Target::Via(by) if !out.contains(&by) => out.push(by),
-                Target::Local(_) | Target::Via(_) | Target::Refused | Target::Reject(_) | Target::None => {}
+            let by = match piece.target {
+                Target::Local(by) | Target::Via(by) => Some(by),
+                Target::Refused | Target::Reject(_) | Target::None | Target::NotForwarded => None,
+            };
+            if !out.contains(&by) {
+                out.push(by);
             }
         }
         out

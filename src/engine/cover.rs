@@ -5,6 +5,7 @@
 //! none matches, a box around the point is a class.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::compiled::Compiled;
 use super::criteria::About;
@@ -13,8 +14,9 @@ use super::header::{Field, Header, PacketBox};
 use super::journey::{Class, Condition, End, Journey};
 use super::list::{END, Entry, List, Position};
 use super::question::Question;
-use super::rewriting::{Now, Reading};
-use super::search::Path;
+use super::rewriting::{Now, Reading, shifted};
+use super::search::{Equal, Path};
+use super::space::Place;
 use super::witness;
 use crate::net::RangeSet;
 use crate::ruleset::RuleId;
@@ -98,6 +100,8 @@ pub(super) struct Cover {
     left: Vec<PacketBox>,
     /// The number of the last choice that was made.
     choices: u32,
+    /// Why nothing can be said of these packets, if so.
+    pub(super) unmodelled: Option<Arc<str>>,
 }
 
 impl Cover {
@@ -106,11 +110,11 @@ impl Cover {
         compiled: &Compiled<'_>,
         ground: &Ground<'_, '_>,
         path: Path,
-        now: &Now,
+        (now, end): (&Now, End),
         question: &Question,
         choices: u32,
     ) -> Vec<Self> {
-        let end = ending(compiled, &path, now);
+        let end = ending(compiled, &path, now, end);
         let mut paths = Vec::new();
         match &question.ends {
             None => paths.push(path),
@@ -169,6 +173,7 @@ impl Cover {
             left: vec![path.region.clone()],
             path,
             choices,
+            unmodelled: end.unmodelled.clone(),
         }
     }
 
@@ -210,17 +215,17 @@ impl Cover {
     fn point(&self, piece: &PacketBox) -> Option<Header> {
         let mut at = witness::readable(piece);
         if let Some(equal) = &self.path.own_reverse {
-            for &(a, b) in equal {
-                let number = at.get(a);
+            for &(a, b, by) in equal {
+                let number = at.get(a).wrapping_add(by);
                 at = at.with(b, number);
             }
         } else if let Some((reversing, equal)) = &self.path.not_reverse
             && reversing.contains(&at)
-            && equal.iter().all(|&(a, b)| at.get(a) == at.get(b))
+            && equal.iter().all(|&(a, b, by)| at.get(a).wrapping_add(by) == at.get(b))
         {
-            let mut others = equal.iter().filter_map(|&(a, b)| {
-                let other = piece.numbers(b).minus(&RangeSet::single(at.get(a)));
-                Some((b, other.first()?))
+            let mut others = equal.iter().flat_map(|&(a, b, _)| [a, b]).filter_map(|field| {
+                let other = piece.numbers(field).minus(&RangeSet::single(at.get(field)));
+                Some((field, other.first()?))
             });
             let (field, number) = others.next()?;
             at = at.with(field, number);
@@ -336,6 +341,12 @@ impl Cover {
         end: End,
     ) -> Class {
         let mut hops = Vec::clone(&self.path.hops);
+        if !supposed.narrowed.is_empty() {
+            // What was chosen later is known now.
+            for (hop, after) in hops.iter_mut().zip(self.path.trail.iter()) {
+                hop.ends = after.ends(&supposed.narrowed);
+            }
+        }
         for (Guarded { duty, .. }, &logged) in self.guarded.iter().zip(logged) {
             if let Some(hop) = hops.get_mut(duty.hop) {
                 hop.logged = logged;
@@ -367,6 +378,7 @@ impl Cover {
             journey: Journey { hops, end },
             conditions: unique,
             own_reverse: self.path.own_reverse.is_some(),
+            equal: self.path.own_reverse.clone().unwrap_or_default(),
             trail: Vec::clone(&self.path.trail),
             choices: self.choices,
             supposed,
@@ -417,18 +429,18 @@ impl Excuse {
 }
 
 /// A part of a box of packets that have equal fields, and the rest of it, both with those fields' numbers equal.
-fn minus_equal(piece: &PacketBox, within: PacketBox, equal: &[(Field, Field)]) -> (PacketBox, Vec<PacketBox>) {
+fn minus_equal(piece: &PacketBox, within: PacketBox, equal: &Equal) -> (PacketBox, Vec<PacketBox>) {
     let mut part = within;
-    for &(a, b) in equal {
-        let both = part.numbers(a).intersection(&part.numbers(b));
-        narrow(&mut part, a, &both);
+    for &(a, b, by) in equal {
+        let both = shifted(&part.numbers(a), by).intersection(&part.numbers(b));
+        narrow(&mut part, a, &shifted(&both, by.wrapping_neg()));
         narrow(&mut part, b, &both);
     }
     // One of two equal fields says it all.
-    let apart = |whole: &PacketBox| equal.iter().fold(whole.clone(), |left, &(_, b)| left.without(b));
+    let apart = |whole: &PacketBox| equal.iter().fold(whole.clone(), |left, &(_, b, _)| left.without(b));
     let rest = apart(piece).minus(&apart(&part)).into_iter().filter_map(|left| {
-        equal.iter().try_fold(left, |left, &(a, b)| {
-            let numbers = left.numbers(a);
+        equal.iter().try_fold(left, |left, &(a, b, by)| {
+            let numbers = shifted(&left.numbers(a), by);
             left.with(b, &numbers)
         })
     });
@@ -444,10 +456,11 @@ fn narrow_to(within: &mut PacketBox, other: &PacketBox) {
 }
 
 /// The header at the end as questions see it: the original one with the destination and its port translated, and the
-/// place of the last hop.
-fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now) -> Now {
+/// place of the last hop, or where it leaves if that is another.
+fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now, at: End) -> Now {
     let mut end = Now::original(path.region.family);
     end.family = now.family;
+    end.unmodelled.clone_from(&now.unmodelled);
     for field in [Field::Destination, Field::DestinationPort] {
         end.set(field, now.term(field).clone());
     }
@@ -457,7 +470,15 @@ fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now) -> Now {
         }
     }
     if let Some(last) = path.hops.last() {
-        let number = compiled.space.number(last.place);
+        let place = match (at, last.place) {
+            (End::Leaves(on), Place::In(from)) => Place::Out {
+                on,
+                received: Some(from),
+            },
+            (End::Leaves(on), Place::Out { received, .. }) => Place::Out { on, received },
+            (_, place) => place,
+        };
+        let number = compiled.space.number(place);
         end.set(Field::Place, super::rewriting::Term::OneOf(0, RangeSet::single(number)));
     }
     end

@@ -344,7 +344,7 @@ impl<'a, 's> Reader<'a, 's> {
                 let (_, routes) = self.routes.iter().find(|(domain, _)| *domain == interface.rdomain)?;
                 let passed = routes.addresses(family, |piece| match piece.target {
                     Target::Local(own) | Target::Via(own) | Target::Reject(own) => own == id,
-                    Target::Refused | Target::None => false,
+                    Target::Refused | Target::None | Target::NotForwarded => false,
                 });
                 let passed = if crate::context::driver(&interface.name) == "enc" {
                     line(family)

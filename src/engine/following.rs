@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::compiled::Compiled;
 use super::frame::Tagging;
 use super::header::{Field, PacketBox};
-use super::journey::{Class, Decider};
+use super::journey::{Class, Decider, End};
 use super::question::Question;
 use super::rewriting::{Now, Term};
-use super::search::{Arrival, Classes, Path, Task};
+use super::search::{Arrival, Back, Classes, Path, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::{Direction, RangeSet};
@@ -25,12 +25,26 @@ pub(super) struct Known {
     /// The header that finds it, and what it makes of it.
     pub(super) before: Now,
     pub(super) after: Now,
-    /// The rule that made it, where it diverts or routes what finds the state.
+    /// The routing domain in which it is found.
+    pub(super) rdomain: u32,
+    /// The rule that made it, and how what finds it goes by it.
     pub(super) rule: Option<RuleId>,
+    pub(super) course: Course,
+}
+
+/// How a packet goes by the state that a rule has made: what `route-to` and `reply-to` are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It is the first, which made the state.
+    First,
+    /// As the first, which went out of that interface.
+    Again(Option<InterfaceId>),
+    /// Back.
+    Back,
 }
 
 impl Known {
-    pub(super) fn matches(&self, place: Place, now: &Now) -> bool {
+    pub(super) fn matches(&self, place: Place, now: &Now, rdomain: u32) -> bool {
         let (direction, on) = match place {
             Place::In(on) => (Direction::In, on),
             Place::Out { on, .. } => (Direction::Out, on),
@@ -42,6 +56,7 @@ impl Known {
             Field::DestinationPort,
         ];
         self.direction == direction
+            && self.rdomain == rdomain
             && self.bound.is_none_or(|bound| bound == on)
             && self.before.family == now.family
             && fields
@@ -60,66 +75,94 @@ impl<'e, 'a> Classes<'e, 'a> {
         let mut steps = vec![original];
         steps.extend(class.trail.iter().cloned());
         let mut states = Vec::new();
-        for (hop, ends) in class.journey.hops.iter().zip(steps.windows(2)) {
+        let mut hops = class.journey.hops.iter().zip(steps.windows(2)).peekable();
+        while let Some((hop, ends)) = hops.next() {
             let [before, after] = ends else { continue };
+            if !hop.state {
+                continue;
+            }
             let (there, back, on) = match hop.place {
                 Place::In(on) => (Direction::In, Direction::Out, on),
                 Place::Out { on, .. } => (Direction::Out, Direction::In, on),
             };
-            if hop.state {
-                let rule = match &hop.decider {
-                    Decider::Rule(id) => compiled.ruleset.rule(id),
-                    _ => None,
-                };
-                let bound = rule
-                    .and_then(|rule| rule.state.as_ref())
-                    .is_some_and(|options| options.if_bound);
-                let bound = bound.then_some(on);
-                let (before, after) = (before.clone(), after.clone());
-                let made_by = match &hop.decider {
-                    Decider::Rule(id) => Some(id.clone()),
-                    _ => None,
-                };
-                // route-to is for the direction of the state alone.
-                let diverts = rule.is_some_and(|rule| rule.divert.is_some() && rule.route_to.is_none());
-                states.push(Known {
-                    direction: back,
-                    bound,
-                    before: after.reversed(),
-                    after: before.reversed(),
-                    rule: made_by.clone().filter(|_| diverts),
-                });
-                states.push(Known {
-                    direction: there,
-                    bound,
-                    before,
-                    after,
-                    rule: made_by,
-                });
-            }
+            // A state between the families is found by what comes in alone (`pf_find_state`).
+            let back = if before.family == after.family {
+                back
+            } else {
+                Direction::In
+            };
+            let made_by = match &hop.decider {
+                Decider::Rule(id) => Some(id.clone()),
+                _ => None,
+            };
+            let rule = made_by.as_ref().and_then(|id| compiled.ruleset.rule(id));
+            let options = rule.and_then(|rule| rule.state.as_ref());
+            let bound = options.is_some_and(|options| options.if_bound).then_some(on);
+            let [mut before, mut after] = [before, after].map(Now::clone);
+            let table = compiled.table_at(hop.place, &before);
+            before.rtable = Some(table);
+            after.rtable = after.rtable.or(Some(table));
+            let rdomain = |now: &Now| compiled.rdomain_of(now.rtable.unwrap_or(table));
+            let went = match (hops.peek(), class.journey.end) {
+                (Some((next, _)), _) => Some(next.place.interface()),
+                (None, End::Leaves(on)) => Some(on),
+                (None, _) => None,
+            };
+            states.push(Known {
+                direction: back,
+                bound,
+                rdomain: rdomain(&after),
+                before: after.reversed(),
+                after: before.reversed(),
+                rule: made_by.clone(),
+                course: Course::Back,
+            });
+            states.push(Known {
+                direction: there,
+                bound,
+                rdomain: rdomain(&before),
+                before,
+                after,
+                rule: made_by,
+                course: Course::Again(went),
+            });
         }
         let states: Rc<[Known]> = states.into();
         if let (Some(first), Some(last), Some(header)) =
             (class.journey.hops.first(), class.journey.hops.last(), steps.last())
         {
-            for (region, now) in search.replies(&class.region, &header.reversed()) {
-                search.follow(class, region, now, last.place, true, &states);
+            // It comes in where the first packet went out, as if from nowhere.
+            let mut header = header.reversed();
+            header.rtable = None;
+            let at = match class.journey.end {
+                End::Leaves(out) => Place::Out {
+                    on: out,
+                    received: None,
+                },
+                _ => last.place,
+            };
+            let back = match first.place {
+                Place::In(on) => Back::To(on),
+                Place::Out { .. } => Back::Itself,
+            };
+            for (region, now) in search.replies(&class.region, &header) {
+                search.follow(class, region, now, at, Some(back), &states);
             }
             if let Some((region, now)) = search.later(&class.region, &steps[0]) {
-                search.follow(class, region, now, first.place, false, &states);
+                search.follow(class, region, now, first.place, None, &states);
             }
         }
         search
     }
 
-    /// A packet of the flow meets the machine where the first one left it, or where it came in.
+    /// A packet of the flow meets the machine where the first one left it, a reply, or where it came in.
     pub(super) fn follow(
         &mut self,
         class: &Class,
         region: PacketBox,
         now: Now,
         at: Place,
-        reply: bool,
+        back_to: Option<Back>,
         states: &Rc<[Known]>,
     ) {
         let path = Path {
@@ -132,13 +175,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             trail: Rc::default(),
             states: Rc::clone(states),
             follows: true,
+            back_to,
+            crossed: false,
         };
         let tagging = Tagging::Is(0);
-        let place = match (at, reply) {
-            (place, false) => place,
-            (Place::Out { on, .. }, true) => Place::In(on),
+        let place = match (at, back_to) {
+            (place, None) => place,
+            (Place::Out { on, .. }, Some(_)) => Place::In(on),
             // The machine itself answers.
-            (Place::In(on), true) => return self.route_from(path, on, None, &now, &tagging, None),
+            (Place::In(on), Some(_)) => return self.route_from(path, on, None, &now, &tagging, None),
         };
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
     }

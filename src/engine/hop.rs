@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use super::cover::Duty;
+use super::following::Course;
 use super::frame::{Frame, Match, Suppositions, Tagging};
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind, Position};
 use super::question::{Goal, Scope};
-use super::rewriting::{Narrowed, Now, Reading, Term};
+use super::rewriting::Term;
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::Place;
 use super::translate::Translator;
@@ -38,12 +39,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             let (place, now) = (arrival.place, arrival.now);
             return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
         }
-        if let Some(known) = path
-            .states
-            .iter()
-            .find(|known| known.matches(arrival.place, &arrival.now))
-        {
+        let mut path = path;
+        path.crossed = false;
+        let table = compiled.table_at(arrival.place, &arrival.now);
+        let rdomain = compiled.rdomain_of(table);
+        let known = path.states.iter();
+        let mut known = known.filter(|known| known.matches(arrival.place, &arrival.now, rdomain));
+        if let Some(known) = known.next().cloned() {
             let mut now = arrival.now.clone();
+            path.crossed = now.family != known.after.family;
             now.family = known.after.family;
             for field in [
                 Field::Source,
@@ -53,8 +57,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             ] {
                 now.set(field, known.after.term(field).clone());
             }
+            // What a state translates goes on in the domain of its other side, and what it takes along by its table.
+            let again = matches!(known.course, Course::Again(_));
+            if again || known.before != known.after {
+                now.rtable = known.after.rtable;
+            }
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
-            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, rule);
+            let by = rule.map(|rule| (rule, known.course));
+            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);
         }
         let number = compiled.space.number(arrival.place);
         let several = self.question.scope == Scope::Hop;
@@ -191,7 +201,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 .list
                 .entries
                 .get(number)
-                .filter(|entry| self.is_wanted(entry, &frame))
+                .filter(|entry| path.back_to.is_some() || self.is_wanted(entry, &frame))
             else {
                 continue;
             };
@@ -289,7 +299,9 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// Whether pf may drop a packet that the rule passes.
     pub(super) fn may_fail(&self, entry: &Entry) -> bool {
         let rule = self.compiled.list.rule(entry);
-        rule.is_some_and(|(_, rule)| !rule.allow_opts || rule.translation.is_some() || rule.state.is_some())
+        rule.is_some_and(|(_, rule)| {
+            !rule.allow_opts || rule.translation.is_some() || rule.state.is_some() || rule.route_to.is_some()
+        })
     }
 
     pub(super) fn decided(&mut self, path: Path, frame: &Rc<Frame>, entry: &'e Entry) {
@@ -389,9 +401,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Family::Inet6 => transport::listener_discovery(),
             };
             let now = &frame.start;
-            let none = part(&path.region, now, Field::Options, &RangeSet::single(0));
-            let alert = part(&path.region, now, Field::Options, &RangeSet::single(2))
-                .and_then(|alert| part(&alert, now, Field::Transport, &alert_allowed));
+            let none = now.part(&path.region, Field::Options, &RangeSet::single(0));
+            let alert = now
+                .part(&path.region, Field::Options, &RangeSet::single(2))
+                .and_then(|alert| now.part(&alert, Field::Transport, &alert_allowed));
             clean = none.into_iter().chain(alert).collect();
             if self.question.goal != Goal::GetsThrough {
                 let dropped = clean.iter().fold(vec![path.region.clone()], |left, part| {
@@ -437,14 +450,14 @@ impl<'e, 'a> Classes<'e, 'a> {
         let stateless = match rule.keep_state {
             KeepState::No => vec![path.region.clone()],
             KeepState::Keep | KeepState::Modulate | KeepState::Synproxy => {
-                let fragments = part(&path.region, &frame.start, Field::Fragment, &RangeSet::range(1, 2));
+                let fragments = frame.start.part(&path.region, Field::Fragment, &RangeSet::range(1, 2));
                 let fragments = fragments.filter(|_| !self.compiled.space.reassembles());
                 let whole = match fragments {
-                    Some(_) => part(&path.region, &frame.start, Field::Fragment, &RangeSet::single(0)),
+                    Some(_) => frame.start.part(&path.region, Field::Fragment, &RangeSet::single(0)),
                     None => Some(path.region.clone()),
                 };
                 let none = transport::stateless(frame.start.family);
-                let icmp = whole.and_then(|whole| part(&whole, &frame.start, Field::Transport, &none));
+                let icmp = whole.and_then(|whole| frame.start.part(&whole, Field::Transport, &none));
                 fragments.into_iter().chain(icmp).collect()
             }
         };
@@ -459,7 +472,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             if self.compiled.translation_fails(entry.rule, frame.until(stop).family) {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
             } else {
-                self.passed(path, place, decider.clone(), now, tagging.clone(), false, Some(rule));
+                self.passed(
+                    path,
+                    place,
+                    decider.clone(),
+                    now,
+                    tagging.clone(),
+                    false,
+                    Some((rule, Course::First)),
+                );
             }
         }
         if self.is_exhausted(&path, rule, decider) {
@@ -494,10 +515,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             now.settle();
             let path = Path {
                 region: within.clone(),
+                crossed: now.family != frame.start.family,
                 ..path.clone()
             };
             if translated {
-                self.passed(path, place, decider.clone(), now, tagging.clone(), true, Some(rule));
+                let by = Some((rule, Course::First));
+                self.passed(path, place, decider.clone(), now, tagging.clone(), true, by);
             } else {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
             }
@@ -567,13 +590,4 @@ impl<'e, 'a> Classes<'e, 'a> {
 /// Where the evaluation of a way's last hop ends.
 fn stop(path: &Path) -> Position {
     path.duties.last().map_or(END, |duty| duty.stop)
-}
-
-/// The packets of a region whose number in that field, by then, is in the set.
-fn part(region: &PacketBox, now: &Now, field: Field, set: &RangeSet) -> Option<PacketBox> {
-    match now.read(field, set, region.family, &Narrowed::new()) {
-        Reading::On(field, set) => region.clone().with(field, &set),
-        Reading::Always(false) => None,
-        Reading::Always(true) | Reading::Choice(..) | Reading::Unknown(_) => Some(region.clone()),
-    }
 }

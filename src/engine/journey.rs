@@ -219,6 +219,9 @@ pub struct Class {
     /// equal (after the first hop's translation); otherwise it does not happen to them where the last hop of two is
     /// decided by rules.
     pub own_reverse: bool,
+    /// Of such packets: pairs of fields of which the second is the first plus that number, modulo 2^128, in the header
+    /// as it first met the machine.
+    pub equal: Vec<(Field, Field, u128)>,
     /// The header after each hop that passes, what was supposed, and the last choice of pf, for the packets that
     /// follow in the flow.
     pub(super) trail: Vec<Now>,
@@ -239,6 +242,18 @@ impl Class {
     pub fn supposes_later(&self, field: Field, interface: &Interface, context: &Context, holds: bool) -> bool {
         let is_later = |hop: Option<u8>| hop.is_some_and(|hop| hop >= u8::MAX - 1);
         self.suppose_at(is_later, field, interface, context, holds)
+    }
+
+    /// Whether it comes about only if packets that follow the first go to an address or a network of the machine that
+    /// nobody knows.
+    #[must_use]
+    pub fn follows_to_unknown(&self) -> bool {
+        let follows = Some(u8::MAX - 1);
+        let mut facts = self.supposed.facts.iter();
+        facts.any(|(fact, hop, holds)| {
+            let network_stack = matches!(fact.about, About::Host(Field::Destination, Host::Dynamic(_)));
+            *hop == follows && *holds && network_stack
+        })
     }
 
     /// Whether only that original address has to be one of the interface's for it to come about, if any.

@@ -10,7 +10,7 @@ use super::routing::prefix;
 use super::translate;
 use super::transport;
 use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Rule, RuleId, Ruleset, Tagged, Translation};
+use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, RouteToKind, Rule, RuleId, Ruleset, Tagged, Translation};
 
 /// A place in the order of evaluation.
 pub(super) type Position = u32;
@@ -90,7 +90,7 @@ pub(super) struct List<'a> {
     pub(super) asks_for_tags: bool,
     /// Whether some rule asks for priority or type of service.
     pub(super) asks_for_fields: bool,
-    /// Whether some rule translates the destination of packets on their way out.
+    /// Whether some rule translates the destination of packets on their way out, or sends them elsewhere then.
     pub(super) redirects_outward: bool,
     /// Why the list is not the whole ruleset, if so.
     pub(super) incomplete: Option<String>,
@@ -99,8 +99,9 @@ pub(super) struct List<'a> {
 impl<'a> List<'a> {
     /// How deep anchors may lie (`PF_ANCHOR_STACK_MAX`).
     const DEPTH: usize = 64;
-    /// How many entries there may be.
-    const ENTRIES: usize = 4_000_000;
+    /// How many parts the entries of rules may have that anchors bring in more than once: for each rule that is written,
+    /// and besides. Anchors that call each other double them with each that is called.
+    const PARTS: (usize, usize) = (8, 100_000);
     /// The number that stands for no rule.
     pub(super) const NO_RULE: usize = usize::MAX;
 
@@ -118,6 +119,9 @@ impl<'a> List<'a> {
             },
             position: 1,
             rewrites: Vec::new(),
+            written: reader.ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum(),
+            seen: 0,
+            parts: 0,
         };
         builder.before_rules();
         builder.ruleset(Ruleset::MAIN, &[], 0);
@@ -136,6 +140,11 @@ struct Builder<'r, 'a> {
     position: Position,
     /// The places after which the header may be another.
     rewrites: Vec<Position>,
+    /// The rules that are written, in all anchors.
+    written: usize,
+    /// The rules that were gone through, each as often as it is called, and the parts of what they became.
+    seen: usize,
+    parts: usize,
 }
 
 /// Whether some rule of any anchor is such.
@@ -162,7 +171,9 @@ fn redirects_outward(rule: &Rule) -> bool {
             Translation::Nat { .. } => false,
             Translation::Rdr { .. } | Translation::NatAndRdr { .. } | Translation::Af(_) => true,
         });
-    redirects && rule.direction != Some(Direction::In)
+    let routes = rule.route_to.as_deref();
+    let routes = routes.is_some_and(|route| route.kind != RouteToKind::ReplyTo);
+    (redirects || routes) && rule.direction != Some(Direction::In)
 }
 
 /// The conditions of one chain of calls.
@@ -250,8 +261,13 @@ impl<'a> Builder<'_, 'a> {
         let mut direct = Vec::new();
         let anchor = Name::from(path);
         for (number, rule) in ruleset.rules(path).iter().enumerate() {
-            if self.list.entries.len() > List::ENTRIES {
+            self.seen += 1;
+            // Rules that are there once are no matter of anchors.
+            let (each, besides) = List::PARTS;
+            if self.seen > self.written && self.parts > self.written.saturating_mul(each).saturating_add(besides) {
                 self.list.incomplete = Some("the anchors make too many rules".to_owned());
+            }
+            if self.list.incomplete.is_some() {
                 return direct;
             }
             let id = RuleId {
@@ -342,6 +358,7 @@ impl<'a> Builder<'_, 'a> {
             || self.list.rules.get(rule).is_some_and(|(_, rule)| {
                 rule.translation.is_some() || rule.route_to.is_some() || rule.rtable.is_some() || rule.divert.is_some()
             });
+        self.parts += parts.len();
         self.list.entries.push(Entry {
             rule,
             kind,

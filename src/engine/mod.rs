@@ -89,7 +89,8 @@ impl<'a> Engine<'a> {
         self.compiled.context
     }
 
-    /// The classes of packets that the question asks for; after an `Err` nothing follows.
+    /// The classes of packets that the question asks for. After [`Undecided::Steps`] nothing follows;
+    /// [`Undecided::Unmodelled`] stands for packets that may be asked for and of which nothing can be said.
     ///
     /// Every packet with a wanted journey is in the region of a class with that journey; regions of one journey are
     /// disjoint, those of journeys on different conditions may overlap.

@@ -4,23 +4,40 @@ use std::rc::Rc;
 
 use super::compiled::UnknownNetwork;
 use super::criteria::{About, Fact};
+use super::following::Course;
 use super::frame::Tagging;
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
+use super::list::List;
 use super::question::{Goal, Scope};
-use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
+use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term, shifted};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Equal, Path, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::RangeSet;
-use crate::ruleset::{Divert, Name, RouteToKind, Rule, Ruleset};
+use crate::ruleset::{Divert, Name, RouteTo, RouteToKind, Rule, Ruleset};
 
 /// A state that a hop has made.
 #[derive(Clone, Copy)]
 pub(super) struct Made {
     /// Whether it is bound to its interface.
     pub(super) bound: bool,
+    /// Where what goes back by it leaves.
+    pub(super) back: Leaving,
+}
+
+/// Where a packet leaves that a state lets out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Where its destination is routed.
+    AsRouted,
+    /// By the interface of the only gateway of `reply-to`.
+    By(InterfaceId),
+    /// Nowhere: that gateway has no route.
+    Nowhere,
+    /// By that of one of several.
+    Open,
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -34,11 +51,15 @@ impl<'e, 'a> Classes<'e, 'a> {
         now: Now,
         tagging: Tagging,
         state: bool,
-        rule: Option<&Rule>,
+        by: Option<(&Rule, Course)>,
     ) {
         let translated_by = match path.duties.last() {
             Some(duty) if state => duty.translators(&self.compiled.list),
             _ => Vec::new(),
+        };
+        let anchor = match &decider {
+            Decider::Rule(id) => id.anchor.clone(),
+            _ => Name::from(Ruleset::MAIN),
         };
         Rc::make_mut(&mut path.hops).push(Hop {
             place,
@@ -50,47 +71,92 @@ impl<'e, 'a> Classes<'e, 'a> {
             ends: now.ends(&path.supposed.narrowed),
         });
         Rc::make_mut(&mut path.trail).push(now.clone());
-        let bound = rule.is_some_and(|rule| rule.state.as_ref().is_some_and(|options| options.if_bound));
-        let made = (state && path.states.is_empty()).then_some(Made { bound });
-        let diverted = rule.and_then(|rule| rule.divert).filter(|_| rule.is_some());
+        if self.question.scope == Scope::Hop {
+            let diverted = by.is_some_and(|(rule, _)| matches!(rule.divert, Some(Divert::Packet { .. })));
+            let end = if diverted { End::Diverted } else { End::Passed };
+            return self.ended_at(path, end, &now);
+        }
+        let course = by.map_or(Course::First, |(_, course)| course);
+        let route = by.and_then(|(rule, _)| rule.route_to.as_deref()).filter(|_| state);
+        let kind = route.map(|route| route.kind);
+        let bound = by.is_some_and(|(rule, _)| rule.state.as_ref().is_some_and(|options| options.if_bound));
+        let back = match route.filter(|_| kind == Some(RouteToKind::ReplyTo)) {
+            None => Leaving::AsRouted,
+            Some(route) => {
+                let table = self.compiled.table_at(place, &now);
+                match self.compiled.gateways(route, &anchor, now.family, table).as_slice() {
+                    [Some(out)] => Leaving::By(*out),
+                    [None] => Leaving::Nowhere,
+                    _ => Leaving::Open,
+                }
+            }
+        };
+        let made = (state && !path.follows).then_some(Made { bound, back });
+        // What comes back does so only where nothing is routed.
+        let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
+        let diverted = diverted.and_then(|(rule, _)| rule.divert);
         if let Some(Divert::Packet { .. }) = diverted {
             return self.ended_at(path, End::Diverted, &now);
         }
-        let on = match place {
-            _ if self.question.scope == Scope::Hop => return self.ended_at(path, End::Passed, &now),
-            Place::Out { on, .. } => return self.ended_at(path, End::Leaves(on), &now),
-            Place::In(on) => on,
-        };
-        if diverted.is_some() {
+        let copies = self.question.copies && self.question.goal == Goal::GetsThrough;
+        if let (Some(route), Some(RouteToKind::DupTo), Course::First, true) = (route, kind, course, copies) {
+            self.copied(&path, place, route, &anchor, &now);
+        }
+        let routed = route.filter(|_| match (kind, course) {
+            (Some(RouteToKind::RouteTo), Course::First | Course::Again(_)) => true,
+            (Some(RouteToKind::ReplyTo), Course::Back) => true,
+            (Some(RouteToKind::RouteTo | RouteToKind::ReplyTo | RouteToKind::DupTo) | None, _) => false,
+        });
+        if let (Place::In(_), Some(_)) = (place, diverted) {
             return self.ended_at(path, End::Diverted, &now);
         }
-        let gateways = rule.and_then(|rule| rule.route_to.as_deref()).filter(|_| state);
-        if let Some(route) = gateways.filter(|route| route.kind == RouteToKind::RouteTo) {
-            let anchor = match path.hops.last().map(|hop| &hop.decider) {
-                Some(Decider::Rule(id)) => id.anchor.clone(),
-                _ => Name::from(Ruleset::MAIN),
+        let Some(route) = routed.filter(|_| !path.crossed) else {
+            return match place {
+                Place::In(on) => self.route(path, on, &now, &tagging, made),
+                Place::Out { on, .. } => self.ended_at(path, End::Leaves(on), &now),
             };
-            let by = self.compiled.route_to(route, &anchor, &now, on);
-            if by.is_empty() {
-                if let Some(last) = Rc::make_mut(&mut path.hops).last_mut() {
-                    last.verdict = Verdict::Drop(Drop::Route);
-                }
-                return self.ended_at(path, End::Stopped, &now);
+        };
+        let gateways = match course {
+            // It was chosen when the state was made.
+            Course::Again(Some(went)) => vec![Some(went)],
+            Course::First | Course::Again(None) | Course::Back => {
+                let table = self.compiled.table_at(place, &now);
+                self.compiled.gateways(route, &anchor, now.family, table)
             }
+        };
+        if let [_, _, ..] = gateways.as_slice() {
             let chosen_by = path.duties.last().and_then(|duty| duty.rule(&self.compiled.list));
-            if let (Some(rule), [_, _, ..]) = (chosen_by, by.as_slice()) {
-                let fact = Fact {
-                    unknown: Unknown::Pool,
-                    about: About::Rule(rule),
-                };
-                Rc::make_mut(&mut path.supposed).facts.push((fact, Some(0), true));
-            }
-            for out in by {
-                self.leave(path.clone(), on, out, now.clone(), tagging.clone(), made);
-            }
-            return;
+            let fact = Fact {
+                unknown: Unknown::Pool,
+                about: About::Rule(chosen_by.unwrap_or(List::NO_RULE)),
+            };
+            Rc::make_mut(&mut path.supposed).facts.push((fact, Some(0), true));
         }
-        self.route(path, on, &now, &tagging, made);
+        for gateway in gateways {
+            let mut path = path.clone();
+            match (gateway, place) {
+                (None, _) => {
+                    if let Some(last) = Rc::make_mut(&mut path.hops).last_mut() {
+                        last.verdict = Verdict::Drop(Drop::Route);
+                    }
+                    self.ended_at(path, End::Stopped, &now);
+                }
+                (Some(out), Place::In(on)) => self.leave(path, on, out, now.clone(), tagging.clone(), made),
+                // It is not filtered there.
+                (Some(out), Place::Out { .. }) => self.ended_at(path, End::Leaves(out), &now),
+            }
+        }
+    }
+
+    /// The copies that `dup-to` sends, which no rule sees on their way out.
+    fn copied(&mut self, path: &Path, place: Place, route: &RouteTo, anchor: &str, now: &Now) {
+        let table = self.compiled.table_at(place, now);
+        let mut copy = now.clone();
+        copy.unmodelled = Some("copies that `dup-to` sends are not followed".into());
+        let gateways = self.compiled.gateways(route, anchor, now.family, table);
+        for out in gateways.into_iter().flatten() {
+            self.ended_at(path.clone(), End::Leaves(out), &copy);
+        }
     }
 
     /// Sends the packet on by the route of its destination.
@@ -109,7 +175,26 @@ impl<'e, 'a> Classes<'e, 'a> {
         made: Option<Made>,
     ) {
         let compiled = self.compiled;
-        let pieces = compiled.destinations(from, now);
+        let mut pieces = compiled.destinations(from, now);
+        if path.crossed {
+            // What af-to has made is forwarded straight away: nothing else is taken in.
+            let rtable = compiled.table_at(Place::In(from), now);
+            let never = compiled.never_forwarded(rtable, now.family);
+            let others = pieces.iter().map(|piece| Piece {
+                addresses: piece.addresses.minus(&never),
+                ..piece.clone()
+            });
+            let gone = Piece {
+                addresses: never.clone(),
+                target: Target::NotForwarded,
+                given: false,
+                label: None,
+            };
+            pieces = others
+                .filter(|piece| !piece.addresses.is_empty())
+                .chain([gone])
+                .collect();
+        }
         let unknown = compiled.unknown_networks(from, now.family);
         for Piece {
             addresses,
@@ -143,7 +228,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
             let is_known = !*given || unknown.is_empty();
-            if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known)
+            let as_routed = made.is_none_or(|made| made.back == Leaving::AsRouted);
+            if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known && as_routed)
                 && !self.may_end_at(Place::Out { on, received }, &region, now)
             {
                 continue;
@@ -193,6 +279,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             Target::Refused if received.is_some() => self.ended_at(path, End::NotForwarded, now),
             Target::Local(_) | Target::Refused => self.ended_at(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
+            Target::NotForwarded => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) if received.is_none() => {
                 let place = Place::Out { on: out, received };
                 let (now, tagging) = (now.clone(), tagging.clone());
@@ -221,7 +308,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         made: Option<Made>,
     ) {
         // What af-to has translated is not filtered again.
-        if now.family != path.region.family {
+        if path.crossed {
             return self.ended_at(path, End::Leaves(out), &now);
         }
         let place = Place::Out {
@@ -232,13 +319,20 @@ impl<'e, 'a> Classes<'e, 'a> {
         let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
         if found
             && !skipped
-            && let Some(Reverse { region, equal, chosen }) = own_reverse(&path.region, &now)
+            && let Some(Reverse {
+                region,
+                equal,
+                chosen,
+                open,
+            }) = own_reverse(&path.region, &now)
         {
             let reversing = region.clone();
             let mut reverse = Path { region, ..path.clone() };
             reverse.own_reverse = Some(equal.clone());
-            let surely = chosen.is_empty();
-            Rc::make_mut(&mut reverse.supposed).narrowed.extend(chosen);
+            let surely = chosen.is_empty() && open.is_empty();
+            let supposed = Rc::make_mut(&mut reverse.supposed);
+            supposed.narrowed.extend(chosen);
+            supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
             let back = translated_back(&now);
             Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
@@ -250,7 +344,22 @@ impl<'e, 'a> Classes<'e, 'a> {
                 ends: back.ends(&reverse.supposed.narrowed),
             });
             Rc::make_mut(&mut reverse.trail).push(back.clone());
-            self.ended_at(reverse, End::Leaves(out), &back);
+            match made.map_or(Leaving::AsRouted, |made| made.back) {
+                Leaving::AsRouted => self.ended_at(reverse, End::Leaves(out), &back),
+                Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &back),
+                Leaving::Nowhere => {
+                    if let Some(last) = Rc::make_mut(&mut reverse.hops).last_mut() {
+                        last.verdict = Verdict::Drop(Drop::Route);
+                    }
+                    self.ended_at(reverse, End::Stopped, &back);
+                }
+                Leaving::Open => {
+                    let mut end = back;
+                    end.unmodelled =
+                        Some("`reply-to` several gateways is not followed by what is its own reverse".into());
+                    self.ended_at(reverse, End::Leaves(out), &end);
+                }
+            }
             // What pf has chosen otherwise is for the rules.
             path.not_reverse = surely.then_some((reversing, equal));
         }
@@ -266,6 +375,8 @@ struct Reverse {
     equal: Equal,
     /// The choices of pf that it hangs on.
     chosen: Narrowed,
+    /// What else must be so.
+    open: Vec<Fact>,
 }
 
 /// What the state of the way in makes of a packet that finds it as its own reply: the first header with its ends
@@ -294,7 +405,7 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
     let icmp = transport::protocol(transport::icmp(region.family), region.family);
     let mut region = region.clone();
     region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
-    let (mut equal, mut chosen) = (Vec::new(), Narrowed::new());
+    let (mut equal, mut chosen, mut open) = (Vec::new(), Narrowed::new(), Vec::new());
     let mut choose = |id: ChoiceId, set: &RangeSet| {
         if set.len() > 1 {
             chosen.push((id, set.clone()));
@@ -305,24 +416,39 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
         (Field::SourcePort, Field::DestinationPort),
     ] {
         match (now.term(a), now.term(b)) {
-            (Term::From(a, 0), Term::From(b, 0)) => {
-                let both = region.numbers(*a).intersection(&region.numbers(*b));
-                region = region.with(*a, &both)?.with(*b, &both)?;
-                equal.push((*a, *b));
+            (Term::From(a, more), Term::From(b, less)) if a == b => {
+                if more != less {
+                    return None;
+                }
             }
-            (Term::From(from, 0), Term::OneOf(id, set)) | (Term::OneOf(id, set), Term::From(from, 0)) => {
-                region = region.with(*from, set)?;
+            (Term::From(a, more), Term::From(b, less)) => {
+                let by = more.wrapping_sub(*less);
+                let both = shifted(&region.numbers(*a), by).intersection(&region.numbers(*b));
+                region = region.with(*a, &shifted(&both, by.wrapping_neg()))?.with(*b, &both)?;
+                equal.push((*a, *b, by));
+            }
+            (Term::From(from, by), Term::OneOf(id, set)) | (Term::OneOf(id, set), Term::From(from, by)) => {
+                region = region.with(*from, &shifted(set, by.wrapping_neg()))?;
                 choose(*id, set);
             }
             (Term::OneOf(id, one), Term::OneOf(other_id, other)) if !one.is_disjoint(other) => {
                 choose(*id, one);
                 choose(*other_id, other);
             }
-            // Not followed: a moved field that comes to be equal to the other.
-            (Term::OneOf(..) | Term::From(..) | Term::AddressOf(_), _) => return None,
+            (Term::OneOf(..), Term::OneOf(..)) => return None,
+            // That may be any address.
+            (Term::AddressOf(name), _) | (_, Term::AddressOf(name)) => open.push(Fact {
+                unknown: Unknown::Address(name.clone()),
+                about: About::Rule(List::NO_RULE),
+            }),
         }
     }
-    Some(Reverse { region, equal, chosen })
+    Some(Reverse {
+        region,
+        equal,
+        chosen,
+        open,
+    })
 }
 
 /// The way on which the fact holds, if it may; what is left is the one on which it does not.

@@ -36,6 +36,8 @@ pub struct Question {
     pub(super) excused: Vec<PacketBox>,
     pub(super) excused_at_end: Vec<PacketBox>,
     pub(super) steps: u64,
+    /// Whether copies of packets that `dup-to` sends elsewhere are asked for too.
+    pub(super) copies: bool,
 }
 
 impl Question {
@@ -53,6 +55,7 @@ impl Question {
             excused: Vec::new(),
             excused_at_end: Vec::new(),
             steps: Self::STEPS,
+            copies: true,
         }
     }
 
@@ -81,6 +84,13 @@ impl Question {
     #[must_use]
     pub fn except_ending_in(mut self, excused: &PacketSet) -> Self {
         self.excused_at_end.extend_from_slice(excused.boxes());
+        self
+    }
+
+    /// The same without the copies that `dup-to` makes: the packets themselves alone.
+    #[must_use]
+    pub fn without_copies(mut self) -> Self {
+        self.copies = false;
         self
     }
 

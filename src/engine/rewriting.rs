@@ -30,6 +30,8 @@ pub(super) struct Now {
     pub(super) rtable: Option<u32>,
     /// What fields become when the hop is over.
     pub(super) later: Vec<(Field, Term)>,
+    /// Why it may be another in truth, in words: what translates it is not modelled, its terms are all that may be.
+    pub(super) unmodelled: Option<Arc<str>>,
     /// Shared by clones.
     terms: Arc<[Term; Field::COUNT]>,
 }
@@ -61,6 +63,7 @@ impl Now {
             family,
             rtable: None,
             later: Vec::new(),
+            unmodelled: None,
             terms: Arc::clone(&ORIGINAL),
         }
     }
@@ -137,6 +140,15 @@ impl Now {
         }
     }
 
+    /// The packets of a region whose number in that field, by then, is in the set.
+    pub(super) fn part(&self, region: &PacketBox, field: Field, set: &RangeSet) -> Option<PacketBox> {
+        match self.read(field, set, region.family, &Narrowed::new()) {
+            Reading::On(field, set) => region.clone().with(field, &set),
+            Reading::Always(false) => None,
+            Reading::Always(true) | Reading::Choice(..) | Reading::Unknown(_) => Some(region.clone()),
+        }
+    }
+
     /// Whether a header like this one, from that region, can be in the box. May say yes too often.
     pub(super) fn may_be_in(&self, condition: &PacketBox, region: &PacketBox) -> bool {
         self.family == condition.family && condition.limits().all(|(field, set)| self.may_have(field, set, region))
@@ -206,7 +218,7 @@ impl Now {
 }
 
 /// The numbers of the set, each plus `by`, modulo 2^128.
-fn shifted(set: &RangeSet, by: u128) -> RangeSet {
+pub(super) fn shifted(set: &RangeSet, by: u128) -> RangeSet {
     RangeSet::from_ranges(set.ranges().iter().flat_map(|&(first, last)| {
         let (first, last) = (first.wrapping_add(by), last.wrapping_add(by));
         if first <= last {

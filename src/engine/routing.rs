@@ -21,6 +21,8 @@ pub(super) enum Target {
     Reject(InterfaceId),
     /// Nowhere.
     None,
+    /// The stack does not send it on.
+    NotForwarded,
 }
 
 /// Addresses with one and the same route.

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::compiled::Compiled;
 use super::cover::{Cover, Duty};
@@ -18,7 +19,7 @@ use super::journey::{Class, End, Hop, Journey, Undecided};
 use super::question::{Goal, Question, Scope};
 use super::rewriting::Now;
 use super::set::PacketSet;
-use super::space::Place;
+use super::space::{InterfaceId, Place};
 use crate::net::RangeSet;
 
 /// A way so far.
@@ -40,10 +41,33 @@ pub(super) struct Path {
     pub(super) states: Rc<[Known]>,
     /// Whether it is about packets that follow the first of a flow: then the region tells where that one came in.
     pub(super) follows: bool,
+    /// Of a reply: where it must come to.
+    pub(super) back_to: Option<Back>,
+    /// Whether the last hop has made it a packet of the other family, which is not filtered again.
+    pub(super) crossed: bool,
 }
 
-/// Pairs of fields of the original header that are equal.
-pub(super) type Equal = Vec<(Field, Field)>;
+/// Where a reply comes back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// Out of the interface that the first packet came in on.
+    To(InterfaceId),
+    /// To the machine itself.
+    Itself,
+}
+
+impl Back {
+    /// Whether that end is there.
+    fn is(self, end: End) -> bool {
+        match self {
+            Self::To(on) => end == End::Leaves(on),
+            Self::Itself => matches!(end, End::Local | End::Diverted),
+        }
+    }
+}
+
+/// Pairs of fields of the original header of which the second is the first plus that number, modulo 2^128.
+pub(super) type Equal = Vec<(Field, Field, u128)>;
 
 /// A hop that is still to come.
 #[derive(Clone)]
@@ -73,6 +97,8 @@ pub(super) struct Classes<'e, 'a> {
     pub(super) deciding: Option<Rc<[usize]>>,
     /// Whether it is asked only what decides, not what comes of it.
     pub(super) deciders_only: bool,
+    /// What was said not to be modelled.
+    unmodelled: Vec<Arc<str>>,
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -92,6 +118,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             choices: 0,
             deciding: None,
             deciders_only: false,
+            unmodelled: Vec::new(),
             question,
         };
         let regions = search.question.region.boxes().to_vec();
@@ -135,6 +162,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 trail: Rc::default(),
                 states: Rc::default(),
                 follows: false,
+                back_to: None,
+                crossed: false,
             };
             let tagging = Tagging::Original;
             self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
@@ -188,15 +217,23 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// A way that has come to its end: if it is one that is asked for, its packets remain to be found.
     pub(super) fn ended_at(&mut self, path: Path, end: End, now: &Now) {
         let journey = Journey { hops: Vec::new(), end };
+        let through = journey.gets_through() && path.back_to.is_none_or(|back| back.is(end));
         let wanted = match self.question.goal {
             Goal::Any => true,
-            Goal::GetsThrough => journey.gets_through(),
-            Goal::Stopped => !journey.gets_through(),
+            Goal::GetsThrough => through,
+            Goal::Stopped => !through,
         };
         if !wanted {
             return;
         }
-        let cover = Cover::new(self.compiled, &self.ground, path, now, &self.question, self.choices);
+        let cover = Cover::new(
+            self.compiled,
+            &self.ground,
+            path,
+            (now, end),
+            &self.question,
+            self.choices,
+        );
         self.stack
             .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
     }
@@ -219,6 +256,14 @@ impl Iterator for Classes<'_, '_> {
                 Task::Hop(path, arrival) => self.hop(path, arrival),
                 Task::Decide(path, frame, aimed, order, from) => self.decide(path, frame, aimed, order, from),
                 Task::Cover(mut cover, end) => {
+                    if let Some(why) = cover.unmodelled.clone() {
+                        // INVARIANT: where packets may be meant of which nothing can be said, that is said, once.
+                        if !self.unmodelled.contains(&why) && cover.next(&self.ground, end).is_some() {
+                            self.unmodelled.push(Arc::clone(&why));
+                            return Some(Err(Undecided::Unmodelled(why.to_string())));
+                        }
+                        continue;
+                    }
                     if let Some(class) = cover.next(&self.ground, end) {
                         self.stack.push(Task::Cover(cover, end));
                         return Some(Ok(class));

@@ -16,6 +16,9 @@ use crate::ruleset::{
 };
 use ipnet::IpNet;
 
+/// Into how many boxes `bitmask` may part those of one rule: of more nothing is said.
+const MOST_MOVED: u128 = 1024;
+
 /// What a pool can give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Supply {
@@ -163,6 +166,15 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// The numbers in the box of the field that a field now stands for.
+    fn numbers(&self, now: &Now, field: Field) -> RangeSet {
+        match now.term(field) {
+            Term::From(from, _) => self.within.numbers(*from),
+            Term::OneOf(_, set) => set.clone(),
+            Term::AddressOf(_) => RangeSet::empty(),
+        }
+    }
+
     /// Whether the packets have ports; the box is made smaller so that all agree.
     fn ported(&mut self) -> bool {
         let ported = transport::ported();
@@ -187,6 +199,10 @@ impl Translator<'_, '_> {
                     .checked_shl(u32::from(net.max_prefix_len() - net.prefix_len()))
                     .map_or(u128::MAX, |mask| !mask);
                 match now.number(field, self.at) {
+                    Some(_) if self.numbers(now, field).len() / hosts.saturating_add(1) > MOST_MOVED => {
+                        now.unmodelled = Some("`bitmask` of addresses of so many networks is not followed".into());
+                        self.one_of(prefix(net))
+                    }
                     Some(number) => {
                         let first = number & !hosts;
                         self.keep(now, field, &RangeSet::range(first, first | hosts));
@@ -264,6 +280,20 @@ impl Translator<'_, '_> {
         };
         // Ports go around in blocks of that size; past 65535 it goes on at 1.
         let offset = (port - base) % size;
+        if self.numbers(now, Field::DestinationPort).len() > size * size {
+            // There are fewer ports to go to than blocks: those that go to one of them are taken together.
+            let from = base + offset;
+            let same = (from..=65535).step_by(usize::try_from(size).unwrap_or(usize::MAX));
+            self.keep(
+                now,
+                Field::DestinationPort,
+                &RangeSet::from_ranges(same.map(|port| (port, port))),
+            );
+            let to = first + offset;
+            let term = self.one_of(RangeSet::single(if to > 65535 { to - 65535 } else { to }));
+            now.set(Field::DestinationPort, term);
+            return;
+        }
         let start = port - offset;
         let wraps = 65535u128.saturating_sub(first) + 1;
         let (block_first, block_last, by) = if offset < wraps {
@@ -279,8 +309,8 @@ impl Translator<'_, '_> {
         now.shift(Field::DestinationPort, by);
     }
 
-    /// af-to (`pf_get_transaddr_af`, inet_nat64.c). Prefixes of the lengths of RFC 6052 other than 96 are not followed
-    /// bit by bit: the address is then any of the family.
+    /// af-to (`pf_get_transaddr_af`, inet_nat64.c). Prefixes of the lengths of RFC 6052 other than 96 are followed for
+    /// single addresses, not bit by bit: else nothing is said of the packets.
     fn af(&mut self, af: &AfTo, rule: &Rule, anchor: &str, now: &mut Now) -> bool {
         let mut after = now.clone();
         after.family = af.family;
@@ -315,6 +345,8 @@ impl Translator<'_, '_> {
                 .map(|net| (address_number(net.network()) & !low, 0)),
         };
         let term = match embedding.zip(now.number(Field::Destination, self.at)) {
+            // It is one address, whatever it was.
+            Some(((network, 32..), _)) => self.one_of(RangeSet::single(network)),
             Some(((network, bits), number)) => {
                 let hosts = low.checked_shr(u32::from(bits)).unwrap_or(0);
                 let first = number & !hosts;
@@ -322,7 +354,13 @@ impl Translator<'_, '_> {
                 after.shift(Field::Destination, (network & !hosts).wrapping_sub(first));
                 after.term(Field::Destination).clone()
             }
-            None => self.one_of(line(af.family)),
+            None => match self.embedded(af, rule, now) {
+                Some(address) => self.one_of(RangeSet::single(address)),
+                None => {
+                    after.unmodelled = Some("what `af-to` makes of these destinations is not followed".into());
+                    self.one_of(line(af.family))
+                }
+            },
         };
         after.set(Field::Destination, term);
         if let Some(ports) = af.destination_ports.filter(|ports| ports.first != 0)
@@ -336,6 +374,24 @@ impl Translator<'_, '_> {
             *now = after;
         }
         true
+    }
+
+    /// The IPv4 address that is in the only destination of the box, where RFC 6052 has it behind such a prefix: its
+    /// octet 8 is left out.
+    fn embedded(&self, af: &AfTo, rule: &Rule, now: &Now) -> Option<u128> {
+        let (None, Family::Inet, Host::Prefix(net)) = (&af.destination, af.family, &rule.destination.host) else {
+            return None;
+        };
+        let destinations = self.numbers(now, Field::Destination);
+        let number = now.number(Field::Destination, self.at)?;
+        let length = net.prefix_len();
+        if destinations.len() != 1 || !matches!(length, 32 | 40 | 48 | 56 | 64) {
+            return None;
+        }
+        let octets = number.to_be_bytes().into_iter().enumerate();
+        let octets = octets.skip(usize::from(length / 8)).filter(|(at, _)| *at != 8);
+        let octets = octets.take(4).map(|(_, octet)| octet);
+        Some(octets.fold(0, |address, octet| address << 8 | u128::from(octet)))
     }
 
     /// Whether anything in the packet's own header changes with the family: else pf lets it go on as it is

@@ -88,6 +88,30 @@ impl Machine<'_> {
             .and_then(|route| self.interface(route.interface)))
     }
 
+    /// Whether packets to it are never sent on (`in_canforward`, `ip_output` without `IP_ALLOWBROADCAST`, `ip6_forward`).
+    fn is_never_forwarded(&self, destination: IpAddr, rtable: u32) -> bool {
+        match destination {
+            IpAddr::V4(address) => {
+                let interfaces = self.context.interfaces.iter();
+                let interfaces = interfaces.filter(|interface| interface.rdomain == rtable && !interface.down);
+                let mut broadcasts = interfaces.flat_map(|interface| {
+                    let nets = interface.addresses.iter().filter_map(|address| address.known());
+                    nets.filter_map(move |net| interface.broadcast_of(net))
+                });
+                matches!(address.octets()[0], 0 | 127)
+                    || address.is_multicast()
+                    || address.is_broadcast()
+                    || broadcasts.any(|broadcast| broadcast == address)
+            }
+            IpAddr::V6(address) => {
+                address.is_multicast()
+                    || address.is_loopback()
+                    || address.is_unspecified()
+                    || address.is_unicast_link_local()
+            }
+        }
+    }
+
     /// Whether the machine itself is meant: an address of an interface that is up, or a broadcast address of its
     /// networks. If so, where the packet ends that came in by that interface (`in_ouraddr`): without forwarding an
     /// address of another interface is not reached, but for what pf has translated to loopback.
@@ -156,7 +180,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
             // What a divert socket does with it is not pf's.
             Goes::Diverted | Goes::AfTo => End::Sent,
             Goes::Routed(next) if direction == Direction::In => self.routed(next.address, &mut mbuf, &mut hops)?,
-            Goes::Routed(_) => End::Sent,
+            Goes::Routed(next) => self.routed_out(next.address, &mbuf, &mut hops)?,
             // A local socket takes it, whatever its destination (`PF_TAG_DIVERTED`).
             Goes::On if packet.way == Way::Forward && hops.iter().any(|hop| hop.divert.is_some()) => End::Local,
             Goes::On if packet.way == Way::Forward => self.forward(&mut mbuf, &mut hops)?,
@@ -193,6 +217,9 @@ impl<'t, 'a> Traveller<'t, 'a> {
     fn forward_translated(&self, mbuf: &Mbuf, hops: &mut [Evaluation]) -> Result<End, Unproven> {
         let (machine, dst) = (self.machine, mbuf.packet.dst);
         if !machine.context.forwards(mbuf.packet.family) {
+            return Ok(End::NotForwarded);
+        }
+        if machine.is_never_forwarded(dst, mbuf.rtable) {
             return Ok(End::NotForwarded);
         }
         if let Some(end) = machine.is_local(dst, mbuf.rtable, mbuf.received_on)? {
@@ -243,8 +270,19 @@ impl<'t, 'a> Traveller<'t, 'a> {
         hops.push(evaluation);
         Ok(match goes {
             Goes::Nowhere => End::Stopped,
-            // What is routed on its way out is not tested again.
-            Goes::Diverted | Goes::On | Goes::AfTo | Goes::Routed(_) => End::Sent,
+            Goes::Routed(next) => return self.routed_out(next.address, mbuf, hops),
+            Goes::Diverted | Goes::On | Goes::AfTo => End::Sent,
         })
+    }
+
+    /// By the route to the next hop straight out of its interface, past the rules there (`pf_route`).
+    fn routed_out(&self, next: IpAddr, mbuf: &Mbuf, hops: &mut [Evaluation]) -> Result<End, Unproven> {
+        let Some(interface) = self.machine.route(next, mbuf.rtable)? else {
+            return Ok(End::NoRoute);
+        };
+        if let Some(hop) = hops.last_mut() {
+            self.machine.name(interface).clone_into(&mut hop.after.interface);
+        }
+        Ok(End::Sent)
     }
 }

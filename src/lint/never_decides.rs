@@ -155,7 +155,7 @@ impl Explainer<'_> {
             let Some(hop) = class.journey.hops.first() else {
                 continue;
             };
-            let Some(header) = choose(&self.usual(&class.region), class.own_reverse, self.zones) else {
+            let Some(header) = choose(&self.usual(&class.region), &class.equal, self.zones) else {
                 continue;
             };
             let packet = self.engine.space().packet(&header);

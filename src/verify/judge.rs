@@ -8,7 +8,7 @@ use super::replay::{Choice, Replay, Replayer};
 use super::search::{Found, Offence, Searcher};
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Condition, Engine, Field, PacketBox, PacketSet, Value, address};
+use crate::engine::{Class, Condition, Engine, Field, PacketSet, Value, address};
 use crate::eval::Machine;
 use crate::packet::Packet;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
@@ -108,7 +108,7 @@ pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize
         let Ok(selection) = zones.flows(required) else { continue };
         let region = selection.packets.minus(&never_taken);
         let headers = region.boxes().iter().take(MOST_EXAMPLES);
-        let headers = headers.filter_map(|part| witness::choose(part, false, &zones));
+        let headers = headers.filter_map(|part| witness::choose(part, &[], &zones));
         packets.extend(headers.map(|header| network.engine().space().packet(&header)));
     }
     packets
@@ -153,10 +153,9 @@ fn half_closed(statement: &Statement, policy: &Policy) -> Option<Diagnostic> {
     Some(finding)
 }
 
-/// Packets of a cause, what must be so for them, and what pf has to choose.
-struct Suspects {
-    region: PacketBox,
-    conditions: Vec<Condition>,
+/// Packets of a cause, and what pf has to choose for them to offend.
+struct Suspect {
+    class: Class,
     choice: Choice,
 }
 
@@ -189,9 +188,6 @@ impl Judge<'_> {
         };
         let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
             found.offences.into_iter().partition(|offence| self.is_sure(offence));
-        if !surely.is_empty() {
-            return Outcome::Violated(self.violation(surely, (&expected, &ends), found.more, faults));
-        }
         let mut doubts: Vec<Doubt> = found.doubts;
         for offence in &perhaps {
             for condition in &offence.class.conditions {
@@ -200,6 +196,13 @@ impl Judge<'_> {
                     doubts.push(doubt);
                 }
             }
+        }
+        if !surely.is_empty() {
+            // INVARIANT: what is shown as all of it is all of it; what may be besides is said.
+            let mut violation = self.violation(surely, (&expected, &ends), found.more, faults);
+            violation.more |= !doubts.is_empty();
+            violation.doubts = doubts;
+            return Outcome::Violated(violation);
         }
         if doubts.is_empty() {
             Outcome::Holds
@@ -233,7 +236,7 @@ impl Judge<'_> {
         faults: &mut Vec<String>,
     ) -> Violation {
         let mut causes: Vec<Cause> = Vec::new();
-        let mut suspects: Vec<Vec<Suspects>> = Vec::new();
+        let mut suspects: Vec<Vec<Suspect>> = Vec::new();
         for Offence { why, class, .. } in offences {
             let hops: Vec<_> = class
                 .journey
@@ -289,24 +292,21 @@ impl Judge<'_> {
                 causes.len() - 1
             });
             if let Some(suspects) = suspects.get_mut(at) {
-                suspects.push(Suspects {
-                    region: class.region,
-                    conditions: class.conditions,
-                    choice,
-                });
+                suspects.push(Suspect { class, choice });
             }
         }
         let mut ranked = Vec::new();
         for (mut cause, mut suspects) in causes.into_iter().zip(suspects) {
-            suspects.sort_by_key(|one| witness::rank(&one.region));
-            let rank = suspects.first().map(|one| witness::rank(&one.region));
-            cause.packets = suspects.iter().map(|one| one.region.clone()).collect();
+            suspects.sort_by_key(|one| witness::rank(&one.class.region));
+            let rank = suspects.first().map(|one| witness::rank(&one.class.region));
+            cause.packets = suspects.iter().map(|one| one.class.region.clone()).collect();
             ranked.push((cause.own_reverse, rank, cause, suspects));
         }
         ranked.sort_by_key(|(own_reverse, rank, ..)| (*own_reverse, *rank));
         let mut violation = Violation {
             causes: Vec::with_capacity(ranked.len()),
             more,
+            doubts: Vec::new(),
         };
         for (at, (_, _, mut cause, suspects)) in ranked.into_iter().enumerate() {
             if at < MOST_EXAMPLES {
@@ -317,22 +317,22 @@ impl Judge<'_> {
         violation
     }
 
-    fn add_example(&self, cause: &mut Cause, suspects: &[Suspects], expected: &[Expected], faults: &mut Vec<String>) {
+    fn add_example(&self, cause: &mut Cause, suspects: &[Suspect], expected: &[Expected], faults: &mut Vec<String>) {
         let engine = self.case.engine;
         let replayer = Replayer {
             machine: &self.machine,
             network: self.searcher.zones.network(),
             expected,
         };
-        for one in suspects.iter().take(8) {
-            let Some(header) = witness::choose(&one.region, cause.own_reverse, self.searcher.zones) else {
+        for Suspect { class, choice } in suspects.iter().take(8) {
+            let Some(header) = witness::choose(&class.region, &class.equal, self.searcher.zones) else {
                 continue;
             };
             let packet = engine.space().packet(&header);
             let possible = packet.clone();
-            match replayer.replay(packet, &cause.why, &one.conditions, &one.choice) {
+            match replayer.replay(packet, &cause.why, class, choice) {
                 Replay::Confirmed(example) => {
-                    cause.conditions.clone_from(&one.conditions);
+                    cause.conditions.clone_from(&class.conditions);
                     cause.example = Some(*example);
                     return;
                 }

@@ -1,12 +1,13 @@
 //! What is said of a statement, as data.
 
+use std::net::IpAddr;
+
 use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknown, Verdict};
 use crate::eval;
 use crate::net::Direction;
 use crate::packet::Packet;
 use crate::ruleset::{RuleId, Ruleset};
 use crate::source::Span;
-use std::net::IpAddr;
 
 /// What became of one statement.
 #[derive(Clone, Debug)]
@@ -64,8 +65,10 @@ impl Outcome {
 pub struct Violation {
     /// The causes, the most telling first.
     pub causes: Vec<Cause>,
-    /// Whether more packets than these may offend it: the search was cut short.
+    /// Whether more packets than these may offend it: the search was cut short, or there are doubts.
     pub more: bool,
+    /// Why there may be more.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Packets that offend a statement for one and the same reason: the same hops, the same deciding rules.

@@ -1,18 +1,15 @@
 //! Replays a counterexample in the evaluator, which shares no decision with the engine.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
+use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
-use crate::engine::{Condition, Unknown, address_number};
+use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
 use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
 use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
-use crate::ruleset::RuleId;
 
 /// How a replay came out.
 pub(super) enum Replay {
@@ -24,9 +21,8 @@ pub(super) enum Replay {
     Refuted(Box<Counterexample>),
 }
 
-/// How many choices of pf are tried for one packet, and how many addresses of one pool.
-const MOST_TRIES: usize = 48;
-const MOST_ADDRESSES: usize = 8;
+/// In how many ways pf may choose that are tried for one packet.
+const MOST_WAYS: usize = 64;
 
 /// What pf has to choose for packets to offend, as far as that is known.
 #[derive(Clone, Debug, Default)]
@@ -48,55 +44,69 @@ pub(super) struct Replayer<'a> {
 /// One run of a packet.
 struct Run {
     example: Box<Counterexample>,
+    through: bool,
     offends: bool,
-    /// Whether its destination becomes what the engine says.
+    /// Whether translation makes of it what the engine says.
     lands: bool,
-    /// The pools that were asked: the rule, what it chooses from, what was taken.
-    asked: Vec<(RuleId, Vec<IpNet>, IpAddr)>,
+}
+
+impl Run {
+    fn shows(&self) -> bool {
+        self.offends && self.lands
+    }
 }
 
 impl Replayer<'_> {
     /// What the evaluator makes of the packet. Of the choices that pf has one that offends is looked for.
-    pub(super) fn replay(&self, packet: Packet, why: &Why, conditions: &[Condition], choice: &Choice) -> Replay {
+    pub(super) fn replay(&self, packet: Packet, why: &Why, class: &Class, choice: &Choice) -> Replay {
+        let conditions = &class.conditions;
         // The evaluator takes no rule of an anchor that others fill for a decider: its way is another.
         let filled = |condition: &Condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds;
         if conditions.iter().any(filled) {
             return Replay::Open;
         }
-        let base = named(conditions);
-        let Ok(usual) = self.run(&packet, why, choice, base.clone()) else {
-            return Replay::Open;
-        };
         // Translated to what it is it is not translated.
         let wished: Vec<IpAddr> = choice.address.into_iter().chain([packet.src, packet.dst]).collect();
-        let mut others = tries(&usual.asked, &wished).into_iter().filter_map(|addresses| {
-            let choices = Named {
-                addresses,
-                ..base.clone()
+        let mut choices = Script::new(class, why, named(conditions), wished);
+        let mut usual = None;
+        for tried in 0..MOST_WAYS {
+            let run = self.run(&packet, why, (class, choice), &mut choices).ok();
+            let (shown, other) = match run {
+                Some(run) if run.shows() => (Some(run), None),
+                other => (None, other),
             };
-            self.run(&packet, why, choice, choices).ok()
-        });
-        let shows = |run: &Run| run.offends && run.lands;
-        let (mut run, chosen) = if shows(&usual) {
-            let matters = others.any(|other| !shows(&other));
-            (usual, matters)
-        } else {
-            match others.find(shows) {
-                Some(other) => (other, true),
-                None => (usual, false),
+            if let Some(mut run) = shown {
+                let taken = choices.taken();
+                let mut others = (tried + 1..MOST_WAYS).map_while(|_| {
+                    let next = choices.advance();
+                    next.then(|| self.run(&packet, why, (class, choice), &mut choices).ok())
+                });
+                // What is shown whatever pf chooses hangs on no choice.
+                if tried > 0 || others.any(|other| other.is_some_and(|other| !other.shows())) {
+                    run.example.choices = taken;
+                }
+                return Replay::Confirmed(run.example);
             }
-        };
-        if run.offends {
-            if chosen {
-                let taken = run.asked.into_iter().map(|(rule, _, taken)| (rule, taken));
-                run.example.choices = taken.collect();
+            if tried == 0 {
+                usual = other;
             }
-            return Replay::Confirmed(run.example);
+            if !choices.advance() {
+                break;
+            }
         }
+        self.unshown(usual, why, conditions)
+    }
+
+    /// What a packet comes to that offends by none of the choices that were tried.
+    fn unshown(&self, usual: Option<Run>, why: &Why, conditions: &[Condition]) -> Replay {
+        let Some(run) = usual.filter(|run| !run.offends) else {
+            return Replay::Open;
+        };
         let would_show = match why {
-            Why::Unexpected(failed) => failed
-                .iter()
-                .any(|&(at, _)| self.expected.get(at).is_some_and(Expected::shows)),
+            Why::Unexpected(failed) => {
+                let mut failed = failed.iter().filter_map(|&(at, _)| self.expected.get(at));
+                !run.through || failed.any(Expected::shows)
+            }
             Why::GetsThrough | Why::Stopped | Why::ReplyStopped => true,
         };
         if would_show && conditions.iter().all(can_be_named) && is_settled_once(conditions) {
@@ -106,20 +116,35 @@ impl Replayer<'_> {
         }
     }
 
-    fn run(&self, packet: &Packet, why: &Why, choice: &Choice, choices: Named) -> Result<Run, Unproven> {
-        let mut choices = Asked {
-            named: choices,
-            asked: Vec::new(),
-        };
+    fn run(
+        &self,
+        packet: &Packet,
+        why: &Why,
+        (class, choice): (&Class, &Choice),
+        choices: &mut Script,
+    ) -> Result<Run, Unproven> {
         let mut memory = Memory::default();
         let mut packet = packet.clone();
-        let journey = follow(self.machine, self.network, &mut packet, &mut memory, &mut choices)?;
+        let journey = follow(
+            self.machine,
+            self.network,
+            &mut packet,
+            &mut memory,
+            (choices, Script::restart),
+        )?;
         let through = passes(&journey) && forwardable(&journey);
         // What comes as broadcast on its link is not sent on.
         let may_be_lost = journey.hops.len() > 1 && is_shared(&packet, self.network);
-        let (mut answer, mut unmet) = (None, Vec::new());
+        let (mut answer, mut unmet, mut lands) = (None, Vec::new(), true);
         let offends = match why {
-            Why::GetsThrough => through,
+            Why::GetsThrough => {
+                let last = journey.hops.last();
+                let destinations = choice.destinations.as_ref();
+                let wanted = last.zip(destinations);
+                let in_wanted = wanted.is_none_or(|(last, wanted)| wanted.contains(address_number(last.after.dst)));
+                lands = in_wanted && is_translated_so(&journey, class);
+                through && (!lands || ends_there(&journey, class, self.network))
+            }
             Why::Stopped => !through || may_be_lost,
             Why::Unexpected(failed) => {
                 let met = |at: usize| {
@@ -130,19 +155,15 @@ impl Replayer<'_> {
                 through && !unmet.is_empty()
             }
             Why::ReplyStopped => {
-                let reply = reply(&journey).ok_or_else(|| Unproven("there is no reply".to_owned()))?;
-                let back = self.machine.follow(&reply, &mut memory, &mut choices)?;
-                let lost = !passes(&back);
+                let reply = reply(&journey).and_then(|reply| met_by(reply, &journey, self.network));
+                let reply = reply.ok_or_else(|| Unproven("there is no reply".to_owned()))?;
+                let back = self.machine.follow(&reply, &mut memory, choices)?;
+                let lost = !passes(&back) || !comes_back(&back, &journey);
                 answer = Some((reply, back));
                 through && lost
             }
         };
-        let lands = match (why, journey.hops.last(), &choice.destinations) {
-            (Why::GetsThrough, Some(last), Some(destinations)) => destinations.contains(address_number(last.after.dst)),
-            _ => true,
-        };
         Ok(Run {
-            lands,
             example: Box::new(Counterexample {
                 packet,
                 journey,
@@ -150,83 +171,99 @@ impl Replayer<'_> {
                 choices: Vec::new(),
                 unmet,
             }),
+            through,
             offends,
-            asked: choices.asked,
+            lands,
         })
     }
 }
 
-/// Choices that are named, and what was asked for.
-struct Asked {
-    named: Named,
-    asked: Vec<(RuleId, Vec<IpNet>, IpAddr)>,
+/// The reply as it meets the machine: for the machine itself it may come in, its own goes out by the route.
+fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option<Packet> {
+    let context = network.engine().context();
+    if journey.hops.first()?.before.way == Way::Out {
+        reply.way = Way::Forward;
+    } else if reply.way == Way::Out {
+        let rdomain = context.interface(&reply.interface)?.rdomain;
+        let table = context.route_table(rdomain);
+        let route = table.lookup(reply.dst).filter(|route| !route.reject)?;
+        route.interface.clone_into(&mut reply.interface);
+    }
+    Some(reply)
 }
 
-impl Choices for Asked {
-    fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
-        self.named.holds(rule, criterion)
-    }
-
-    fn address(&mut self, rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
-        let taken = self.named.address(rule, pool)?;
-        if !self.asked.iter().any(|(known, ..)| known == rule) {
-            self.asked.push((rule.clone(), pool.to_vec(), taken));
-        }
-        Some(taken)
-    }
-
-    fn port(&mut self, rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {
-        self.named.port(rule, low, high, taken)
+/// Whether a reply comes back to where the first packet came from.
+fn comes_back(back: &Journey, journey: &Journey) -> bool {
+    let (Some(first), Some(last)) = (journey.hops.first(), back.hops.last()) else {
+        return false;
+    };
+    match first.before.way {
+        Way::Out => back.end == End::Local,
+        Way::In | Way::Forward => back.end == End::Sent && last.after.interface == first.before.interface,
     }
 }
 
-/// Other choices than those that were taken: of each pool those addresses that it has, and the first and last of its
-/// networks; of several pools in every combination.
-fn tries(asked: &[(RuleId, Vec<IpNet>, IpAddr)], wished: &[IpAddr]) -> Vec<HashMap<RuleId, IpAddr>> {
-    let mut ways: Vec<HashMap<RuleId, IpAddr>> = vec![HashMap::new()];
-    for (rule, pool, taken) in asked {
-        let in_pool = |address: &&IpAddr| pool.iter().any(|net| net.contains(*address));
-        let wished = wished.iter().filter(in_pool).copied();
-        let ends = pool
-            .iter()
-            .take(MOST_ADDRESSES)
-            .flat_map(|net| [net.network(), net.broadcast()]);
-        let mut candidates: Vec<IpAddr> = Vec::new();
-        for candidate in wished.chain(ends).chain([*taken]) {
-            if !candidates.contains(&candidate) {
-                candidates.push(candidate);
-            }
+/// Whether the packet ends where those of the class do.
+fn ends_there(journey: &Journey, class: &Class, network: &Network<'_>) -> bool {
+    let Some(last) = journey.hops.last() else { return false };
+    match class.journey.end {
+        engine::End::Leaves(out) => {
+            journey.end == End::Sent && last.after.interface == network.engine().space().interface_name(out)
         }
-        candidates.truncate(MOST_ADDRESSES);
-        let more = ways.iter().flat_map(|way| {
-            candidates.iter().map(|&candidate| {
-                let mut way = way.clone();
-                way.insert(rule.clone(), candidate);
-                way
-            })
-        });
-        ways = more.take(MOST_TRIES).collect();
+        engine::End::Passed
+        | engine::End::Local
+        | engine::End::Diverted
+        | engine::End::Stopped
+        | engine::End::NoRoute
+        | engine::End::NotForwarded => journey.end != End::Sent || journey.hops.len() == 1,
     }
-    let usual: HashMap<RuleId, IpAddr> = asked.iter().map(|(rule, _, taken)| (rule.clone(), *taken)).collect();
-    ways.retain(|way| *way != usual);
-    ways
+}
+
+/// Whether each hop has made of the ends what those of the class have made of theirs, where pf has a choice.
+fn is_translated_so(journey: &Journey, class: &Class) -> bool {
+    let hops = class.journey.hops.iter().zip(&journey.hops);
+    let fits = |value: &Value, number: u128| match value {
+        Value::OneOf(set) => set.len() == 1 || set.contains(number),
+        Value::Same | Value::Moved | Value::AddressOf(_) => true,
+    };
+    // One of one member is a choice too that was narrowed.
+    let narrowed = class
+        .conditions
+        .iter()
+        .any(|condition| condition.unknown == Unknown::Pool);
+    let address = |value: &Value, address| match value {
+        Value::OneOf(set) if narrowed => set.contains(address_number(address)),
+        _ => fits(value, address_number(address)),
+    };
+    hops.filter(|(_, found)| found.verdict == Verdict::Pass)
+        .filter(|(hop, found)| hop.ends.family == found.after.family)
+        .all(|(hop, found)| {
+            let (ends, after) = (&hop.ends, &found.after);
+            address(&ends.source, after.src)
+                && address(&ends.destination, after.dst)
+                && fits(&ends.source_port, after.sport.into())
+                && fits(&ends.destination_port, after.dport.into())
+        })
 }
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
 pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut packet: Packet) -> Option<bool> {
     let mut memory = Memory::default();
-    let journey = follow(machine, network, &mut packet, &mut memory, &mut named(&[])).ok()?;
+    let choices = &mut named(&[]);
+    let journey = follow(machine, network, &mut packet, &mut memory, (choices, |_| {})).ok()?;
     Some(passes(&journey) && forwardable(&journey))
 }
 
 /// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
 /// evaluated; but where that has changed the destination they are sent on as any other.
-fn follow(
+///
+/// The choices come with what has them asked for from the beginning again.
+fn follow<C: Choices>(
     machine: &Machine<'_>,
     network: &Network<'_>,
     packet: &mut Packet,
     memory: &mut Memory,
-    choices: &mut dyn Choices,
+    (choices, restart): (&mut C, impl Fn(&mut C)),
 ) -> Result<Journey, Unproven> {
     if packet.way == Way::Forward && is_shared(packet, network) {
         packet.way = Way::In;
@@ -240,6 +277,7 @@ fn follow(
             return Ok(journey);
         }
         packet.way = Way::Forward;
+        restart(choices);
     }
     machine.follow(packet, memory, choices)
 }

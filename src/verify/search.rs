@@ -271,7 +271,7 @@ impl Searcher<'_> {
         // A destination without a route holds: what keeps the packet away is no rule.
         let kept_away = |class: &Class| class.journey.end != End::NoRoute;
         found.collect(self.engine.classes(stopped), &Why::Stopped, kept_away);
-        let passing = Question::new(region.clone(), Goal::GetsThrough);
+        let passing = Question::new(region.clone(), Goal::GetsThrough).without_copies();
         for (at, class) in self.engine.classes(passing).enumerate() {
             if at >= MOST_CLASSES || found.offences.len() >= MOST_OFFENCES {
                 found.more = true;
@@ -330,7 +330,12 @@ impl Searcher<'_> {
     }
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {
-        found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, |_| true);
+        let first = class.journey.hops.first();
+        let arrives = first.is_some_and(|hop| matches!(hop.place, Place::In(_)));
+        // From the machine's own addresses nothing arrives, nor from a network behind another interface: as with those
+        // that are known, no zone has them there.
+        let comes = |reply: &Class| !(arrives && reply.follows_to_unknown());
+        found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, comes);
         let mut pieces: Vec<Piece> = vec![(class.region.clone(), Vec::new())];
         for (at, expectation) in expected.iter().enumerate() {
             let unmet = match expectation.unmet(class, self.engine) {

@@ -43,8 +43,10 @@ fn preferred_transports(family: Family) -> [u128; 4] {
     ]
 }
 
-/// The most readable packet of the box; with `own_reverse` one whose source is its destination.
-pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -> Option<Header> {
+/// The most readable packet of the box; one of which pairs of fields are `equal` as those of [`Class::equal`] are.
+///
+/// [`Class::equal`]: crate::engine::Class::equal
+pub(crate) fn choose(region: &PacketBox, equal: &[(Field, Field, u128)], zones: &Zones<'_>) -> Option<Header> {
     let network = zones.network();
     let engine = network.engine();
     let family = region.family;
@@ -72,18 +74,6 @@ pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
     header = header.with(Field::Place, place);
     let [sources, destinations] = [Field::Source, Field::Destination].map(|field| region.numbers(field));
     let [sports, dports] = [Field::SourcePort, Field::DestinationPort].map(|field| region.numbers(field));
-    if own_reverse {
-        let both = sources.intersection(&destinations);
-        let address = address(&both, &[host_ranges(network, None, family)])?;
-        let ports = sports.intersection(&dports);
-        let port = u128::from(port(&ports));
-        header = header
-            .with(Field::Source, address)
-            .with(Field::Destination, address)
-            .with(Field::SourcePort, port)
-            .with(Field::DestinationPort, port);
-        return region.contains(&header).then_some(header);
-    }
     let arrived = match engine.space().place(place) {
         Some(Place::In(on)) => Some(on),
         Some(Place::Out { .. }) | None => None,
@@ -125,6 +115,27 @@ pub(crate) fn choose(region: &PacketBox, own_reverse: bool, zones: &Zones<'_>) -
         .with(Field::Destination, destination)
         .with(Field::SourcePort, sport)
         .with(Field::DestinationPort, dport);
+    for &(a, b, by) in equal {
+        let second = region
+            .numbers(b)
+            .ranges()
+            .to_vec()
+            .into_iter()
+            .flat_map(|(first, last)| {
+                let (first, last) = (first.wrapping_sub(by), last.wrapping_sub(by));
+                if first <= last {
+                    vec![(first, last)]
+                } else {
+                    vec![(first, u128::MAX), (0, last)]
+                }
+            });
+        let both = region.numbers(a).intersection(&RangeSet::from_ranges(second));
+        let number = match a {
+            Field::Source | Field::Destination => address(&both, &[host_ranges(network, None, family)])?,
+            _ => u128::from(port(&both)),
+        };
+        header = header.with(a, number).with(b, number.wrapping_add(by));
+    }
     region.contains(&header).then_some(header)
 }
 

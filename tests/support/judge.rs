@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use pfproof::eval::{self, End, Journey, Machine, Memory, Verdict};
 use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
-use pfproof::ruleset::{Action, Ruleset};
+use pfproof::ruleset::{Action, RouteToKind, Ruleset};
 
 use crate::chance::{self, Script};
 
@@ -434,13 +434,28 @@ fn is_answered(
         // The answer to a request for a time stamp; nothing else has none.
         None => return true,
     };
+    // The answer to the machine comes to it, the machine's own goes by its routes.
+    if packet.way == Way::Out {
+        reply.way = Way::Forward;
+    } else if reply.way == Way::Out {
+        reply.interface = INTERFACES[behind(reply.dst)].to_owned();
+    }
     let mut memory = memory.clone();
     let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
         machine
             .follow(packet, memory, choices)
             .is_ok_and(|journey| gets_through(&journey))
     };
-    if !comes(&reply, &mut memory, choices) {
+    let comes_back = |reply: &Packet, memory: &mut Memory, choices: &mut Script| {
+        machine.follow(reply, memory, choices).is_ok_and(|journey| {
+            gets_through(&journey)
+                && match packet.way {
+                    Way::Out => journey.end == End::Local,
+                    Way::In | Way::Forward => journey.last().is_some_and(|last| last.interface == packet.interface),
+                }
+        })
+    };
+    if !comes_back(&reply, &mut memory, choices) {
         return false;
     }
     if packet.protocol != Protocol::TCP {
@@ -452,7 +467,7 @@ fn is_answered(
         return false;
     }
     (reply.flags, reply.seq) = (TcpFlags::ACK, reply.seq.wrapping_add(1));
-    comes(&reply, &mut memory, choices)
+    comes_back(&reply, &mut memory, choices)
 }
 
 /// Every way that things may go for the packet; nothing where the evaluator cannot say.
@@ -485,15 +500,16 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
             through &= here || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
+        let by_gateway = hop.route.as_ref().is_some_and(|next| next.kind == RouteToKind::RouteTo);
         let answered = through && is_answered(machine, &packet, &journey, &memory, choices);
         Some(Fate {
             through,
             // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
             lost: shared && !here && packet.way == Way::Forward,
-            routed: journey.end != End::NoRoute,
+            routed: journey.end != End::NoRoute || by_gateway,
             answered,
             end: (end, last.dport),
-            leaves: (!here).then(|| interface(&hop.before.interface)),
+            leaves: (!here).then(|| interface(&hop.after.interface)),
             untranslated: (last.src, last.dst, last.sport, last.dport)
                 == (packet.src, packet.dst, packet.sport, packet.dport),
             journey,

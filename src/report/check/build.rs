@@ -191,7 +191,14 @@ impl Builder<'_> {
             causes,
             packets,
             boxes,
-            more: violation.is_some_and(|violation| violation.more),
+            more: violation.is_some_and(|violation| violation.more).then(|| {
+                let words = violation.map_or_else(Vec::new, |violation| self.doubts(&violation.doubts));
+                if words.is_empty() {
+                    vec!["the list was cut short".to_owned()]
+                } else {
+                    words
+                }
+            }),
             repair: judgement.repair.clone(),
         })
     }

@@ -257,8 +257,9 @@ impl Writer<'_> {
         if rest > 0 {
             self.line(&format!("          … {rest} more (`--verbose` shows all)"));
         }
-        if statement.more {
-            self.line("  and more: the list was cut short");
+        for reason in statement.more.iter().flatten() {
+            let line = self.look.wrap(&format!("  and more: {}", printable(reason)), 4);
+            self.line(&line);
         }
     }
 

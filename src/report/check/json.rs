@@ -59,5 +59,6 @@ fn statement(statement: &Statement) -> Value {
         "packets": statement.packets,
         "boxes": statement.boxes.0,
         "boxes_left_out": statement.boxes.1,
+        "more": statement.more.as_ref().map(|reasons| reasons.join("; ")),
     })
 }

@@ -68,8 +68,8 @@ pub struct Statement {
     pub packets: Vec<String>,
     /// The same in boxes, field by field, and how many of these were left out.
     pub boxes: (Vec<Value>, usize),
-    /// Whether there may be more than these.
-    pub more: bool,
+    /// Why there may be more than these, if so.
+    pub more: Option<Vec<String>>,
     /// A change of pf.conf that was verified to mend it.
     pub repair: Option<Repair>,
 }

@@ -28,7 +28,15 @@ pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
             let why = why
                 .or_else(|| statement.reasons.first().map(|reason| format!(": {reason}")))
                 .unwrap_or_default();
-            let text = format!("{file}:{line}:{column}: error[{outcome}]: {}{why}", statement.text);
+            let more = statement
+                .more
+                .as_ref()
+                .map(|reasons| format!(" (and more: {})", reasons.join("; ")));
+            let more = more.unwrap_or_default();
+            let text = format!(
+                "{file}:{line}:{column}: error[{outcome}]: {}{why}{more}",
+                statement.text
+            );
             out.push_str(&printable(&text));
             out.push('\n');
         }

@@ -1,0 +1,323 @@
+//! What becomes of statements where it once went wrong: small machines and rulesets, written by hand.
+
+use std::time::{Duration, Instant};
+
+use pfproof::check;
+use pfproof::report::check::{Report, Router};
+use pfproof::report::{Format, Look};
+use pfproof::source::{MemoryLoader, Sources};
+
+/// The way out on em0, hosts on em1, others on em3.
+const MACHINE: &str = r#"
+[interface.em0]
+addresses = ["198.51.100.1/24"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em3]
+addresses = ["192.0.2.1/24"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+"#;
+
+const ZONES: &str = "zone wan on em0\nzone lan on em1\nzone dmz on em3\n";
+
+fn judged(pf_conf: &str, machine: &str, zones: &str, statements: &str) -> (Sources, Router) {
+    let policy = format!("{zones}{statements}");
+    let (sources, router) = check::texts(pf_conf, machine, &policy, &MemoryLoader::new());
+    assert!(router.faults.is_empty(), "{pf_conf}{statements}{:?}", router.faults);
+    (sources, router)
+}
+
+/// The outcome of each statement, as expected; a violated one shows a packet.
+fn check_on(pf_conf: &str, machine: &str, zones: &str, statements: &[(&str, &str)]) {
+    let lines: Vec<&str> = statements.iter().map(|(statement, _)| *statement).collect();
+    let (_, router) = judged(pf_conf, machine, zones, &format!("{}\n", lines.join("\n")));
+    assert_eq!(router.statements.len(), statements.len(), "{:?}", router.findings);
+    for (found, (statement, expected)) in router.statements.iter().zip(statements) {
+        let words = format!(
+            "{pf_conf}\n`{statement}`: {:?} {:?}",
+            found.reasons,
+            found.causes.first().map(|cause| (&cause.packet, &cause.says))
+        );
+        assert_eq!(found.outcome, *expected, "{words}");
+        let shows = found.causes.iter().any(|cause| cause.json.is_some());
+        assert!(shows || found.outcome != "violated", "no packet: {words}");
+    }
+}
+
+fn check(pf_conf: &str, statements: &[(&str, &str)]) {
+    check_on(pf_conf, MACHINE, ZONES, statements);
+}
+
+#[test]
+fn what_is_moved_to_its_own_source_goes_out_by_its_own_state() {
+    // By a bitmask: 10.0.1.5 to 198.51.100.5 becomes one to itself.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.0/24 port 1000 rdr-to 10.0.1.0/24 bitmask\n",
+        &[
+            ("forbid from wan to lan", "violated"),
+            ("closed to lan", "violated"),
+            ("closed to dmz", "holds"),
+        ],
+    );
+    // By port arithmetic: source port 7080 to port 80 becomes one to itself.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.1 port 80:90 rdr-to 10.0.1.5 port 7080:7090\n",
+        &[("forbid from wan to lan", "violated"), ("closed to lan", "violated")],
+    );
+    // To one address: the source is that of the target.
+    check(
+        "block\npass in on em0 inet proto udp to 198.51.100.1 port 80 rdr-to 10.0.1.5\n",
+        &[("forbid from wan to lan", "violated")],
+    );
+    // By `reply-to` it goes where replies go.
+    let itself = "block\npass in on em0 inet proto udp from 10.0.1.5 to 10.0.1.5 port 80";
+    for (option, there, elsewhere) in [
+        ("", "violated", "holds"),
+        (" reply-to 198.51.100.254", "holds", "holds"),
+        (" reply-to 192.0.2.9", "holds", "violated"),
+    ] {
+        check(
+            &format!("{itself}{option}\n"),
+            &[("closed to lan", there), ("closed to dmz", elsewhere)],
+        );
+    }
+    check(
+        &format!("{itself} dup-to 192.0.2.9\n"),
+        &[("closed to lan", "violated"), ("closed to dmz", "unproven")],
+    );
+    check(
+        "set state-policy if-bound\nblock\npass in on em0 inet proto udp to 198.51.100.0/24 rdr-to 10.0.1.0/24 bitmask\n",
+        &[("forbid from wan to lan", "holds"), ("closed to lan", "holds")],
+    );
+}
+
+#[test]
+fn route_to_on_the_way_out_leaves_by_the_gateways_interface() {
+    let rules = "set state-policy if-bound\nblock\npass in on em1 proto tcp to port 80\n\
+                 pass out on em0 proto tcp route-to 192.0.2.9\n";
+    check(
+        rules,
+        &[
+            ("require inet proto tcp from lan to wan port 80", "violated"),
+            ("closed to wan", "holds"),
+            ("closed to dmz", "violated"),
+            ("forbid proto udp from lan to wan", "holds"),
+        ],
+    );
+    // What is answered there finds the state where it floats.
+    check(
+        "block\npass in on em1 proto tcp to port 80\npass out on em0 proto tcp route-to 192.0.2.9\n",
+        &[
+            ("require inet proto tcp from lan to 9.9.9.9 port 80", "holds"),
+            ("closed to dmz", "violated"),
+        ],
+    );
+    // The gateway has no route.
+    let no_default = MACHINE.split("[[route]]").next().expect("interfaces");
+    check_on(
+        "block\npass in on em1 inet proto tcp\npass out on em3 inet proto tcp route-to 203.0.113.9\n",
+        no_default,
+        ZONES,
+        &[("require inet proto tcp from lan to dmz", "violated")],
+    );
+    check_on(
+        "block\npass in on em1 inet proto tcp route-to { 203.0.113.9 192.0.2.9 }\npass out\n",
+        no_default,
+        ZONES,
+        &[("require inet proto tcp from lan to dmz", "violated")],
+    );
+}
+
+#[test]
+fn copies_that_dup_to_sends_are_not_taken_for_closed() {
+    let rules = "block\npass in on em1 inet proto tcp from 10.0.1.5 to 9.9.9.9 port 80 dup-to 192.0.2.9\n\
+                 pass out on em0 inet proto tcp\n";
+    check(
+        rules,
+        &[
+            ("closed to dmz", "unproven"),
+            ("forbid proto tcp from 10.0.1.5 to dmz", "holds"),
+        ],
+    );
+    let required = "require inet proto tcp from 10.0.1.5 to 9.9.9.9 port 80";
+    check(rules, &[(required, "holds"), ("closed to dmz", "holds")]);
+}
+
+#[test]
+fn replies_come_back_to_where_the_flow_began() {
+    // The reply is routed in the domain that the flow was sent to.
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
+    check_on(
+        "block\npass in on em2 rtable 0\npass out on em0 nat-to (em0)\n",
+        machine,
+        "zone wan on em0\nzone lan on em2\n",
+        &[
+            ("require inet proto udp from lan to wan", "violated"),
+            ("require inet proto icmp from lan to wan", "violated"),
+        ],
+    );
+    let own = "require inet proto tcp from wan to 198.51.100.1 port 22";
+    let in_dmz = "require inet proto tcp from wan to dmz port 80";
+    for (reply_to, outcome) in [
+        ("", "holds"),
+        (" reply-to 198.51.100.254", "holds"),
+        (" reply-to 192.0.2.9", "violated"),
+    ] {
+        check(
+            &format!("block\npass out on em3\npass in on em0 inet proto tcp{reply_to}\n"),
+            &[(own, outcome), (in_dmz, outcome)],
+        );
+    }
+    // What the machine itself sends is answered to it.
+    check(
+        "block\npass out on em0\n",
+        &[("require inet proto udp from self to 9.9.9.9", "holds")],
+    );
+    check(
+        "block\npass out on em0 reply-to 192.0.2.9\npass out on em3\n",
+        &[("require inet proto udp from self to 9.9.9.9", "violated")],
+    );
+}
+
+#[test]
+fn the_witness_takes_the_address_of_the_pool_that_offends() {
+    let rules = "block\npass in on em0 inet proto tcp to 198.51.100.1 port 80 rdr-to { 10.0.1.5 192.0.2.5 }\npass out on { em1 em3 }\n";
+    check(
+        rules,
+        &[("forbid from wan to dmz", "violated"), ("closed to dmz", "violated")],
+    );
+    let (_, router) = judged(rules, MACHINE, ZONES, "forbid from wan to dmz\n");
+    let cause = &router.statements[0].causes[0];
+    let shown = format!("{:?}", cause.json);
+    assert!(shown.contains("\"em3\""), "{shown}");
+    assert_eq!(cause.choices, ["if pf takes 192.0.2.5 from the pool of rule @1"]);
+    let rules = "block\npass in on em1\npass out on em0 inet nat-to { 198.51.100.1 198.51.100.2 } round-robin\n";
+    let statement = "require inet proto udp from lan to 9.9.9.9 nat-to 198.51.100.1\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, statement);
+    let cause = &router.statements[0].causes[0];
+    assert!(format!("{:?}", cause.json).contains("198.51.100.2"), "{:?}", cause.json);
+}
+
+#[test]
+fn nat64_reaches_only_what_is_forwarded() {
+    let rules = "block\npass in on em1 inet6 proto tcp to 64:ff9b::/96 af-to inet from (em0)\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
+    let boxes = format!("{:?}", router.statements[0].boxes);
+    assert_eq!(router.statements[0].outcome, "violated");
+    assert!(boxes.contains("64:ff9b::100:0"), "{boxes}");
+    for (to, outcome) in [
+        ("9.9.9.9", "violated"),
+        ("0.0.0.1", "holds"),
+        ("127.0.0.1", "holds"),
+        ("224.0.0.1", "holds"),
+        ("198.51.100.255", "holds"),
+        ("255.255.255.255", "holds"),
+        ("240.0.0.1", "violated"),
+        ("198.51.100.1", "violated"),
+    ] {
+        let to: std::net::Ipv4Addr = to.parse().expect("an address");
+        let [a, b, c, d] = to.octets();
+        let to = format!(
+            "64:ff9b::{:x}:{:x}",
+            u16::from_be_bytes([a, b]),
+            u16::from_be_bytes([c, d])
+        );
+        check(
+            &format!("block\npass in on em1 inet6 proto tcp to {to} af-to inet from (em0)\n"),
+            &[("closed from lan", outcome)],
+        );
+    }
+    // What it sends out is filtered nowhere else, and its replies come back.
+    check(
+        rules,
+        &[
+            ("require inet6 proto tcp from lan to 64:ff9b::909:909 port 443", "holds"),
+            ("closed to wan", "violated"),
+            ("closed to dmz", "violated"),
+        ],
+    );
+    let one = "block\npass in on em1 inet6 proto tcp to 64:ff9b::909:909 af-to inet from (em0)\n";
+    check(one, &[("closed to wan", "violated"), ("closed to dmz", "holds")]);
+}
+
+#[test]
+fn prefixes_of_rfc_6052_are_followed_or_left_open() {
+    let to = "2001:db8:9:a00:1:500::";
+    let only = format!("pass in on em1 inet6 proto tcp from any to {to}/48 af-to inet from 198.51.100.1\n");
+    let only = format!(
+        "block\nblock in quick inet6 from any to ! {to}\n{}",
+        only.replace(&format!("{to}/48"), "2001:db8:9::/48")
+    );
+    let machine = MACHINE
+        .replace("\"10.0.1.1/24\", ", "")
+        .replace("192.0.2.1/24", "10.0.1.1/24");
+    check_on(
+        &only,
+        &machine,
+        ZONES,
+        &[
+            ("forbid proto tcp from lan to 192.0.2.0/24", "unproven"),
+            (&format!("require inet6 proto tcp from lan to {to} port 80"), "holds"),
+            (
+                &format!("require inet6 proto tcp from lan to {to} port 80 rdr-to 10.0.1.5"),
+                "holds",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn small_rulesets_are_not_too_large() {
+    check(
+        "block\npass in on em1 inet proto tcp to any rdr-to 192.0.2.5 port 79:81\npass out on em3\n",
+        &[("closed to dmz", "violated"), ("closed from wan", "holds")],
+    );
+    check(
+        "block\npass in on em1 inet6 proto tcp to 2001:db8:ffff::/48 af-to inet from (em0) to 192.0.2.5\n",
+        &[("closed to dmz", "violated"), ("closed to wan", "holds")],
+    );
+    // Which address it is of so many is not followed; that it goes nowhere else is.
+    check(
+        "block\npass in on em1 inet proto tcp to any rdr-to 192.0.2.0/24 bitmask\npass out on em3\n",
+        &[("closed to wan", "holds"), ("forbid from wan to dmz", "holds")],
+    );
+}
+
+#[test]
+fn boxes_that_are_not_all_say_so_in_every_format() {
+    // Whose socket it is nobody knows, beside a packet that surely offends.
+    let rules = "block\npass in on em1 inet proto udp to 10.0.1.1 port 53\npass in on em1 inet proto tcp to 10.0.1.1 user root\n";
+    let (sources, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
+    assert_eq!(router.statements[0].outcome, "violated");
+    let report = Report { routers: vec![router] };
+    for (format, words) in [
+        (Format::Human, "and more: rule @2 (pf.conf:3) asks for"),
+        (Format::Short, "(and more: rule @2 (pf.conf:3) asks for"),
+        (Format::Json, "\"more\":\"rule @2 (pf.conf:3) asks for"),
+    ] {
+        let text = report.render(&[&sources], format, Look::default());
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn anchors_that_call_each_other_are_given_up_soon() {
+    let names: Vec<String> = (0..24).map(|at| format!("a{at}")).collect();
+    let mut rules = "block\nanchor a0\n".to_owned();
+    for pair in names.windows(2) {
+        let (outer, inner) = (&pair[0], &pair[1]);
+        rules += &format!("anchor {outer} {{\nanchor \"/{inner}\"\nanchor \"/{inner}\"\n}}\n");
+    }
+    rules += "anchor a23 {\npass proto tcp\n}\n";
+    let begun = Instant::now();
+    let (_, router) = judged(&rules, MACHINE, ZONES, "closed\n");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let statement = &router.statements[0];
+    assert_eq!(statement.outcome, "unproven");
+    assert_eq!(statement.reasons, ["the anchors make too many rules"]);
+}
