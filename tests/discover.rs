@@ -462,14 +462,15 @@ fn a_machine_that_does_not_forward_passes_nothing_through() {
             ["holds", "violated", "violated", "holds", "vacuous"],
             Some("the machine does not forward packets of inet6: none pass through it"),
         ),
+        // Without forwarding an own address is asked for on its own interface alone.
         (
             "net.inet6.ip6.forwarding=1\n",
-            ["violated", "holds", "violated", "holds", "violated"],
+            ["violated", "holds", "violated", "violated", "violated"],
             Some("the machine does not forward packets of inet: none pass through it"),
         ),
         (
             "# nothing\n",
-            ["violated", "violated", "violated", "holds", "vacuous"],
+            ["violated", "violated", "violated", "violated", "vacuous"],
             Some("the machine does not forward packets: none pass through it"),
         ),
     ] {

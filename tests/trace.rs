@@ -179,3 +179,22 @@ fn what_af_to_makes_goes_by_its_own_route() {
         assert!(out.contains(part), "`{part}` is not in\n{out}");
     }
 }
+
+#[test]
+fn what_passes_unseen_is_followed_to_its_end() {
+    let folder = std::env::temp_dir().join(format!("pfproof-skipped-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    std::fs::write(folder.join("context.toml"), machine).unwrap();
+    std::fs::write(folder.join("pf.conf"), "set skip on em1\nblock\n").unwrap();
+    let packet = r#"{"direction":"forward","interface":"em1","af":"inet","proto":"udp","src":"10.0.1.5","dst":"9.9.9.9","sport":3100,"dport":80}"#;
+    let line = format!(r#"{{"id":"1","packet":{packet}}}"#);
+    let path = folder.to_str().unwrap();
+    let (out, error, _) = run(&["--packets", "-", "--format", "json", path], &line);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&out).expect(&error);
+    assert_eq!(answer["verdict"], "block", "{out}");
+    assert_eq!(answer["hops"].as_array().map(Vec::len), Some(1), "{out}");
+    assert_eq!(answer["hops"][0]["interface"], "em0", "{out}");
+}

@@ -98,6 +98,13 @@ impl Interface {
         driver(&self.name) == "lo"
     }
 
+    /// Whether a machine that does not forward takes in by it what is for an address of another interface: loopback
+    /// interfaces and enc(4).
+    #[must_use]
+    pub fn takes_for_others(&self) -> bool {
+        matches!(driver(&self.name), "lo" | "enc")
+    }
+
     /// Whether it is point-to-point: it has a peer, or its driver makes only such interfaces.
     #[must_use]
     pub fn is_point_to_point(&self) -> bool {

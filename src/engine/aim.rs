@@ -72,7 +72,7 @@ impl Classes<'_, '_> {
         let leads = pieces.iter().filter(|piece| match piece.target {
             Target::Local(_) => here,
             Target::Via(on) => is_wanted(Place::Out { on, received }),
-            Target::Reject(_) | Target::None | Target::NotForwarded => false,
+            Target::Refused | Target::Reject(_) | Target::None | Target::NotForwarded => false,
         });
         RangeSet::from_ranges(leads.flat_map(|piece| piece.addresses.ranges().iter().copied()))
     }

@@ -52,8 +52,6 @@ pub(super) struct Compiled<'a> {
     pub(super) first_match: OnceCell<FirstMatch>,
     /// The places of one direction where pf looks, and those where it does not.
     pub(super) alike: Vec<RangeSet>,
-    /// What the stack takes for the machine itself besides its own addresses, of each family.
-    taken_in: [RangeSet; 2],
     destinations: RefCell<Destinations>,
     pub(super) meetings: Meetings,
     routes: RefCell<HashMap<u32, Rc<Routes>>>,
@@ -74,7 +72,6 @@ impl<'a> Compiled<'a> {
             skipped,
             meetings: Meetings::new(&list),
             routes: RefCell::default(),
-            taken_in: Family::BOTH.map(|family| taken_in(context, family)),
             destinations: RefCell::default(),
             everything: space.anywhere(),
             ruleset,
@@ -122,9 +119,17 @@ impl<'a> Compiled<'a> {
     /// The addresses that are routed out of an interface, by its own routing domain's table: where its network is not
     /// known, all that lie in no other.
     pub(super) fn routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let routes = self.routes(self.rdomain(interface));
         let known = self.context.interfaces.get(interface);
-        let is_open = known.is_some_and(|known| known.has_unknown(family));
+        self.routed(interface, family, known.is_some_and(|known| known.has_unknown(family)))
+    }
+
+    /// The same, as far as it is known.
+    pub(super) fn surely_routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.routed(interface, family, false)
+    }
+
+    fn routed(&self, interface: InterfaceId, family: Family, is_open: bool) -> RangeSet {
+        let routes = self.routes(self.rdomain(interface));
         routes.addresses(family, |piece| {
             piece.target == Target::Via(interface) || is_open && piece.given
         })
@@ -143,38 +148,64 @@ impl<'a> Compiled<'a> {
         if let Some(known) = self.destinations.borrow().get(&(from, rtable, now.family)) {
             return Rc::clone(known);
         }
-        let taken_in = self.taken_in(now.family);
+        let taken_in = taken_in(self.context, rtable, now.family, |_| true);
         let routes = self.routes(rtable);
         let routed = routes.pieces(now.family).iter().map(|piece| Piece {
-            addresses: piece.addresses.minus(taken_in),
+            addresses: piece.addresses.minus(&taken_in),
             ..piece.clone()
         });
-        let local = Piece {
-            addresses: taken_in.clone(),
-            target: Target::Local(from),
+        let local = |addresses, target| Piece {
+            addresses,
+            target,
             given: false,
             label: None,
         };
-        let pieces = routed.filter(|piece| !piece.addresses.is_empty()).chain([local]);
+        let loopback = loopback(now.family);
+        let mut pieces: Vec<Piece> = Vec::new();
+        for piece in routed {
+            match piece.target {
+                Target::Local(owner) if !self.takes(from, owner, now.family) => {
+                    pieces.push(local(piece.addresses.minus(&loopback), Target::Refused));
+                    let addresses = piece.addresses.intersection(&loopback);
+                    pieces.push(Piece { addresses, ..piece });
+                }
+                _ => pieces.push(piece),
+            }
+        }
+        let here = self::taken_in(self.context, rtable, now.family, |owner| {
+            self.takes(from, owner, now.family)
+        });
+        pieces.push(local(taken_in.minus(&here), Target::Refused));
+        pieces.push(local(here, Target::Local(from)));
+        let pieces = pieces.into_iter().filter(|piece| !piece.addresses.is_empty());
         let pieces: Rc<[Piece]> = pieces.collect();
         let mut known = self.destinations.borrow_mut();
         known.insert((from, rtable, now.family), Rc::clone(&pieces));
         pieces
     }
 
-    /// Destinations that the stack takes for the machine itself besides its own addresses.
-    fn taken_in(&self, family: Family) -> &RangeSet {
-        let [inet, inet6] = &self.taken_in;
-        match family {
-            Family::Inet => inet,
-            Family::Inet6 => inet6,
-        }
+    /// Whether the stack takes in what comes in by one interface to an address of another: a machine that does not forward
+    /// refuses it («received on wrong interface», `in_ouraddr` in ip_input.c, `ip6_input_if` in ip6_input.c).
+    pub(super) fn takes(&self, from: InterfaceId, owner: InterfaceId, family: Family) -> bool {
+        let seen_on = |id: InterfaceId| {
+            self.context
+                .interfaces
+                .get(id)
+                .map(|own| self.context.seen_on(&own.name))
+        };
+        self.context.forwards(family)
+            || seen_on(from) == seen_on(owner)
+            || self
+                .context
+                .interfaces
+                .get(from)
+                .is_some_and(crate::context::Interface::takes_for_others)
     }
 
-    /// Destinations that are never sent on: what the stack takes for the machine itself besides its own addresses, and
-    /// what it knows no network for.
-    pub(super) fn never_forwarded(&self, family: Family) -> RangeSet {
-        self.taken_in(family).union(left_out(family).1)
+    /// Destinations that are never sent on by a routing table: what the stack takes for the machine itself besides its own
+    /// addresses, and what it knows no network for.
+    pub(super) fn never_forwarded(&self, rtable: u32, family: Family) -> RangeSet {
+        taken_in(self.context, rtable, family, |_| true).union(left_out(family).1)
     }
 
     /// The interfaces of which an address of that family is not known, in the routing domain of an interface, with the
@@ -212,7 +243,13 @@ impl<'a> Compiled<'a> {
 
     /// Divides a way by what the stack forwards; what it does not has an end (`in_canforward` in ip_input.c,
     /// `ip6_forward` in ip6_forward.c).
-    pub(super) fn forwardable(&self, path: Path, out: InterfaceId, now: &Now) -> Vec<(Path, Option<End>)> {
+    pub(super) fn forwardable(
+        &self,
+        path: Path,
+        from: InterfaceId,
+        out: InterfaceId,
+        now: &Now,
+    ) -> Vec<(Path, Option<End>)> {
         let gone = Some(End::NotForwarded);
         if self
             .context
@@ -224,21 +261,22 @@ impl<'a> Compiled<'a> {
         }
         let (sources, destinations) = left_out(now.family);
         let original = Now::original(path.region.family);
-        let redirected = !now.is_original(Field::Destination);
-        let nothing = RangeSet::empty();
+        let redirected = path.states.is_empty() && !now.is_original(Field::Destination);
         let taken_in = if redirected {
-            self.taken_in(path.region.family)
+            taken_in(self.context, self.rdomain(from), path.region.family, |_| true)
         } else {
-            &nothing
+            RangeSet::empty()
         };
+        // Whether what was sent to a broadcast or multicast address comes as such on the link is for the sender to choose:
+        // if so it is not sent on, else it is, as soon as pf has changed the destination (`ip_forward`).
         let tests = [
-            (now, Field::Source, sources),
-            (now, Field::Destination, destinations),
-            (&original, Field::Destination, taken_in),
+            (&original, Field::Destination, &taken_in, true),
+            (now, Field::Source, sources, false),
+            (now, Field::Destination, destinations, false),
         ];
         let mut divided = Vec::new();
         let mut going = vec![path];
-        for (header, field, left_out) in tests.into_iter().filter(|(.., set)| !set.is_empty()) {
+        for (header, field, left_out, may_go) in tests.into_iter().filter(|(_, _, set, _)| !set.is_empty()) {
             for path in std::mem::take(&mut going) {
                 let family = path.region.family;
                 match header.read(field, left_out, family, &path.supposed.narrowed) {
@@ -249,9 +287,18 @@ impl<'a> Compiled<'a> {
                             Some(Path { region, ..path.clone() })
                         };
                         divided.extend(part(&set).map(|path| (path, gone)));
-                        going.extend(part(&rest));
+                        if may_go {
+                            going.push(path);
+                        } else {
+                            going.extend(part(&rest));
+                        }
                     }
-                    Reading::Always(true) => divided.push((path, gone)),
+                    Reading::Always(true) => {
+                        if may_go {
+                            going.push(path.clone());
+                        }
+                        divided.push((path, gone));
+                    }
                     Reading::Always(false) | Reading::Unknown(_) => going.push(path),
                     Reading::Choice(id, inside, outside) => {
                         let with = |set: RangeSet| {
@@ -293,7 +340,7 @@ impl<'a> Compiled<'a> {
         {
             let by = match piece.target {
                 Target::Local(by) | Target::Via(by) => Some(by),
-                Target::Reject(_) | Target::None | Target::NotForwarded => None,
+                Target::Refused | Target::Reject(_) | Target::None | Target::NotForwarded => None,
             };
             if !out.contains(&by) {
                 out.push(by);
@@ -303,12 +350,16 @@ impl<'a> Compiled<'a> {
     }
 }
 
-/// Destinations that the stack takes for the machine itself besides its own addresses: broadcast and multicast
-/// (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
-fn taken_in(context: &Context, family: Family) -> RangeSet {
+/// Destinations that the stack takes for the machine itself, by that routing table, besides its own addresses: broadcast
+/// and multicast (`in_ouraddr` and `ip_input_if` in ip_input.c, `ip6_input_if` in ip6_input.c).
+///
+/// Of the broadcast addresses those of interfaces that are `wanted`.
+fn taken_in(context: &Context, rtable: u32, family: Family, wanted: impl Fn(InterfaceId) -> bool) -> RangeSet {
     match family {
         Family::Inet => {
-            let broadcast = context.interfaces.iter().flat_map(|interface| {
+            let interfaces = context.interfaces.iter().enumerate();
+            let interfaces = interfaces.filter(|(_, interface)| interface.rdomain == rtable && !interface.down);
+            let broadcast = interfaces.filter(|&(id, _)| wanted(id)).flat_map(|(_, interface)| {
                 let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
                 nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
             });
@@ -317,6 +368,15 @@ fn taken_in(context: &Context, family: Family) -> RangeSet {
             RangeSet::from_ranges(broadcast.chain(fixed))
         }
         Family::Inet6 => RangeSet::range(0xff00 << 112, u128::MAX),
+    }
+}
+
+/// The addresses of loopback: what pf has translated to them is taken in wherever it came from
+/// (`PF_TAG_TRANSLATE_LOCALHOST`).
+fn loopback(family: Family) -> RangeSet {
+    match family {
+        Family::Inet => RangeSet::range(0x7f00_0000, 0x7fff_ffff),
+        Family::Inet6 => RangeSet::single(1),
     }
 }
 

@@ -10,7 +10,7 @@ use super::journey::Unknown;
 use super::routing::{Routes, Target, line};
 use super::space::{Place, Space, address_number};
 use super::transport;
-use crate::context::{Context, InterfaceAddress};
+use crate::context::Context;
 use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet, TcpFlags};
 use crate::ruleset::{Action, Host, IcmpMatch, InterfaceMatch, KeepState, Name, Peer, ReceivedOn, Rule, Ruleset};
 
@@ -344,7 +344,7 @@ impl<'a, 's> Reader<'a, 's> {
                 let (_, routes) = self.routes.iter().find(|(domain, _)| *domain == interface.rdomain)?;
                 let passed = routes.addresses(family, |piece| match piece.target {
                     Target::Local(own) | Target::Via(own) | Target::Reject(own) => own == id,
-                    Target::None | Target::NotForwarded => false,
+                    Target::Refused | Target::None | Target::NotForwarded => false,
                 });
                 let passed = if crate::context::driver(&interface.name) == "enc" {
                     line(family)
@@ -427,67 +427,19 @@ impl<'a, 's> Reader<'a, 's> {
         whole
     }
 
-    /// `user` and `group`: of the local socket. Forwarded packets have none and are of owner unknown.
+    /// `user` and `group`: of the local socket (`pf_socket_lookup`). Which one pf finds, nobody can say: one that listens
+    /// on every address is found for packets to its port wherever they go, and for those that come from it on their way
+    /// out; where there is none the owner is unknown.
     fn owner(&self, part: Alternative, rule: &Rule, fact: &Fact) -> Vec<Alternative> {
         if rule.user.is_none() && rule.group.is_none() {
             return vec![part];
         }
-        let unknown = |wanted: Option<Operator<u32>>| match wanted {
-            None => true,
-            Some(operator @ (Operator::Equal(_) | Operator::NotEqual(_))) => operator.matches(Rule::UNKNOWN_ID),
-            Some(
-                Operator::Less(_)
-                | Operator::LessOrEqual(_)
-                | Operator::Greater(_)
-                | Operator::GreaterOrEqual(_)
-                | Operator::Range(..)
-                | Operator::Between(..)
-                | Operator::Outside(..),
-            ) => false,
-        };
         let family = part.region.family;
-        let own = self.own_addresses(family);
         let ported = transport::ported();
         let asked = part.with(Field::Transport, &ported);
         let not_asked = part.with(Field::Transport, &transport::line(family).minus(&ported));
-        let count = self.context.interfaces.len();
-        let inward = RangeSet::from_ranges((0..count).map(|id| {
-            let number = self.space.number(Place::In(id));
-            (number, number)
-        }));
-        let sent = RangeSet::from_ranges((0..count).map(|on| {
-            let number = self.space.number(Place::Out { on, received: None });
-            (number, number)
-        }));
-        let mut found: Vec<_> = not_asked.into_iter().collect();
-        let Some(asked) = asked else { return found };
-        let arrived_here = asked
-            .with(Field::Place, &inward)
-            .and_then(|part| part.with(Field::Destination, &own));
-        let with_socket = arrived_here.into_iter().chain(asked.with(Field::Place, &sent));
-        found.extend(with_socket.map(|part| part.if_so(fact.clone(), true)));
-        if unknown(rule.user) && unknown(rule.group) {
-            let elsewhere = line(family).minus(&own);
-            let arrived = asked
-                .with(Field::Place, &inward)
-                .and_then(|part| part.with(Field::Destination, &elsewhere));
-            let neither = Field::Place.line(family).minus(&inward).minus(&sent);
-            found.extend(arrived.into_iter().chain(asked.with(Field::Place, &neither)));
-        }
-        found
-    }
-
-    /// The machine's own known addresses.
-    pub(super) fn own_addresses(&self, family: Family) -> RangeSet {
-        let own = self
-            .context
-            .interfaces
-            .iter()
-            .flat_map(|interface| interface.addresses_of(family));
-        RangeSet::from_ranges(own.filter_map(InterfaceAddress::known).map(|net| {
-            let number = address_number(net.addr());
-            (number, number)
-        }))
+        let asked = asked.map(|part| part.if_so(fact.clone(), true));
+        not_asked.into_iter().chain(asked).collect()
     }
 }
 

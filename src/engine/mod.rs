@@ -111,6 +111,12 @@ impl<'a> Engine<'a> {
         self.compiled.routed_to(interface, family)
     }
 
+    /// The same, as far as it is known.
+    #[must_use]
+    pub fn surely_routed_to(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.compiled.surely_routed_to(interface, family)
+    }
+
     /// The packet of a box that people would think of first.
     #[must_use]
     pub fn readable(&self, region: &PacketBox) -> Header {

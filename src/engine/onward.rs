@@ -178,7 +178,8 @@ impl<'e, 'a> Classes<'e, 'a> {
         let mut pieces = compiled.destinations(from, now);
         if path.crossed {
             // What af-to has made is forwarded straight away: nothing else is taken in.
-            let never = compiled.never_forwarded(now.family);
+            let rtable = compiled.table_at(Place::In(from), now);
+            let never = compiled.never_forwarded(rtable, now.family);
             let others = pieces.iter().map(|piece| Piece {
                 addresses: piece.addresses.minus(&never),
                 ..piece.clone()
@@ -213,9 +214,16 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Reading::Always(true) => {}
                 Reading::Always(false) => continue,
                 Reading::Choice(id, inside, _) => choice = Some((id, inside)),
-                Reading::Unknown(_) => {
+                Reading::Unknown(name) => {
                     // An address of the machine itself.
-                    self.ended_at(path, End::Local, now);
+                    let owner = compiled.space.interface(&name);
+                    let refused = |owner| received.is_some() && !compiled.takes(from, owner, now.family);
+                    let end = if owner.is_some_and(refused) {
+                        End::NotForwarded
+                    } else {
+                        End::Local
+                    };
+                    self.ended_at(path, end, now);
                     return;
                 }
             }
@@ -235,9 +243,10 @@ impl<'e, 'a> Classes<'e, 'a> {
             let mut rest = Some(path);
             if *given {
                 // It may be an address of the machine, or lie in a network, that is not known.
-                for UnknownNetwork { own, .. } in &unknown {
+                for UnknownNetwork { on, own, .. } in &unknown {
+                    let taken = received.is_none() || compiled.takes(from, *on, now.family);
                     if let Some(path) = divide(&mut rest, own, hop) {
-                        self.ended_at(path, End::Local, now);
+                        self.ended_at(path, if taken { End::Local } else { End::NotForwarded }, now);
                     }
                 }
                 let others = unknown
@@ -267,7 +276,8 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let compiled = self.compiled;
         match target {
-            Target::Local(_) => self.ended_at(path, End::Local, now),
+            Target::Refused if received.is_some() => self.ended_at(path, End::NotForwarded, now),
+            Target::Local(_) | Target::Refused => self.ended_at(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
             Target::NotForwarded => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) if received.is_none() => {
@@ -277,7 +287,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             Target::Via(_) if !compiled.context.forwards(now.family) => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) => {
-                for (path, gone) in compiled.forwardable(path, out, now) {
+                for (path, gone) in compiled.forwardable(path, from, out, now) {
                     match gone {
                         Some(end) => self.ended_at(path, end, now),
                         None => self.leave(path, from, out, now.clone(), tagging.clone(), made),

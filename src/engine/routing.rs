@@ -13,6 +13,8 @@ use crate::net::{Family, RangeSet};
 pub(super) enum Target {
     /// To the machine itself; the interface has the address.
     Local(InterfaceId),
+    /// To the machine itself, but what comes in by that interface is refused: the address is another one's.
+    Refused,
     /// Out of that interface.
     Via(InterfaceId),
     /// Rejected, by a route of that interface.

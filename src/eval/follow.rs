@@ -10,7 +10,8 @@ use super::hop::{Goes, Hop, Tested, without_scope};
 use super::machine::Machine;
 use super::memory::Memory;
 use super::record::{ChosenParts, End, Evaluation, Journey, Unproven};
-use crate::net::Direction;
+use crate::context::Interface;
+use crate::net::{Direction, Family};
 use crate::packet::{Packet, Way};
 
 impl Machine<'_> {
@@ -88,10 +89,11 @@ impl Machine<'_> {
     }
 
     /// Whether packets to it are never sent on (`in_canforward`, `ip_output` without `IP_ALLOWBROADCAST`, `ip6_forward`).
-    fn is_never_forwarded(&self, destination: IpAddr) -> bool {
+    fn is_never_forwarded(&self, destination: IpAddr, rtable: u32) -> bool {
         match destination {
             IpAddr::V4(address) => {
                 let interfaces = self.context.interfaces.iter();
+                let interfaces = interfaces.filter(|interface| interface.rdomain == rtable && !interface.down);
                 let mut broadcasts = interfaces.flat_map(|interface| {
                     let nets = interface.addresses.iter().filter_map(|address| address.known());
                     nets.filter_map(move |net| interface.broadcast_of(net))
@@ -111,24 +113,30 @@ impl Machine<'_> {
     }
 
     /// Whether the machine itself is meant: an address of an interface that is up, or a broadcast address of its
-    /// networks.
-    fn is_local(&self, destination: IpAddr, rtable: u32) -> Result<bool, Unproven> {
-        let own = self
-            .context
-            .interfaces
-            .iter()
-            .filter(|interface| interface.rdomain == rtable && !interface.down)
-            .flat_map(|interface| {
-                let nets = interface.addresses.iter().filter_map(|address| address.known());
-                nets.map(move |net| (net.addr(), interface.broadcast_of(net)))
-            });
-        for (address, broadcast) in own {
-            if destination == address || broadcast.map(IpAddr::V4) == Some(destination) {
-                return Ok(true);
-            }
-        }
-        self.known_routes(destination, rtable)?;
-        Ok(false)
+    /// networks. If so, where the packet ends that came in by that interface (`in_ouraddr`): without forwarding an
+    /// address of another interface is not reached, but for what pf has translated to loopback.
+    fn is_local(&self, destination: IpAddr, rtable: u32, from: Option<usize>) -> Result<Option<End>, Unproven> {
+        let interfaces = &self.context.interfaces;
+        let mut owners = interfaces.iter().filter(|interface| {
+            let has = |address: IpAddr, broadcast: Option<Ipv4Addr>| {
+                destination == address || broadcast.map(IpAddr::V4) == Some(destination)
+            };
+            let mut nets = interface.addresses.iter().filter_map(|address| address.known());
+            interface.rdomain == rtable
+                && !interface.down
+                && nets.any(|net| has(net.addr(), interface.broadcast_of(net)))
+        });
+        let Some(first) = owners.next() else {
+            self.known_routes(destination, rtable)?;
+            return Ok(None);
+        };
+        let anywhere = self.context.forwards(Family::of(destination)) || destination.is_loopback();
+        let came_by = from.and_then(|from| interfaces.get(from));
+        let taken = came_by.is_none_or(|came_by| {
+            let is_own = |owner: &Interface| self.context.seen_on(&owner.name) == self.context.seen_on(&came_by.name);
+            anywhere || came_by.takes_for_others() || is_own(first) || owners.any(is_own)
+        });
+        Ok(Some(if taken { End::Local } else { End::NotForwarded }))
     }
 }
 
@@ -183,8 +191,9 @@ impl<'t, 'a> Traveller<'t, 'a> {
 
     /// By the routing table to the interface it goes out on.
     fn forward(&mut self, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
-        if self.machine.is_local(mbuf.packet.dst, mbuf.rtable)? {
-            return Ok(End::Local);
+        let local = self.machine.is_local(mbuf.packet.dst, mbuf.rtable, mbuf.received_on)?;
+        if let Some(end) = local {
+            return Ok(end);
         }
         if !self.machine.context.forwards(mbuf.packet.family) {
             return Ok(End::NotForwarded);
@@ -210,11 +219,11 @@ impl<'t, 'a> Traveller<'t, 'a> {
         if !machine.context.forwards(mbuf.packet.family) {
             return Ok(End::NotForwarded);
         }
-        if machine.is_never_forwarded(dst) {
+        if machine.is_never_forwarded(dst, mbuf.rtable) {
             return Ok(End::NotForwarded);
         }
-        if machine.is_local(dst, mbuf.rtable)? {
-            return Ok(End::Local);
+        if let Some(end) = machine.is_local(dst, mbuf.rtable, mbuf.received_on)? {
+            return Ok(end);
         }
         let Some(interface) = machine.route(dst, mbuf.rtable)? else {
             return Ok(End::NoRoute);

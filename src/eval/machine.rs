@@ -165,6 +165,13 @@ impl<'a> Machine<'a> {
         place.is_some_and(|place| self.skipped.get(place).copied().unwrap_or(false))
     }
 
+    /// Whether that is a loopback interface.
+    pub(super) fn is_loopback(&self, interface: &str) -> bool {
+        self.context
+            .interface(interface)
+            .is_some_and(crate::context::Interface::is_loopback)
+    }
+
     /// The place of an interface in the context.
     pub(super) fn interface(&self, name: &str) -> Option<usize> {
         self.interfaces.get(name).copied()

@@ -57,12 +57,13 @@ impl<'m, 'a> Session<'m, 'a> {
 
     /// The way of the next packet.
     ///
-    /// One that arrives on a skipped interface is followed no further: so it was measured.
+    /// One that arrives on a loopback interface that is skipped is followed no further: so it was measured.
     ///
     /// # Errors
     /// [`Unproven`], where the answer depends on what is not known; then so do those to later packets.
     pub fn follow(&mut self, mut packet: Packet) -> Result<Journey, Unproven> {
-        if packet.way == Way::Forward && self.machine.skips(&packet.interface) {
+        let is_loopback = self.machine.is_loopback(&packet.interface);
+        if packet.way == Way::Forward && is_loopback && self.machine.skips(&packet.interface) {
             packet.way = Way::In;
         }
         let answer = self.answer(&packet);

@@ -3,14 +3,16 @@
 //! Which addresses lie behind which interface, which the machine itself takes in, which no host has, and which the
 //! network stack never takes (`ip_input.c`, `ip6_input.c`, `ip6_forward.c`, `tcp_input.c`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::special::globally_reachable;
-use crate::context::{InterfaceAddress, RouteKind};
+use crate::context::{Interface, InterfaceAddress, RouteKind};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
-use crate::net::{Family, Protocol, RangeSet};
+use crate::net::{Direction, Family, Protocol, RangeSet};
+use crate::ruleset::{Rule, Translation};
 
 /// The addresses around one machine.
 #[derive(Debug)]
@@ -22,14 +24,68 @@ pub struct Network<'a> {
 /// The addresses of one family.
 #[derive(Debug, Default)]
 struct Addresses {
-    /// The machine's own, without those of loopback interfaces.
+    /// Those of any routing domain.
+    anywhere: Domain,
+    /// By routing domain.
+    domains: BTreeMap<u32, Domain>,
+    /// By interface.
+    interfaces: Vec<Behind>,
+}
+
+/// The addresses of one routing domain: in another one the same numbers are other hosts.
+#[derive(Debug, Default)]
+struct Domain {
+    /// The machine's own, of interfaces that are up, without those of loopback interfaces.
     own: RangeSet,
     /// What the machine takes in besides.
     shared: RangeSet,
     /// Network addresses: they belong to no host.
     nets: RangeSet,
-    /// By interface.
-    interfaces: Vec<Behind>,
+}
+
+/// The interfaces of one routing domain, in one direction.
+type Met<'d> = (Direction, &'d [InterfaceId]);
+
+impl Domain {
+    fn of(family: Family) -> Self {
+        let shared: &[&str] = match family {
+            Family::Inet => &["0.0.0.0/32", "255.255.255.255/32", "224.0.0.0/4"],
+            Family::Inet6 => &["ff00::/8"],
+        };
+        Self {
+            shared: shared
+                .iter()
+                .fold(RangeSet::empty(), |all, net| all.union(&number(net))),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, interface: &Interface, family: Family) {
+        if interface.down {
+            return;
+        }
+        let point_to_point = interface.is_point_to_point();
+        for net in interface.addresses_of(family).filter_map(InterfaceAddress::known) {
+            if let Some(broadcast) = interface.broadcast_of(net) {
+                self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
+            }
+            if interface.is_loopback() {
+                continue;
+            }
+            self.own = self.own.union(&single(net.addr()));
+            if net.prefix_len() + 1 < family.bits() && !point_to_point {
+                self.nets = self.nets.union(&single(net.network()));
+            }
+        }
+    }
+
+    fn taken(&self) -> RangeSet {
+        self.own.union(&self.shared)
+    }
+
+    fn not_hosts(&self, family: Family) -> RangeSet {
+        self.shared.union(&self.nets).union(&unforwardable(family))
+    }
 }
 
 /// What lies behind one interface.
@@ -79,10 +135,34 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// The machine's own addresses, as far as they are known.
+    /// The routing domain that an interface is in.
+    fn domain(&self, interface: InterfaceId, family: Family) -> &Domain {
+        let facts = self.of(family);
+        let context = self.engine.context();
+        let rdomain = context.interfaces.get(interface).map(|known| known.rdomain);
+        let known = rdomain.and_then(|rdomain| facts.domains.get(&rdomain));
+        known.unwrap_or(&facts.anywhere)
+    }
+
+    /// The interfaces of each routing domain, those that are down too.
+    fn domains(&self) -> Vec<Vec<InterfaceId>> {
+        let mut domains: BTreeMap<u32, Vec<InterfaceId>> = BTreeMap::new();
+        for (id, interface) in self.engine.context().interfaces.iter().enumerate() {
+            domains.entry(interface.rdomain).or_default().push(id);
+        }
+        domains.into_values().collect()
+    }
+
+    /// The machine's own addresses in any routing domain, as far as they are known.
     #[must_use]
     pub fn own(&self, family: Family) -> &RangeSet {
-        &self.of(family).own
+        &self.of(family).anywhere.own
+    }
+
+    /// The machine's own addresses in the routing domain of an interface, as far as they are known.
+    #[must_use]
+    pub fn own_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).own
     }
 
     /// What the address of an interface may be that is not known: any that a host may have, outside the networks that
@@ -98,29 +178,42 @@ impl<'a> Network<'a> {
             return RangeSet::empty();
         };
         let others = context.interfaces.iter().filter(|other| other.name != known.name);
+        let others = others.filter(|other| other.rdomain == known.rdomain && !other.down);
         let taken = others.flat_map(|other| other.addresses_of(family));
         let taken = taken.filter_map(InterfaceAddress::known).map(prefix);
-        let any = Field::Source.line(family).minus(&self.not_hosts(family));
-        taken.fold(any.minus(self.own(family)), |any, net| any.minus(&net))
+        let domain = self.domain(interface, family);
+        let any = Field::Source.line(family).minus(&domain.not_hosts(family));
+        taken.fold(any.minus(&domain.own), |any, net| any.minus(&net))
     }
 
-    /// The machine's own addresses, and all that an unknown one of them may be.
+    /// The machine's own addresses in the routing domain of an interface, and all that an unknown one of them may be.
     #[must_use]
-    pub fn perhaps_own(&self, family: Family) -> RangeSet {
-        let unknown = self.interfaces().map(|id| self.unknown_own(id, family));
-        unknown.fold(self.own(family).clone(), |all, unknown| all.union(&unknown))
+    pub fn perhaps_own(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let interfaces = &self.engine.context().interfaces;
+        let rdomain = |id: InterfaceId| interfaces.get(id).map(|known| known.rdomain);
+        let unknown = self.interfaces().filter(|&id| rdomain(id) == rdomain(interface));
+        let unknown = unknown.map(|id| self.unknown_own(id, family));
+        let own = self.own_beside(interface, family).clone();
+        unknown.fold(own, |all, unknown| all.union(&unknown))
     }
 
-    /// The destinations that the machine itself takes in: its own addresses, broadcast, multicast, unspecified.
+    /// The destinations that the machine itself takes in in some routing domain: its own addresses, broadcast,
+    /// multicast, unspecified.
     #[must_use]
     pub fn taken(&self, family: Family) -> RangeSet {
-        self.own(family).union(&self.of(family).shared)
+        self.of(family).anywhere.taken()
     }
 
-    /// The broadcast and multicast destinations.
+    /// The same in the routing domain of an interface.
     #[must_use]
-    pub fn shared(&self, family: Family) -> &RangeSet {
-        &self.of(family).shared
+    pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.domain(interface, family).taken()
+    }
+
+    /// The broadcast and multicast destinations in the routing domain of an interface.
+    #[must_use]
+    pub fn shared_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).shared
     }
 
     /// The own addresses of an interface.
@@ -144,6 +237,15 @@ impl<'a> Network<'a> {
             .map_or_else(RangeSet::empty, |behind| behind.routed.clone())
     }
 
+    /// What lies behind an interface only if its network, which is not known, holds it: by the routes that are known it
+    /// lies elsewhere. Not so those of hosts without an address yet, and link-local ones: they are where they arrive.
+    #[must_use]
+    pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let surely = self.engine.surely_routed_to(interface, family);
+        let surely = surely.union(&addressless(family));
+        self.engine.routed_to(interface, family).minus(&surely)
+    }
+
     /// Whether a default route leaves by an interface.
     #[must_use]
     pub fn is_default(&self, interface: InterfaceId, family: Family) -> bool {
@@ -157,7 +259,8 @@ impl<'a> Network<'a> {
         let Some(behind) = self.behind(interface, family) else {
             return RangeSet::empty();
         };
-        let hosts = behind.routed.minus(&self.not_hosts(family)).minus(self.own(family));
+        let domain = self.domain(interface, family);
+        let hosts = behind.routed.minus(&domain.not_hosts(family)).minus(&domain.own);
         if behind.default && !special {
             hosts.intersection(globally_reachable(family))
         } else {
@@ -165,11 +268,17 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// The addresses that no host has: network, broadcast, multicast, unspecified, loopback, link-local IPv6.
+    /// The addresses that no host has in some routing domain: network, broadcast, multicast, unspecified, loopback,
+    /// link-local IPv6.
     #[must_use]
     pub fn not_hosts(&self, family: Family) -> RangeSet {
-        let facts = self.of(family);
-        facts.shared.union(&facts.nets).union(&unforwardable(family))
+        self.of(family).anywhere.not_hosts(family)
+    }
+
+    /// The same in the routing domain of an interface.
+    #[must_use]
+    pub fn not_hosts_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.domain(interface, family).not_hosts(family)
     }
 
     /// The networks of an interface.
@@ -182,8 +291,8 @@ impl<'a> Network<'a> {
         self.of(family).interfaces.get(interface)
     }
 
-    /// The packets that the network stack never takes from a wire, or that no program ever sees: loopback addresses,
-    /// addresses that IPv6 refuses, tcp to broadcast and multicast addresses.
+    /// The packets that the network stack never takes from a wire: loopback addresses, addresses that IPv6 refuses; where
+    /// no rule can change it before the stack sees it, tcp to broadcast and multicast addresses, too.
     #[must_use]
     pub fn never_taken(&self) -> PacketSet {
         let mut boxes = Vec::new();
@@ -192,69 +301,128 @@ impl<'a> Network<'a> {
             let (sources, destinations) = refused(family);
             boxes.extend(all().with(Field::Source, &sources));
             boxes.extend(all().with(Field::Destination, &destinations));
-            let tcp = all().with(Field::Transport, &transport::protocol(Protocol::TCP, family));
-            boxes.extend(tcp.and_then(|tcp| tcp.with(Field::Destination, self.shared(family))));
+        }
+        if !self.may_change() {
+            boxes.extend(self.shared_tcp().boxes().iter().cloned());
         }
         boxes.into_iter().collect()
     }
 }
 
 impl Network<'_> {
+    /// Tcp to broadcast and multicast addresses, where it is met: no program ever sees it (`tcp_input`).
+    #[must_use]
+    pub fn shared_tcp(&self) -> PacketSet {
+        let of = |family| {
+            let tcp = PacketBox::all(family).with(Field::Transport, &transport::protocol(Protocol::TCP, family));
+            let shared = self.by_domain(family, |_, by| self.shared_beside(by, family).clone());
+            let shared = shared.into_iter();
+            shared.filter_map(move |part| part.intersection(tcp.as_ref()?))
+        };
+        Family::BOTH.into_iter().flat_map(of).collect()
+    }
+
+    /// Whether a rule may change where a packet goes before the stack sees it.
+    fn may_change(&self) -> bool {
+        let mut rules = self.engine.ruleset().anchors.values().flat_map(|anchor| &anchor.rules);
+        rules.any(|rule: &Rule| {
+            let redirects = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
+            redirects || rule.rtable.is_some()
+        })
+    }
+
     /// Headers that no packet has at its end, although some address of the machine says so: a link-local address is one
-    /// of the link that the packet came by, not of another interface.
+    /// of the link that the packet came by, not of another interface; tcp to a broadcast address is for nobody.
     #[must_use]
     pub fn never_ending(&self) -> PacketSet {
-        let family = Family::Inet6;
         let space = self.engine.space();
-        let boxes = self.interfaces().filter_map(|id| {
+        let boxes = self.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
-            let others = linked(family).minus(&self.own_of(id, family));
-            PacketBox::all(family)
-                .with(Field::Place, &place)?
-                .with(Field::Destination, &others)
+            let here = |family| PacketBox::all(family).with(Field::Place, &place);
+            let others = linked(Family::Inet6).minus(&self.own_of(id, Family::Inet6));
+            let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &others));
+            let families = Family::BOTH.into_iter().filter(|_| self.may_change());
+            let tcp = families.filter_map(|family| {
+                here(family)?
+                    .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
+                    // An own address of another domain may be looked up by a rule's `rtable`.
+                    .with(
+                        Field::Destination,
+                        &self.shared_beside(id, family).minus(self.own(family)),
+                    )
+            });
+            tcp.chain(links).collect::<Vec<_>>()
         });
         boxes.collect()
+    }
+
+    /// The boxes of a family whose destinations hang on the routing domain where a packet is met: by direction, and an
+    /// interface of the domain.
+    pub(super) fn by_domain(&self, family: Family, set: impl Fn(Direction, InterfaceId) -> RangeSet) -> Vec<PacketBox> {
+        let domains = self.domains();
+        let mut alike: Vec<(RangeSet, Vec<Met<'_>>)> = Vec::new();
+        for domain in &domains {
+            let Some(&first) = domain.first() else { continue };
+            for direction in [Direction::In, Direction::Out] {
+                let set = set(direction, first);
+                match alike.iter_mut().find(|(known, _)| *known == set) {
+                    Some((_, places)) => places.push((direction, domain)),
+                    None => alike.push((set, vec![(direction, domain)])),
+                }
+            }
+        }
+        let everywhere = alike.len() == 1;
+        let boxes = alike.into_iter().filter_map(|(set, wanted)| {
+            let there = PacketBox::all(family).with(Field::Destination, &set)?;
+            if everywhere {
+                return Some(there);
+            }
+            let places = self.places(|place| {
+                let here = |(direction, domain): &Met<'_>| {
+                    *direction == place.direction() && domain.contains(&place.interface())
+                };
+                wanted.iter().any(here)
+            });
+            there.with(Field::Place, &places)
+        });
+        boxes.collect()
+    }
+
+    /// The numbers of the places that are wanted.
+    pub(super) fn places(&self, wanted: impl Fn(Place) -> bool) -> RangeSet {
+        let space = self.engine.space();
+        let count = space.interfaces().len();
+        let out = (0..count).flat_map(|on| {
+            let received = (0..count).map(Some).chain([None]);
+            received.map(move |received| Place::Out { on, received })
+        });
+        let places = (0..count).map(Place::In).chain(out);
+        RangeSet::from_ranges(places.filter(|&place| wanted(place)).map(|place| {
+            let number = space.number(place);
+            (number, number)
+        }))
     }
 }
 
 impl Addresses {
     fn new(engine: &Engine<'_>, family: Family) -> Self {
         let context = engine.context();
-        let mut facts = Self::default();
-        let mut shared = vec![];
-        match family {
-            Family::Inet => {
-                shared.extend([
-                    number("0.0.0.0/32"),
-                    number("255.255.255.255/32"),
-                    number("224.0.0.0/4"),
-                ]);
-            }
-            Family::Inet6 => shared.push(number("ff00::/8")),
-        }
+        let mut facts = Self {
+            anywhere: Domain::of(family),
+            ..Self::default()
+        };
         for interface in &context.interfaces {
-            let nets: Vec<IpNet> = interface
-                .addresses_of(family)
-                .filter_map(InterfaceAddress::known)
-                .collect();
-            let point_to_point = interface.is_point_to_point();
+            facts.anywhere.add(interface, family);
+            let domain = facts.domains.entry(interface.rdomain);
+            domain.or_insert_with(|| Domain::of(family)).add(interface, family);
+            let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
             let mut behind = Behind::default();
-            for net in &nets {
+            for net in nets {
                 behind.own = behind.own.union(&single(net.addr()));
-                behind.networks.push(prefix(*net));
-                if let Some(broadcast) = interface.broadcast_of(*net) {
-                    shared.push(single(IpAddr::V4(broadcast)));
-                }
-                if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
-                    facts.nets = facts.nets.union(&single(net.network()));
-                }
-            }
-            if !interface.is_loopback() {
-                facts.own = facts.own.union(&behind.own);
+                behind.networks.push(prefix(net));
             }
             facts.interfaces.push(behind);
         }
-        facts.shared = shared.iter().fold(RangeSet::empty(), |all, set| all.union(set));
         for (id, interface) in context.interfaces.iter().enumerate() {
             let table = context.route_table(interface.rdomain);
             let here = |address: IpAddr| {

@@ -10,7 +10,7 @@ use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
-use crate::net::{Family, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::Name;
 
 /// What a set of packets is for: it decides which addresses count as hosts, and which packets begin a flow.
@@ -55,7 +55,8 @@ impl Zones<'_> {
         let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
         let begins = beginnings(packets);
         let wanted = from.intersection(&to).intersection(&begins);
-        selection.packets = wanted.minus(&self.on_one_network());
+        let wanted = wanted.minus(&self.on_one_network());
+        selection.packets = wanted.minus(&self.network.shared_tcp());
         Ok(selection)
     }
 
@@ -82,12 +83,15 @@ impl Zones<'_> {
     /// The complaint about a name.
     pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
         let mut selection = Selection::default();
-        let to = self.destinations(&packets.destination, Purpose::Excuse, &mut selection)?;
         let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
-        let arriving = to.intersection(&transports(packets)).intersection(&ports(packets));
+        let mut to = |purpose| {
+            let to = self.destinations(&packets.destination, purpose, &mut selection)?;
+            Made::Ok(to.intersection(&transports(packets)).intersection(&ports(packets)))
+        };
+        let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
         let at_machine = self.excused_at_machine(packets, &from);
         Ok(Excuse {
-            ending: at_end(&from, self).intersection(&arriving).union(at_machine),
+            ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
         })
     }
@@ -168,22 +172,8 @@ impl Zones<'_> {
     /// The numbers of the places where packets leave by the zone's interfaces.
     fn leaving_by(&self, zone: ZoneId) -> RangeSet {
         let interfaces = self.all().get(zone).map_or(&[][..], |zone| &zone.interfaces);
-        self.places(|place| matches!(place, Place::Out { on, .. } if interfaces.contains(&on)))
-    }
-
-    /// The numbers of the places that are wanted.
-    fn places(&self, wanted: impl Fn(Place) -> bool) -> RangeSet {
-        let space = self.network.engine().space();
-        let count = space.interfaces().len();
-        let out = (0..count).flat_map(|on| {
-            let received = (0..count).map(Some).chain([None]);
-            received.map(move |received| Place::Out { on, received })
-        });
-        let places = (0..count).map(Place::In).chain(out);
-        RangeSet::from_ranges(places.filter(|&place| wanted(place)).map(|place| {
-            let number = space.number(place);
-            (number, number)
-        }))
+        self.network
+            .places(|place| matches!(place, Place::Out { on, .. } if interfaces.contains(&on)))
     }
 
     /// The packets from one end: place and source, and for what the machine sends its destination's route.
@@ -243,17 +233,17 @@ impl Zones<'_> {
                     self.arriving(id, |family| {
                         let here = named(family).intersection(&self.network.sources(id, family));
                         if purpose == Purpose::Flows {
-                            let foreign = here.minus(self.network.own(family));
-                            self.without_special(foreign, named(family), family)
+                            let foreign = here.minus(self.network.own_beside(id, family));
+                            self.without_special(foreign, named(family), id, family)
                         } else {
                             here
                         }
                     })
                 });
-                let own = self.sent_from(|_, family| {
-                    let own = named(family).intersection(self.network.own(family));
+                let own = self.sent_from(|on, family| {
+                    let own = named(family).intersection(self.network.own_beside(on, family));
                     if purpose == Purpose::Flows {
-                        self.without_special(own, named(family), family)
+                        self.without_special(own, named(family), on, family)
                     } else {
                         own
                     }
@@ -307,8 +297,8 @@ impl Zones<'_> {
     fn sent(&self, purpose: Purpose) -> PacketSet {
         self.sent_from(|id, family| match purpose {
             Purpose::Flows => self.network.own_of(id, family).minus(&addressless(family)),
-            Purpose::Everything => self.network.own(family).clone(),
-            Purpose::Excuse => self.network.perhaps_own(family),
+            Purpose::Everything => self.network.own_beside(id, family).clone(),
+            Purpose::Excuse => self.network.perhaps_own(id, family),
         })
     }
 
@@ -319,7 +309,8 @@ impl Zones<'_> {
             let sources = &sources;
             Family::BOTH.into_iter().filter_map(move |family| {
                 // To its own link a machine also sends without a route: link-local addresses are in no table.
-                let routed = self.network.routed(on, family).minus(self.network.shared(family));
+                let routed = self.network.routed(on, family);
+                let routed = routed.minus(self.network.shared_beside(on, family));
                 let routed = match family {
                     Family::Inet => routed,
                     Family::Inet6 => routed.union(&addressless(family)),
@@ -327,7 +318,7 @@ impl Zones<'_> {
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
                     .with(Field::Source, &sources(on, family))?
-                    .with(Field::Destination, &routed.minus(self.network.own(family)))
+                    .with(Field::Destination, &routed.minus(self.network.own_beside(on, family)))
             })
         });
         boxes.collect()
@@ -350,42 +341,68 @@ impl Zones<'_> {
     }
 
     fn destinations_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
-        let network = self.network;
-        let boxes = Family::BOTH.into_iter().flat_map(|family| {
-            let at = usize::from(family == Family::Inet6);
-            let set = match (resolved, purpose) {
-                (Resolved::Any, Purpose::Flows) => network.interfaces().fold(RangeSet::empty(), |all, id| {
-                    all.union(&network.hosts(id, family, false))
-                }),
-                (Resolved::Any, Purpose::Everything | Purpose::Excuse) => whole(family),
-                (Resolved::Itself, Purpose::Flows) => network.own(family).minus(&addressless(family)),
-                (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken(family),
-                (Resolved::Zone(zone), _) => self.addresses_of(*zone, family, purpose),
-                (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), Purpose::Flows) => {
-                    self.without_special(only[at].clone(), &only[at], family)
-                }
-                (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => only[at].clone(),
-            };
-            let all = PacketBox::all(family);
+        let of = |family| {
+            let boxes = self.network.by_domain(family, |direction, by| {
+                self.addresses_meant(resolved, purpose, family, (direction, by))
+            });
             let Resolved::Zone(zone) = resolved else {
-                return vec![all.with(Field::Destination, &set)];
+                return boxes;
             };
             // The same link-local address is another host on each link.
             let linked = linked(family);
+            let others = whole(family).minus(&linked);
             let links = self.leaving_by(*zone);
-            vec![
-                all.clone().with(Field::Destination, &set.minus(&linked)),
-                all.with(Field::Destination, &set.intersection(&linked))
-                    .and_then(|there| there.with(Field::Place, &links)),
-            ]
-        });
-        boxes.flatten().collect()
+            let split = boxes.into_iter().flat_map(|there| {
+                let on_links = there.clone().with(Field::Destination, &linked);
+                let on_links = on_links.and_then(|there| there.with(Field::Place, &links));
+                there.with(Field::Destination, &others).into_iter().chain(on_links)
+            });
+            split.collect()
+        };
+        Family::BOTH.into_iter().flat_map(of).collect()
     }
 
-    /// The addresses without those that no host has, unless they were named one by one.
-    fn without_special(&self, set: RangeSet, named: &RangeSet, family: Family) -> RangeSet {
+    /// The destinations that are meant where a packet is met in that direction, in the routing domain of an interface.
+    fn addresses_meant(
+        &self,
+        resolved: &Resolved,
+        purpose: Purpose,
+        family: Family,
+        (direction, by): (Direction, InterfaceId),
+    ) -> RangeSet {
+        let network = self.network;
+        let at = usize::from(family == Family::Inet6);
+        match (resolved, purpose) {
+            (Resolved::Any, Purpose::Flows) => {
+                let hosts = network.interfaces().map(|id| network.hosts(id, family, false));
+                let hosts = hosts.fold(RangeSet::empty(), |all, hosts| all.union(&hosts));
+                hosts.minus(network.own_beside(by, family))
+            }
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse) => whole(family),
+            (Resolved::Itself, Purpose::Flows) => network.own_beside(by, family).minus(&addressless(family)),
+            // What ends where it came in was taken in, in whatever domain a rule's `rtable` has looked it up.
+            (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family),
+            (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken_beside(by, family),
+            (Resolved::Zone(zone), _) => {
+                let addresses = self.addresses_of(*zone, family, purpose);
+                match direction {
+                    Direction::In => addresses.minus(&network.taken_beside(by, family)),
+                    Direction::Out => addresses,
+                }
+            }
+            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), Purpose::Flows) => {
+                self.without_special(only[at].clone(), &only[at], by, family)
+            }
+            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => only[at].clone(),
+        }
+    }
+
+    /// The addresses without those that no host has in the routing domain of an interface, unless they were named one
+    /// by one.
+    fn without_special(&self, set: RangeSet, named: &RangeSet, by: InterfaceId, family: Family) -> RangeSet {
         let singles = RangeSet::from_ranges(named.ranges().iter().copied().filter(|(first, last)| first == last));
-        let special = self.network.not_hosts(family).union(self.network.own(family));
+        let special = self.network.not_hosts_beside(by, family);
+        let special = special.union(self.network.own_beside(by, family));
         set.minus(&special.minus(&singles))
     }
 
@@ -400,9 +417,10 @@ impl Zones<'_> {
         let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
             all.union(&match purpose {
                 Purpose::Flows => self.network.hosts(id, family, only.is_some()),
-                Purpose::Everything | Purpose::Excuse => {
-                    self.network.routed(id, family).minus(&self.network.taken(family))
-                }
+                Purpose::Everything | Purpose::Excuse => self
+                    .network
+                    .routed(id, family)
+                    .minus(&self.network.taken_beside(id, family)),
             })
         });
         match only {
@@ -414,31 +432,32 @@ impl Zones<'_> {
     /// The packets between hosts of one network of the interface that they arrive on: those meet without the machine.
     #[must_use]
     pub fn on_one_network(&self) -> PacketSet {
-        let taken = Family::BOTH.into_iter().filter_map(|family| {
-            let taken = self.network.taken(family);
-            PacketBox::all(family).with(Field::Destination, &taken)
-        });
-        self.within_one_network().minus(&taken.collect())
+        self.on_a_network(|net, id, family| net.minus(&self.network.taken_beside(id, family)))
     }
 
     /// The packets from and to one network of the interface that they arrive on, the machine's own addresses in it
     /// included.
     #[must_use]
     pub fn within_one_network(&self) -> PacketSet {
+        self.on_a_network(|net, _, _| net.clone())
+    }
+
+    /// The packets from one network of the interface that they arrive on, to those of its addresses.
+    fn on_a_network(&self, to: impl Fn(&RangeSet, InterfaceId, Family) -> RangeSet) -> PacketSet {
         let space = self.network.engine().space();
-        let networks = self.network.interfaces().flat_map(|id| {
+        let mut boxes = Vec::new();
+        for id in self.network.interfaces() {
             let place = RangeSet::single(space.number(Place::In(id)));
-            Family::BOTH.into_iter().flat_map(move |family| {
-                let place = place.clone();
-                self.network.networks(id, family).iter().filter_map(move |net| {
+            for family in Family::BOTH {
+                boxes.extend(self.network.networks(id, family).iter().filter_map(|net| {
                     PacketBox::all(family)
                         .with(Field::Place, &place)?
                         .with(Field::Source, net)?
-                        .with(Field::Destination, net)
-                })
-            })
-        });
-        networks.collect()
+                        .with(Field::Destination, &to(net, id, family))
+                }));
+            }
+        }
+        boxes.into_iter().collect()
     }
 
     /// The packets that the network stack never takes.
@@ -453,7 +472,7 @@ pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
     let space = zones.network.engine().space();
     let boxes = packets.boxes().iter().filter_map(|part| {
         let at = part.numbers(Field::Place);
-        let places = zones.places(|place| match place {
+        let places = zones.network.places(|place| match place {
             Place::In(on) => at.contains(space.number(Place::In(on))),
             Place::Out { received: Some(on), .. } => at.contains(space.number(Place::In(on))),
             Place::Out { received: None, .. } => at.contains(space.number(place)),

@@ -12,8 +12,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::boxes::Namer;
 use super::look::printable;
 use crate::engine::{
-    Class, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Value, address_number,
-    transport,
+    Class, Condition, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Unknown, Value,
+    address_number, transport,
 };
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 use crate::policy::{Network, Zones};
@@ -68,6 +68,9 @@ struct Passage {
     reach: Reach,
     /// Whether it is translated.
     translated: Translated,
+    /// Whether it may be otherwise, for what is not known of the machine; as it is here, anchors that others fill are
+    /// empty.
+    open: bool,
 }
 
 /// How much of it is translated.
@@ -92,7 +95,8 @@ impl Passage {
             Translated::Some => ", some nat",
             Translated::All => " nat",
         };
-        format!("{reach}{nat}")
+        let open = if self.open { " *" } else { "" };
+        format!("{reach}{nat}{open}")
     }
 }
 
@@ -198,6 +202,10 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             let cells: Vec<String> = nodes.iter().map(|&to| cell(from, to)).collect();
             lines.push(row(name, &cells));
         }
+        if graph.edge_weights().any(|passage| passage.open) {
+            lines
+                .push("* with anchors that others fill empty; it hangs on what is not known of the machine".to_owned());
+        }
         lines.iter().map(|line| printable(line).into_owned()).collect()
     }
 
@@ -273,15 +281,20 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
 
     fn passage(&self, from: &Zone, to: &Zone) -> Passage {
         let (mut nat, mut plain) = (false, false);
+        let mut open = false;
         let unknown = Passage {
             reach: Reach::Unknown,
             translated: Translated::Nothing,
+            open: false,
         };
         for class in self.engine.classes(self.question(from, to, Goal::GetsThrough)).take(64) {
             let Ok(class) = class else { return unknown };
-            let translates = class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
-            nat |= translates;
-            plain |= !translates;
+            open |= is_open(&class);
+            if !needs_anchor(&class) {
+                let translates = class.journey.hops.iter().any(|hop| !hop.translated_by.is_empty());
+                nat |= translates;
+                plain |= !translates;
+            }
         }
         let translated = match (nat, plain) {
             (false, _) => Translated::Nothing,
@@ -289,23 +302,45 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             (true, false) => Translated::All,
         };
         let reach = if nat || plain {
-            match self.engine.classes(self.question(from, to, Goal::Stopped)).next() {
-                None => Reach::All,
-                Some(Ok(_)) => Reach::Part,
-                Some(Err(_)) => Reach::Unknown,
+            let mut reach = Reach::All;
+            for class in self.engine.classes(self.question(from, to, Goal::Stopped)) {
+                let Ok(class) = class else { return unknown };
+                open |= is_open(&class);
+                if !needs_anchor(&class) {
+                    reach = Reach::Part;
+                    break;
+                }
             }
+            // Of the machine's addresses that are not known, nothing stopped was asked.
+            let asked = |family| to.meant(self.unknown_own(family), family).is_empty();
+            if to.itself && !Family::BOTH.into_iter().all(asked) {
+                reach = Reach::Part;
+            }
+            reach
         } else {
-            match self
-                .engine
-                .classes(self.asked(from, to, Goal::GetsThrough, false, opening(false)))
-                .next()
-            {
-                None => Reach::Nothing,
-                Some(Ok(_)) => Reach::Spoofed,
-                Some(Err(_)) => Reach::Unknown,
+            let mut reach = Reach::Nothing;
+            let spoofed = self.asked(from, to, Goal::GetsThrough, false, opening(false));
+            for class in self.engine.classes(spoofed) {
+                let Ok(class) = class else { return unknown };
+                open |= is_open(&class);
+                if !needs_anchor(&class) {
+                    reach = Reach::Spoofed;
+                    break;
+                }
             }
+            reach
         };
-        Passage { reach, translated }
+        Passage {
+            reach,
+            translated,
+            open,
+        }
+    }
+
+    /// What the addresses of the machine that are not known may be.
+    fn unknown_own(&self, family: Family) -> RangeSet {
+        let unknown = self.network.interfaces().map(|id| self.network.unknown_own(id, family));
+        unknown.fold(RangeSet::empty(), |all, unknown| all.union(&unknown))
     }
 
     fn question(&self, from: &Zone, to: &Zone, goal: Goal) -> Question {
@@ -318,6 +353,10 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let hosts =
             |zone: &Zone, id: InterfaceId, family: Family| zone.meant(self.network.hosts(id, family, true), family);
         let itself = |zone: &Zone, family: Family| zone.meant(self.network.own(family).clone(), family);
+        let perhaps_itself = |zone: &Zone, family: Family| {
+            let all = self.network.own(family).union(&self.unknown_own(family));
+            zone.meant(all, family)
+        };
         let with = |packets: PacketSet, field: Field, set: &dyn Fn(Family) -> RangeSet| -> PacketSet {
             let parts = packets.boxes().iter();
             parts
@@ -335,7 +374,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let mut region = arriving.fold(PacketSet::empty(), PacketSet::union);
         if from.itself {
             let sent = opening.intersection(&space.sent(to.behind.iter().copied()));
-            region = region.union(with(sent, Field::Source, &|family| itself(from, family)));
+            region = region.union(with(sent, Field::Source, &|family| perhaps_itself(from, family)));
         }
         let question = match goal {
             // What is stopped has no end: it is asked for by where it is addressed to.
@@ -356,8 +395,9 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
                 });
                 let mut ends = leaving.fold(PacketSet::empty(), PacketSet::union);
                 if to.itself {
+                    // What ends where it arrived was taken in.
                     let here = space.arriving(0..count);
-                    ends = ends.union(with(here, Field::Destination, &|family| itself(to, family)));
+                    ends = ends.union(with(here, Field::Destination, &|family| perhaps_itself(to, family)));
                 }
                 // A tag may have been set on the way.
                 let ends = ends.boxes().iter().map(|part| part.clone().without(Field::Tag));
@@ -366,6 +406,20 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         };
         question.within(STEPS)
     }
+}
+
+/// Whether a class hangs on what only the running machine knows.
+fn is_open(class: &Class) -> bool {
+    // That an address is not the machine's own one is so for all but one.
+    let other = |one: &Condition| one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_));
+    let mut conditions = class.conditions.iter();
+    conditions.any(|one| !one.unknown.is_choice() && !other(one))
+}
+
+/// Whether a class comes about only by what others fill into an anchor.
+fn needs_anchor(class: &Class) -> bool {
+    let mut conditions = class.conditions.iter();
+    conditions.any(|condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds)
 }
 
 /// Packets that begin a flow, at any place: of all protocols, or of those that people think of.

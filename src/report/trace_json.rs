@@ -31,7 +31,9 @@ pub fn expect(journey: &Journey, ruleset: &Ruleset) -> Value {
     match journey.hops.as_slice() {
         // A fragment that is held has not gone anywhere; what passes unseen is told alone.
         [hop] if !forwarded || hop.verdict == Verdict::Held => Value::Object(evaluation(hop, &hop.before, ruleset)),
-        [hop, ..] if hop.skipped => Value::Object(evaluation(hop, &hop.before, ruleset)),
+        [hop, ..] if hop.skipped && journey.verdict() == Verdict::Pass => {
+            Value::Object(evaluation(hop, &hop.before, ruleset))
+        }
         hops => {
             let mut object = Map::new();
             object.insert("verdict".to_owned(), journey.verdict().word().into());

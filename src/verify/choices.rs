@@ -79,10 +79,15 @@ impl Script {
         taken
     }
 
-    /// Whether there is another way; it is the next one.
-    pub(super) fn advance(&mut self) -> bool {
+    /// Goes the same way from its beginning.
+    pub(super) fn restart(&mut self) {
         self.next = 0;
         self.chosen.clear();
+    }
+
+    /// Whether there is another way; it is the next one.
+    pub(super) fn advance(&mut self) -> bool {
+        self.restart();
         while let Some((answer, answers)) = self.answers.pop() {
             if answer + 1 < answers {
                 self.answers.push((answer + 1, answers));

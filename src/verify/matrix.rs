@@ -4,11 +4,11 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::draft::{DraftZone, parsed, zones};
-use crate::engine::{Class, Engine, Goal, PacketSet, Question, Value};
+use crate::engine::{Class, Condition, Engine, Field, Goal, PacketSet, Question, Unknown, Value};
 use crate::net::{Family, RangeSet};
 use crate::policy::ast::{End, Host, HostItem, Hosts, Packets, Policy, Zone};
 use crate::policy::{Macros, Network, Zones};
-use crate::ruleset::Modifiers;
+use crate::ruleset::{Modifiers, Name};
 use crate::source::Span;
 
 /// How many classes of packets are looked at for one edge.
@@ -43,15 +43,19 @@ pub enum Extent {
     All,
     /// Some.
     Part,
+    /// Some, if what is not known of the machine is so.
+    Perhaps,
     /// Only packets whose source is of another network.
     Spoofed,
     /// Nothing was found as far as it was looked at: it is too much, or not modelled.
     Unknown,
 }
 
-/// The networks around a machine and what passes between them.
+/// The networks around a machine and what passes between them, as long as anchors that others fill are empty.
 #[derive(Debug)]
 pub struct Matrix {
+    /// What is not known, and would make it another.
+    pub hangs_on: Vec<Unknown>,
     /// Nodes: the names of zones, and `self`. Edges where something gets through.
     pub graph: DiGraph<String, Reach>,
     /// The policy of those zones alone, for names in reports.
@@ -83,6 +87,7 @@ pub fn matrix(engine: &Engine<'_>, macros: &Macros) -> Matrix {
         ends.push(("self".to_owned(), end(Host::Itself, first.name.span)));
     }
     let mut graph = DiGraph::new();
+    let mut hangs_on = Vec::new();
     let nodes: Vec<NodeIndex> = ends.iter().map(|(name, _)| graph.add_node(name.clone())).collect();
     let pairs = (ends.len() * ends.len().saturating_sub(1)).max(1);
     let steps = STEPS_OF_ONE.min(STEPS / QUESTIONS / pairs as u64);
@@ -94,13 +99,14 @@ pub fn matrix(engine: &Engine<'_>, macros: &Macros) -> Matrix {
                 ..Packets::default()
             };
             if from != to
-                && let Some(reach) = reach(&on_machine, &packets, steps)
+                && let Some(reach) = reach(&on_machine, &packets, steps, &mut hangs_on)
             {
                 graph.add_edge(from, to, reach);
             }
         }
     }
     Matrix {
+        hangs_on,
         graph,
         left_out: drafted.len().saturating_sub(policy.zones.len()),
         policy,
@@ -131,40 +137,133 @@ fn end(host: Host, span: Span) -> End {
     }
 }
 
+/// Packets that get through.
+#[derive(Default)]
+struct Through {
+    surely: Vec<Class>,
+    /// If what is not known is so.
+    perhaps: Vec<Class>,
+    /// Whether all was looked at.
+    whole: bool,
+}
+
+/// Notes what else than pf's choices the class hangs on, besides what is implied; whether it comes about while anchors
+/// that others fill are empty, and if so, surely.
+fn is_sure(class: &Class, implied: Option<&Condition>, hangs_on: &mut Vec<Unknown>) -> Option<bool> {
+    // That an address is not the machine's own one is so for all but one.
+    let other = |one: &Condition| one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_));
+    let open = |one: &&Condition| !one.unknown.is_choice() && !other(one) && Some(*one) != implied;
+    let mut sure = Some(true);
+    for Condition { unknown, holds, .. } in class.conditions.iter().filter(open) {
+        if !hangs_on.contains(unknown) {
+            hangs_on.push(unknown.clone());
+        }
+        sure = match (unknown, holds) {
+            (Unknown::Anchor(_), true) => None,
+            (Unknown::Anchor(_), false) => sure,
+            _ => sure.map(|_| false),
+        };
+    }
+    sure
+}
+
 /// What gets through of the packets from one end to the other; `None` where surely nothing does.
-fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64) -> Option<Reach> {
+fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Unknown>) -> Option<Reach> {
     let engine = zones.network().engine();
+    let context = engine.context();
     let (everything, ends) = zones.forbidden(packets).ok()?;
     let honest = zones.from(packets).ok()?;
     let flows = zones.flows(packets).ok()?.packets;
-    let through = |region: &PacketSet| {
-        let question = Question::new(region.clone(), Goal::GetsThrough)
-            .except(&zones.never_taken())
-            .except(&zones.on_one_network())
-            .except_ending_in(&zones.network().never_ending())
-            .ending_in(ends.clone())
-            .within(steps);
-        let classes: Vec<_> = engine.classes(question).take(MOST_CLASSES).collect();
-        let whole = classes.len() < MOST_CLASSES && classes.iter().all(Result::is_ok);
-        (classes.into_iter().flatten().collect::<Vec<Class>>(), whole)
+    // Packets from or to an address of the machine that is not known.
+    let guesses = zones.guessed_forbidden(packets).ok()?;
+    let guessed_flows = zones.guessed_flows(packets).ok()?;
+    let mut through = |honest: Option<&PacketSet>| {
+        let among = |packets: &PacketSet| honest.map_or_else(|| packets.clone(), |honest| packets.intersection(honest));
+        let mut found = Through {
+            whole: true,
+            ..Through::default()
+        };
+        let known = (None, among(&everything.packets), Some(&ends));
+        let guessed = guesses
+            .iter()
+            .map(|guess| (Some(guess), among(&guess.packets), guess.ends.as_ref()));
+        for (guess, region, ends) in [known].into_iter().chain(guessed) {
+            let question = Question::new(region, Goal::GetsThrough)
+                .except(&zones.never_taken())
+                .except(&zones.on_one_network())
+                .except_ending_in(&zones.network().never_ending())
+                .within(steps);
+            let question = match ends {
+                Some(ends) => question.ending_in(ends.clone()),
+                None => question,
+            };
+            let owner = guess.and_then(|guess| Some((guess.field, context.interfaces.get(guess.interface)?)));
+            let implied = owner.map(|(_, owner)| Condition {
+                unknown: Unknown::Address(Name::from(owner.name.as_str())),
+                rule: None,
+                holds: true,
+            });
+            let classes: Vec<_> = engine.classes(question).take(MOST_CLASSES).collect();
+            found.whole &= classes.len() < MOST_CLASSES && classes.iter().all(Result::is_ok);
+            for class in classes.into_iter().flatten() {
+                let is_so = owner.is_none_or(|(field, owner)| {
+                    !class.supposes(field, owner, context, false)
+                        && (field != Field::Destination || class.supposes(field, owner, context, true))
+                });
+                if !is_so {
+                    continue;
+                }
+                match is_sure(&class, implied.as_ref(), hangs_on) {
+                    Some(true) => found.surely.push(class),
+                    Some(false) => found.perhaps.push(class),
+                    None => {}
+                }
+            }
+        }
+        found
     };
-    let all_pass = || {
-        let stopped = Question::new(flows.clone(), Goal::Stopped).within(steps);
-        !flows.is_empty() && engine.classes(stopped).next().is_none()
-    };
-    let (classes, whole) = through(&everything.packets.intersection(&honest));
-    let (extent, whole) = match (classes.is_empty(), whole) {
-        (true, false) => (Extent::Unknown, false),
-        (true, true) => match through(&everything.packets) {
-            (spoofed, true) if spoofed.is_empty() => return None,
-            (spoofed, false) if spoofed.is_empty() => (Extent::Unknown, false),
-            (_, whole) => (Extent::Spoofed, whole),
+    let Through { surely, perhaps, whole } = through(Some(&honest));
+    let (extent, whole, classes) = match (surely.is_empty(), perhaps.is_empty()) {
+        (true, true) if !whole => (Extent::Unknown, false, surely),
+        (true, true) => match through(None) {
+            spoofed if !spoofed.surely.is_empty() || !spoofed.perhaps.is_empty() => {
+                (Extent::Spoofed, spoofed.whole, surely)
+            }
+            spoofed if spoofed.whole => return None,
+            _ => (Extent::Unknown, false, surely),
         },
-        (false, _) if all_pass() => (Extent::All, true),
-        (false, whole) => (Extent::Part, whole),
+        (true, false) => (Extent::Perhaps, whole, perhaps),
+        (false, _) => {
+            let guessed = guessed_flows.iter().map(|guess| (Some(guess), guess.packets.clone()));
+            let mut regions = [(None, flows.clone())]
+                .into_iter()
+                .chain(guessed)
+                .filter(|(_, region)| !region.is_empty());
+            let mut any = false;
+            let all = regions.all(|(guess, region)| {
+                any = true;
+                let stopped = Question::new(region, Goal::Stopped).within(steps);
+                let mut classes = engine.classes(stopped).take(MOST_CLASSES);
+                // With another address, or with something in an anchor, it is no class of these.
+                classes.all(|class| {
+                    class.is_ok_and(|class| {
+                        let owner =
+                            guess.and_then(|guess| Some((guess.field, context.interfaces.get(guess.interface)?)));
+                        owner.is_some_and(|(field, owner)| class.supposes(field, owner, context, false))
+                            || is_sure(&class, None, hangs_on).is_none()
+                    })
+                })
+            });
+            match any && all {
+                true => (Extent::All, true, surely),
+                false => (Extent::Part, whole, surely),
+            }
+        }
     };
     let mut translated: [RangeSet; 2] = Default::default();
     let mut untranslated = [false; 2];
+    let sent = guessed_flows.iter().map(|guess| guess.packets.clone());
+    let sent = sent.fold(flows, PacketSet::union);
     for class in &classes {
         let Some(ends) = class.journey.hops.last().map(|hop| &hop.ends) else {
             continue;
@@ -174,7 +273,7 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64) -> Option<Reach> {
         let region = PacketSet::from_iter([class.region.clone()]);
         match &ends.source {
             Value::OneOf(set) => translated[at] = translated[at].union(set),
-            Value::Same => untranslated[at] |= !flows.intersection(&region).is_empty(),
+            Value::Same => untranslated[at] |= !sent.intersection(&region).is_empty(),
             Value::Moved | Value::AddressOf(_) => {}
         }
     }

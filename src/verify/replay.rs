@@ -6,7 +6,7 @@ use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
 use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
-use crate::eval::{Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
 use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
@@ -58,14 +58,13 @@ impl Run {
 
 impl Replayer<'_> {
     /// What the evaluator makes of the packet. Of the choices that pf has one that offends is looked for.
-    pub(super) fn replay(&self, mut packet: Packet, why: &Why, class: &Class, choice: &Choice) -> Replay {
+    pub(super) fn replay(&self, packet: Packet, why: &Why, class: &Class, choice: &Choice) -> Replay {
         let conditions = &class.conditions;
         // The evaluator takes no rule of an anchor that others fill for a decider: its way is another.
         let filled = |condition: &Condition| matches!(condition.unknown, Unknown::Anchor(_)) && condition.holds;
         if conditions.iter().any(filled) {
             return Replay::Open;
         }
-        packet.way = way(&packet, self.network);
         // Translated to what it is it is not translated.
         let wished: Vec<IpAddr> = choice.address.into_iter().chain([packet.src, packet.dst]).collect();
         let mut choices = Script::new(class, why, named(conditions), wished);
@@ -125,8 +124,17 @@ impl Replayer<'_> {
         choices: &mut Script,
     ) -> Result<Run, Unproven> {
         let mut memory = Memory::default();
-        let journey = self.machine.follow(packet, &mut memory, choices)?;
+        let mut packet = packet.clone();
+        let journey = follow(
+            self.machine,
+            self.network,
+            &mut packet,
+            &mut memory,
+            (choices, Script::restart),
+        )?;
         let through = passes(&journey) && forwardable(&journey);
+        // What comes as broadcast on its link is not sent on.
+        let may_be_lost = journey.hops.len() > 1 && is_shared(&packet, self.network);
         let (mut answer, mut unmet, mut lands) = (None, Vec::new(), true);
         let offends = match why {
             Why::GetsThrough => {
@@ -137,7 +145,7 @@ impl Replayer<'_> {
                 lands = in_wanted && is_translated_so(&journey, class);
                 through && (!lands || ends_there(&journey, class, self.network))
             }
-            Why::Stopped => !through,
+            Why::Stopped => !through || may_be_lost,
             Why::Unexpected(failed) => {
                 let met = |at: usize| {
                     let expected = self.expected.get(at);
@@ -157,7 +165,7 @@ impl Replayer<'_> {
         };
         Ok(Run {
             example: Box::new(Counterexample {
-                packet: packet.clone(),
+                packet,
                 journey,
                 reply: answer,
                 choices: Vec::new(),
@@ -240,19 +248,47 @@ fn is_translated_so(journey: &Journey, class: &Class) -> bool {
 
 /// Whether the packet gets through, by the evaluator; `None` where that hangs on what is not known.
 pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut packet: Packet) -> Option<bool> {
-    packet.way = way(&packet, network);
-    let journey = machine.follow(&packet, &mut Memory::default(), &mut named(&[])).ok()?;
+    let mut memory = Memory::default();
+    let choices = &mut named(&[]);
+    let journey = follow(machine, network, &mut packet, &mut memory, (choices, |_| {})).ok()?;
     Some(passes(&journey) && forwardable(&journey))
 }
 
-/// How far the packet is followed: broadcast and multicast end at the machine, only the hop in is evaluated, whatever
-/// routes there are.
-fn way(packet: &Packet, network: &Network<'_>) -> Way {
-    let shared = network.shared(packet.family).contains(address_number(packet.dst));
-    match packet.way {
-        Way::Forward if shared => Way::In,
-        way => way,
+/// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
+/// evaluated; but where that has changed the destination they are sent on as any other.
+///
+/// The choices come with what has them asked for from the beginning again.
+fn follow<C: Choices>(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    packet: &mut Packet,
+    memory: &mut Memory,
+    (choices, restart): (&mut C, impl Fn(&mut C)),
+) -> Result<Journey, Unproven> {
+    if packet.way == Way::Forward && is_shared(packet, network) {
+        packet.way = Way::In;
+        let mut after = memory.clone();
+        let journey = machine.follow(packet, &mut after, choices)?;
+        if !journey
+            .last()
+            .is_some_and(|last| last.dst != packet.dst && !is_shared(last, network))
+        {
+            *memory = after;
+            return Ok(journey);
+        }
+        packet.way = Way::Forward;
+        restart(choices);
     }
+    machine.follow(packet, memory, choices)
+}
+
+/// Whether the packet is to a broadcast or multicast address.
+fn is_shared(packet: &Packet, network: &Network<'_>) -> bool {
+    let on = network.engine().space().interface(&packet.interface);
+    on.is_some_and(|on| {
+        let shared = network.shared_beside(on, packet.family);
+        shared.contains(address_number(packet.dst))
+    })
 }
 
 /// Whether a packet leaves, or reaches the machine itself.

@@ -8,9 +8,10 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::{
     Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
 };
-use crate::net::RangeSet;
+use crate::net::{Family, RangeSet};
 use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Guess, Zones};
+use crate::ruleset::Name;
 use crate::source::Span;
 
 /// How many classes of offending packets are collected for one statement.
@@ -138,7 +139,7 @@ impl Searcher<'_> {
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
                 let region = selection.packets.minus(&self.never_taken);
-                let mut found = self.required(&region, &expected);
+                let mut found = self.required_behind(&region, &expected);
                 found.vacuous = region.is_empty();
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(&self.never_taken);
@@ -282,6 +283,48 @@ impl Searcher<'_> {
                 Ok(class) => self.as_required(&class, expected, &mut found),
                 Err(undecided) => found.undecided(undecided),
             }
+        }
+        found
+    }
+
+    /// The same. What comes from an interface's network only if that holds the source offends on that condition.
+    fn required_behind(&self, region: &PacketSet, expected: &[Expected]) -> Found {
+        let network = self.zones.network();
+        let context = self.engine.context();
+        let open = network.interfaces().filter_map(|id| {
+            let place = RangeSet::single(self.engine.space().number(Place::In(id)));
+            let perhaps = |family| {
+                PacketBox::all(family)
+                    .with(Field::Place, &place)?
+                    .with(Field::Source, &network.perhaps_routed(id, family))
+            };
+            let perhaps: PacketSet = Family::BOTH.into_iter().filter_map(perhaps).collect();
+            let perhaps = region.intersection(&perhaps);
+            let name = context.interfaces.get(id).map(|own| Name::from(own.name.as_str()))?;
+            (!perhaps.is_empty()).then_some((name, perhaps))
+        });
+        let open: Vec<(Name, PacketSet)> = open.collect();
+        let sure = open.iter().fold(region.clone(), |sure, (_, part)| sure.minus(part));
+        let mut found = self.required(&sure, expected);
+        for (name, part) in open {
+            let condition = Condition {
+                unknown: Unknown::Network(name),
+                rule: None,
+                holds: true,
+            };
+            let searched = self.required(&part, expected);
+            for mut offence in searched.offences {
+                if !offence.class.conditions.contains(&condition) {
+                    offence.class.conditions.push(condition.clone());
+                }
+                found.offences.push(offence);
+            }
+            for doubt in searched.doubts {
+                if !found.doubts.contains(&doubt) {
+                    found.doubts.push(doubt);
+                }
+            }
+            found.more |= searched.more;
         }
         found
     }

@@ -406,6 +406,7 @@ impl Statement {
 pub(crate) struct Fate {
     pub(crate) journey: Journey,
     through: bool,
+    lost: bool,
     routed: bool,
     /// Whether all that belongs to the flow comes through.
     answered: bool,
@@ -471,12 +472,17 @@ fn is_answered(
 
 /// Every way that things may go for the packet; nothing where the evaluator cannot say.
 pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
-    let mut packet = packet.clone();
     let shared = is_shared(packet.dst);
-    if packet.way == Way::Forward && shared {
-        packet.way = Way::In;
-    }
     let one = |choices: &mut Script| {
+        let mut packet = packet.clone();
+        if packet.way == Way::Forward && shared {
+            packet.way = Way::In;
+            let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
+            choices.restart();
+            if !is_shared(arrived.last()?.dst) {
+                packet.way = Way::Forward;
+            }
+        }
         let mut memory = Memory::default();
         let journey = machine.follow(&packet, &mut memory, choices).ok()?;
         let last = journey.last()?.clone();
@@ -484,10 +490,9 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
         let here = packet.way == Way::In || journey.end == End::Local;
         let mut through = gets_through(&journey);
         if packet.way != Way::Out {
-            // The stack: no tcp to broadcast or multicast; those, redirected elsewhere, are not sent on; nothing to or
-            // from loopback, nothing from a link-local source is.
-            let stays = is_own(end) || is_shared(end) || end.is_loopback();
-            through &= !shared || packet.protocol != Protocol::TCP && stays;
+            // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
+            // sent on.
+            through &= !(here && is_shared(end)) || packet.protocol != Protocol::TCP;
             through &=
                 here || !(is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
@@ -499,6 +504,8 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
         let answered = through && is_answered(machine, &packet, &journey, &memory, choices);
         Some(Fate {
             through,
+            // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
+            lost: shared && !here && packet.way == Way::Forward,
             routed: journey.end != End::NoRoute || by_gateway,
             answered,
             end: (end, last.dport),
@@ -562,7 +569,9 @@ pub(crate) fn offends(
         Statement::Require(.., expect) => {
             let met = |expect: &Expect| expect.is_met(packet, &fate.journey, ruleset);
             is_required(packet, statement)
-                && (!fate.through && fate.routed || fate.through && (!fate.answered || !expect.iter().all(met)))
+                && (!fate.through && fate.routed
+                    || fate.lost
+                    || fate.through && (!fate.answered || !expect.iter().all(met)))
         }
         Statement::Allow(..) => false,
         Statement::Forbid(what, from, to) => {

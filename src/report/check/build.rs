@@ -1,7 +1,10 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
+use indexmap::IndexSet;
+
+use super::conditions::unknown_words;
 use super::{Cause, Hop, Router, Row, Statement};
-use crate::engine::{self, Decider, Engine, PacketSet, Place};
+use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
@@ -75,13 +78,30 @@ pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>, state: Option<&str>)
     let state = state.map_or_else(String::new, |state| {
         format!(", while {state} (other states are not shown)")
     });
-    let mut lines = vec![format!("who reaches whom, of what really comes from there{state}:")];
+    let is_filled = matrix
+        .hangs_on
+        .iter()
+        .any(|unknown| matches!(unknown, Unknown::Anchor(_)));
+    let empty = if is_filled {
+        ", anchors that others fill: empty"
+    } else {
+        ""
+    };
+    let mut lines = vec![format!(
+        "who reaches whom, of what really comes from there{empty}{state}:"
+    )];
     lines.extend(
         pairs
             .into_iter()
             .map(|(pair, words)| format!("  {pair:<width$}  {words}")),
     );
+    if !matrix.hangs_on.is_empty() {
+        let unknown: IndexSet<String> = matrix.hangs_on.iter().map(unknown_words).collect();
+        let unknown: Vec<String> = unknown.into_iter().collect();
+        lines.push(format!("it hangs on {}", unknown.join(", ")));
+    }
     let rest = match matrix.left_out {
+        0 if !matrix.hangs_on.is_empty() => "nobody else surely reaches anybody".to_owned(),
         0 => "nobody else reaches anybody".to_owned(),
         1 => "one more zone was not looked at".to_owned(),
         more => format!("{more} more zones were not looked at"),
@@ -97,6 +117,10 @@ fn reach_words(reach: &verify::Reach, namer: &Namer<'_>) -> String {
         Extent::Part => match namer.protocols(&reach.packets) {
             words if words.is_empty() => "part".to_owned(),
             words => format!("part: {words}"),
+        },
+        Extent::Perhaps => match namer.protocols(&reach.packets) {
+            words if words.is_empty() => "perhaps".to_owned(),
+            words => format!("perhaps: {words}"),
         },
         Extent::Spoofed => "only spoofed sources".to_owned(),
         Extent::Unknown => "not known: too much to look at here".to_owned(),

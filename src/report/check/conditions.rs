@@ -130,7 +130,8 @@ impl Builder<'_> {
     }
 }
 
-fn unknown_words(unknown: &Unknown) -> String {
+/// What is not known, in words.
+pub(super) fn unknown_words(unknown: &Unknown) -> String {
     match unknown {
         Unknown::Os => "the os of the sender".to_owned(),
         Unknown::User => "the user of a local socket".to_owned(),
