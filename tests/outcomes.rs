@@ -96,6 +96,54 @@ fn what_is_moved_to_its_own_source_goes_out_by_its_own_state() {
 }
 
 #[test]
+fn loopback_addresses_are_the_machine_itself() {
+    // What is redirected to 127.0.0.1 ends here, and no zone has it.
+    check(
+        "block\npass in on em0 proto udp to port 53 rdr-to 127.0.0.1\n",
+        &[
+            ("forbid from wan to self", "violated"),
+            ("forbid from wan to 127.0.0.1", "violated"),
+            ("forbid from wan to wan", "holds"),
+        ],
+    );
+    check(
+        "block\npass in on em0 proto udp from 9.9.9.9 to port 53 rdr-to 127.0.0.1\n",
+        &[
+            ("closed", "holds"),
+            ("allow proto udp from wan to self port 53", "holds"),
+        ],
+    );
+    // An address of a loopback interface is met on a wire, and sent from.
+    let machine = format!("{MACHINE}[interface.lo1]\naddresses = [\"203.0.113.77/32\"]\n");
+    check_on(
+        "block\npass in on em0 proto tcp to 203.0.113.77 port 22\npass out on em0 from 203.0.113.77\n",
+        &machine,
+        ZONES,
+        &[
+            ("forbid from wan to self", "violated"),
+            ("forbid from wan to lo1", "violated"),
+            ("forbid from self to wan", "violated"),
+            ("forbid from wan to wan", "holds"),
+        ],
+    );
+}
+
+#[test]
+fn route_to_on_the_way_in_asks_no_stack() {
+    // Not for broadcast addresses either, and tcp is as good as any.
+    let rules = "block\npass in on em1 to 10.0.1.255 route-to 192.0.2.9\npass out on em3\n";
+    check(
+        rules,
+        &[
+            ("closed to dmz", "violated"),
+            ("forbid proto tcp from lan to 10.0.1.255", "violated"),
+            ("closed to wan", "holds"),
+            ("closed from lan", "violated"),
+        ],
+    );
+}
+
+#[test]
 fn route_to_on_the_way_out_leaves_by_the_gateways_interface() {
     let rules = "set state-policy if-bound\nblock\npass in on em1 proto tcp to port 80\n\
                  pass out on em0 proto tcp route-to 192.0.2.9\n";

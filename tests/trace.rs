@@ -172,7 +172,7 @@ fn what_af_to_makes_goes_by_its_own_route() {
     let words = "in on em1 proto tcp from 2001:db8:1::9 to 64:ff9b::9.9.9.9 port 443";
     let (out, ..) = run(&[words, folder], "");
     for part in [
-        "route     0.0.0.0/0 > em0, without another test\ngets through",
+        "route     default > em0, without another test\ngets through",
         "in   em0  passes: it belongs to the state that @30 made",
         "route     2001:db8:1::/64 > em1, without another test\ngets through",
     ] {

@@ -145,6 +145,12 @@ impl Cover {
     }
 
     fn of(ground: &Ground<'_, '_>, path: Path, end: &Rc<Now>, question: &Question, choices: u32) -> Self {
+        // INVARIANT: of what is its own reverse a box has the same numbers in both fields of a pair.
+        let whole = path.region.clone();
+        let left = match &path.own_reverse {
+            Some(equal) => made_equal(whole, equal),
+            None => Some(whole),
+        };
         let guarded = path.duties.iter().map(|duty| Guarded {
             rivals: rivals(ground, duty, &path.region),
             duty: duty.clone(),
@@ -170,7 +176,7 @@ impl Cover {
         Self {
             guarded,
             excuses,
-            left: vec![path.region.clone()],
+            left: left.into_iter().collect(),
             path,
             choices,
             unmodelled: end.unmodelled.clone(),
@@ -199,8 +205,8 @@ impl Cover {
             match &self.path.own_reverse {
                 None => self.left.extend(piece.minus(&within)),
                 Some(equal) => {
-                    let (made_equal, rest) = minus_equal(&piece, within, equal);
-                    within = made_equal;
+                    let (equals, rest) = minus_equal(&piece, within, equal);
+                    within = equals;
                     self.left.extend(rest);
                 }
             }
@@ -428,14 +434,18 @@ impl Excuse {
     }
 }
 
+/// The packets of a box that have equal fields: the same numbers, but for the shift, in both of each pair.
+fn made_equal(part: PacketBox, equal: &Equal) -> Option<PacketBox> {
+    equal.iter().try_fold(part, |part, &(a, b, by)| {
+        let both = shifted(&part.numbers(a), by).intersection(&part.numbers(b));
+        part.with(a, &shifted(&both, by.wrapping_neg()))?.with(b, &both)
+    })
+}
+
 /// A part of a box of packets that have equal fields, and the rest of it, both with those fields' numbers equal.
 fn minus_equal(piece: &PacketBox, within: PacketBox, equal: &Equal) -> (PacketBox, Vec<PacketBox>) {
-    let mut part = within;
-    for &(a, b, by) in equal {
-        let both = shifted(&part.numbers(a), by).intersection(&part.numbers(b));
-        narrow(&mut part, a, &shifted(&both, by.wrapping_neg()));
-        narrow(&mut part, b, &both);
-    }
+    // Around a packet that is its own reverse there are such.
+    let part = made_equal(within.clone(), equal).unwrap_or(within);
     // One of two equal fields says it all.
     let apart = |whole: &PacketBox| equal.iter().fold(whole.clone(), |left, &(_, b, _)| left.without(b));
     let rest = apart(piece).minus(&apart(&part)).into_iter().filter_map(|left| {

@@ -35,8 +35,10 @@ struct Addresses {
 /// The addresses of one routing domain: in another one the same numbers are other hosts.
 #[derive(Debug, Default)]
 struct Domain {
-    /// The machine's own, of interfaces that are up, without those of loopback interfaces.
+    /// The machine's own, of interfaces that are up, as they are met on a wire.
     own: RangeSet,
+    /// Its loopback addresses: on no wire, but what is redirected there ends here.
+    loopback: RangeSet,
     /// What the machine takes in besides.
     shared: RangeSet,
     /// Network addresses: they belong to no host.
@@ -69,18 +71,20 @@ impl Domain {
             if let Some(broadcast) = interface.broadcast_of(net) {
                 self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
             }
-            if interface.is_loopback() {
-                continue;
+            let of_a_link = matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+            if net.addr().is_loopback() {
+                self.loopback = self.loopback.union(&single(net.addr()));
+            } else if !(interface.is_loopback() && of_a_link) {
+                self.own = self.own.union(&single(net.addr()));
             }
-            self.own = self.own.union(&single(net.addr()));
-            if net.prefix_len() + 1 < family.bits() && !point_to_point {
+            if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
                 self.nets = self.nets.union(&single(net.network()));
             }
         }
     }
 
     fn taken(&self) -> RangeSet {
-        self.own.union(&self.shared)
+        self.own.union(&self.loopback).union(&self.shared)
     }
 
     fn not_hosts(&self, family: Family) -> RangeSet {
@@ -322,12 +326,12 @@ impl Network<'_> {
         Family::BOTH.into_iter().flat_map(of).collect()
     }
 
-    /// Whether a rule may change where a packet goes before the stack sees it.
+    /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
     fn may_change(&self) -> bool {
         let mut rules = self.engine.ruleset().anchors.values().flat_map(|anchor| &anchor.rules);
         rules.any(|rule: &Rule| {
             let redirects = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
-            redirects || rule.rtable.is_some()
+            redirects || rule.rtable.is_some() || rule.route_to.is_some()
         })
     }
 

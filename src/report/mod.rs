@@ -9,6 +9,7 @@ pub mod flows;
 pub mod human;
 pub mod json;
 mod look;
+mod route;
 pub mod short;
 pub mod trace;
 mod trace_changes;

@@ -6,10 +6,11 @@ use crate::eval::{Answer, Effect, End, Evaluation, Journey, Met, Reason, RuleId,
 use crate::net::Direction;
 use crate::packet::{Packet, Way};
 use crate::print;
-use crate::ruleset::{Action, RouteToKind, Rule, Ruleset};
+use crate::ruleset::{Action, Rule, Ruleset};
 use crate::source::Sources;
 
 use super::look::for_terminal;
+use super::route::route;
 use super::trace_changes::{Bound, changes};
 use super::trace_miss::{Seen, nearness, why};
 use super::{Look, Paint, printable};
@@ -141,32 +142,17 @@ impl Page<'_> {
     fn journey(&mut self, journey: &Journey) {
         for (at, hop) in journey.hops.iter().enumerate() {
             if at > 0 {
-                self.route(&journey.hops[at - 1], hop);
+                self.route(&journey.hops[at - 1], &hop.before.interface, "");
             }
             self.hop(hop);
         }
         self.end(journey);
     }
 
-    /// The route that the packet takes from one hop to the next.
-    fn route(&mut self, from: &Evaluation, to: &Evaluation) {
-        let interface = &to.before.interface;
-        let text = match &from.route {
-            Some(next) if next.kind == RouteToKind::RouteTo => {
-                format!("route     route-to {} > {interface}", next.address)
-            }
-            Some(_) | None => self.routed(from, interface),
-        };
-        self.line(&printable(&text));
-    }
-
     /// The route by which a packet leaves a hop for an interface.
-    fn routed(&self, from: &Evaluation, interface: &str) -> String {
-        let table = self.trace.context.route_table(from.rtable);
-        match table.lookup(from.after.dst) {
-            Some(route) => format!("route     {} > {interface}", route.to),
-            None => format!("route     > {interface}"),
-        }
+    fn route(&mut self, from: &Evaluation, interface: &str, remark: &str) {
+        let route = route(self.trace.context, from, interface);
+        self.line(&printable(&format!("route     {route}{remark}")));
     }
 
     /// One hop: its rules, what it comes to, what it does to the packet.
@@ -289,8 +275,7 @@ impl Page<'_> {
     fn end(&mut self, journey: &Journey) {
         let Some(last) = journey.hops.last() else { return };
         if journey.end == End::Sent && last.after.interface != last.before.interface {
-            let route = self.routed(last, &last.after.interface);
-            self.line(&format!("{}, without another test", printable(&route)));
+            self.route(last, &last.after.interface, ", without another test");
         }
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),

@@ -10,6 +10,7 @@ use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unpr
 use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
+use crate::ruleset::RouteToKind;
 
 /// How a replay came out.
 pub(super) enum Replay {
@@ -133,8 +134,8 @@ impl Replayer<'_> {
             (choices, Script::restart),
         )?;
         let through = passes(&journey) && forwardable(&journey);
-        // What comes as broadcast on its link is not sent on.
-        let may_be_lost = journey.hops.len() > 1 && is_shared(&packet, self.network);
+        // What comes as broadcast on its link the stack does not send on.
+        let may_be_lost = journey.hops.len() > 1 && !routed_by_pf(&journey) && is_shared(&packet, self.network);
         let (mut answer, mut unmet, mut lands) = (None, Vec::new(), true);
         let offends = match why {
             Why::GetsThrough => {
@@ -255,7 +256,7 @@ pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut pac
 }
 
 /// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
-/// evaluated; but where that has changed the destination they are sent on as any other.
+/// evaluated; but where that has changed the destination, or routes them itself, they are sent on as any other.
 ///
 /// The choices come with what has them asked for from the beginning again.
 fn follow<C: Choices>(
@@ -269,10 +270,8 @@ fn follow<C: Choices>(
         packet.way = Way::In;
         let mut after = memory.clone();
         let journey = machine.follow(packet, &mut after, choices)?;
-        if !journey
-            .last()
-            .is_some_and(|last| last.dst != packet.dst && !is_shared(last, network))
-        {
+        let goes_on = |last: &Packet| last.dst != packet.dst && !is_shared(last, network);
+        if !routed_by_pf(&journey) && !journey.last().is_some_and(goes_on) {
             *memory = after;
             return Ok(journey);
         }
@@ -291,6 +290,12 @@ fn is_shared(packet: &Packet, network: &Network<'_>) -> bool {
     })
 }
 
+/// Whether the hop in sends the packet on by itself: the network stack is not asked (`pf_route`).
+fn routed_by_pf(journey: &Journey) -> bool {
+    let route = journey.hops.first().and_then(|first| first.route.as_ref());
+    route.is_some_and(|next| next.kind == RouteToKind::RouteTo)
+}
+
 /// Whether a packet leaves, or reaches the machine itself.
 fn passes(journey: &Journey) -> bool {
     let passes = journey.verdict() == Verdict::Pass;
@@ -306,6 +311,9 @@ fn forwardable(journey: &Journey) -> bool {
     let (Some(first), End::Sent, true) = (journey.hops.first(), journey.end, journey.hops.len() > 1) else {
         return true;
     };
+    if routed_by_pf(journey) {
+        return true;
+    }
     let (before, after) = (&first.before, &first.after);
     let source = match before.src {
         IpAddr::V4(_) => true,

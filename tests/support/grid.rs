@@ -8,7 +8,7 @@ use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use crate::judge::{INTERFACES, behind, has_no_address, ip, is_own, is_shared};
 
 /// Addresses that tell classes apart: hosts, own, network, broadcast, multicast, private, no address.
-const ADDRESSES: [&str; 22] = [
+const ADDRESSES: [&str; 23] = [
     "198.51.100.1",
     "198.51.100.9",
     "9.9.9.9",
@@ -21,6 +21,7 @@ const ADDRESSES: [&str; 22] = [
     "10.0.2.1",
     "10.0.2.5",
     "10.9.0.5",
+    "192.0.2.77",
     "255.255.255.255",
     "224.0.0.5",
     "0.0.0.0",

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use pfproof::eval::{self, End, Journey, Machine, Memory, Verdict};
+use pfproof::eval::{self, End, Evaluation, Journey, Machine, Memory, Verdict};
 use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Action, RouteToKind, Ruleset};
@@ -19,6 +19,8 @@ groups = ["egress"]
 addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
 [interface.em2]
 addresses = ["10.0.2.1/24"]
+[interface.lo1]
+addresses = ["192.0.2.77/32"]
 [[route]]
 to = "default"
 interface = "em0"
@@ -47,19 +49,25 @@ pub(crate) const ZONE_LINES: &str = "zone internet on egress\nzone lan on em1\nz
                                      zone printer on em1 from 10.0.1.66\n";
 
 pub(crate) const INTERFACES: [&str; 3] = ["em0", "em1", "em2"];
-const OWN: [(&str, usize); 5] = [
+/// Where loopback interfaces are.
+const NOWHERE: usize = usize::MAX;
+const OWN: [(&str, usize); 8] = [
     ("198.51.100.1", 0),
     ("2001:db8:a::1", 0),
     ("10.0.1.1", 1),
     ("2001:db8:1::1", 1),
     ("10.0.2.1", 2),
+    ("192.0.2.77", NOWHERE),
+    ("127.0.0.1", NOWHERE),
+    ("::1", NOWHERE),
 ];
-const NETWORKS: [(&str, usize); 5] = [
+const NETWORKS: [(&str, usize); 6] = [
     ("198.51.100.0/24", 0),
     ("2001:db8:a::/64", 0),
     ("10.0.1.0/24", 1),
     ("2001:db8:1::/64", 1),
     ("10.0.2.0/24", 2),
+    ("192.0.2.77/32", NOWHERE),
 ];
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -438,7 +446,11 @@ fn is_answered(
     if packet.way == Way::Out {
         reply.way = Way::Forward;
     } else if reply.way == Way::Out {
-        reply.interface = INTERFACES[behind(reply.dst)].to_owned();
+        // What the machine answers to itself goes nowhere.
+        let Some(out) = INTERFACES.get(behind(reply.dst)) else {
+            return false;
+        };
+        reply.interface = (*out).to_owned();
     }
     let mut memory = memory.clone();
     let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
@@ -470,6 +482,15 @@ fn is_answered(
     comes_back(&reply, &mut memory, choices)
 }
 
+fn is_route_to(hop: &Evaluation) -> bool {
+    hop.route.as_ref().is_some_and(|next| next.kind == RouteToKind::RouteTo)
+}
+
+/// Whether pf sends the packet on as it comes in, without asking the stack.
+fn goes_by(journey: &Journey) -> bool {
+    journey.hops.first().is_some_and(is_route_to)
+}
+
 /// Every way that things may go for the packet; nothing where the evaluator cannot say.
 pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
     let shared = is_shared(packet.dst);
@@ -479,7 +500,7 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
             packet.way = Way::In;
             let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
             choices.restart();
-            if !is_shared(arrived.last()?.dst) {
+            if !is_shared(arrived.last()?.dst) || goes_by(&arrived) {
                 packet.way = Way::Forward;
             }
         }
@@ -489,7 +510,8 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
         let end = last.dst;
         let here = packet.way == Way::In || journey.end == End::Local;
         let mut through = gets_through(&journey);
-        if packet.way != Way::Out {
+        let by_pf = goes_by(&journey) && packet.way != Way::Out;
+        if packet.way != Way::Out && !by_pf {
             // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
             // sent on.
             through &= !(here && is_shared(end)) || packet.protocol != Protocol::TCP;
@@ -500,12 +522,12 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
             through &= here || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
-        let by_gateway = hop.route.as_ref().is_some_and(|next| next.kind == RouteToKind::RouteTo);
+        let by_gateway = is_route_to(hop);
         let answered = through && is_answered(machine, &packet, &journey, &memory, choices);
         Some(Fate {
             through,
             // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
-            lost: shared && !here && packet.way == Way::Forward,
+            lost: shared && !here && !by_pf && packet.way == Way::Forward,
             routed: journey.end != End::NoRoute || by_gateway,
             answered,
             end: (end, last.dport),

@@ -12,6 +12,7 @@ use crate::policy::{Network, Policy, Zones};
 use crate::print;
 use crate::report::boxes::{Namer, addresses, merged};
 use crate::report::fields;
+use crate::report::route::route;
 use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::{Sources, Span};
@@ -363,24 +364,17 @@ impl Builder<'_> {
     fn hops(&self, journey: &Journey, back: bool) -> Vec<Hop> {
         let mut hops = Vec::new();
         for (at, hop) in journey.hops.iter().enumerate() {
-            if at > 0 && hop.direction == Direction::Out && !back {
-                hops.extend(self.route(hop));
+            let from = at.checked_sub(1).and_then(|before| journey.hops.get(before));
+            if let Some(from) = from.filter(|_| hop.direction == Direction::Out && !back) {
+                hops.push(Hop::Route(route(
+                    self.subject.engine.context(),
+                    from,
+                    &hop.before.interface,
+                )));
             }
             hops.push(self.hop(hop));
         }
         hops
-    }
-
-    fn route(&self, hop: &Evaluation) -> Option<Hop> {
-        let context = self.subject.engine.context();
-        let table = context.route_table(hop.rtable_before);
-        let route = table.lookup(hop.before.dst)?;
-        let to = if route.to.prefix_len() == 0 {
-            "default".to_owned()
-        } else {
-            route.to.to_string()
-        };
-        Some(Hop::Route(format!("{to} > {}", hop.before.interface)))
     }
 
     fn hop(&self, hop: &Evaluation) -> Hop {
