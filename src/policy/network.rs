@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
@@ -41,6 +42,10 @@ struct Domain {
     shared: RangeSet,
     /// Network addresses: they belong to no host.
     nets: RangeSet,
+    /// All that it takes in.
+    taken: RangeSet,
+    /// The addresses that no host has.
+    not_hosts: RangeSet,
 }
 
 /// The interfaces of one routing domain, in one direction.
@@ -79,12 +84,10 @@ impl Domain {
         }
     }
 
-    fn taken(&self) -> RangeSet {
-        self.own.union(&self.shared)
-    }
-
-    fn not_hosts(&self, family: Family) -> RangeSet {
-        self.shared.union(&self.nets).union(&unforwardable(family))
+    /// Settles what follows from the interfaces, when all of them are known.
+    fn settle(&mut self, family: Family) {
+        self.taken = self.own.union(&self.shared);
+        self.not_hosts = self.shared.union(&self.nets).union(&unforwardable(family));
     }
 }
 
@@ -97,6 +100,10 @@ struct Behind {
     routed: RangeSet,
     /// Its networks.
     networks: Vec<RangeSet>,
+    /// The hosts among them, one by one.
+    hosts: RangeSet,
+    /// Those of them that are meant where nobody names special ones.
+    usual_hosts: RangeSet,
     /// Whether a default route leaves by it.
     default: bool,
 }
@@ -182,7 +189,7 @@ impl<'a> Network<'a> {
         let taken = others.flat_map(|other| other.addresses_of(family));
         let taken = taken.filter_map(InterfaceAddress::known).map(prefix);
         let domain = self.domain(interface, family);
-        let any = Field::Source.line(family).minus(&domain.not_hosts(family));
+        let any = Field::Source.line(family).minus(&domain.not_hosts);
         taken.fold(any.minus(&domain.own), |any, net| any.minus(&net))
     }
 
@@ -200,14 +207,14 @@ impl<'a> Network<'a> {
     /// The destinations that the machine itself takes in in some routing domain: its own addresses, broadcast,
     /// multicast, unspecified.
     #[must_use]
-    pub fn taken(&self, family: Family) -> RangeSet {
-        self.of(family).anywhere.taken()
+    pub fn taken(&self, family: Family) -> &RangeSet {
+        &self.of(family).anywhere.taken
     }
 
     /// The same in the routing domain of an interface.
     #[must_use]
-    pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.domain(interface, family).taken()
+    pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).taken
     }
 
     /// The broadcast and multicast destinations in the routing domain of an interface.
@@ -227,7 +234,7 @@ impl<'a> Network<'a> {
     /// yet.
     #[must_use]
     pub fn sources(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.routed(interface, family).union(&addressless(family))
+        self.routed(interface, family).union(addressless(family))
     }
 
     /// The addresses that are routed out of an interface: its prefixes whole, IPv6 link-local ones only of its own link.
@@ -242,7 +249,7 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
         let surely = self.engine.surely_routed_to(interface, family);
-        let surely = surely.union(&addressless(family));
+        let surely = surely.union(addressless(family));
         self.engine.routed_to(interface, family).minus(&surely)
     }
 
@@ -256,29 +263,24 @@ impl<'a> Network<'a> {
     /// and behind a default route only what is globally reachable, unless `special` ones are meant too.
     #[must_use]
     pub fn hosts(&self, interface: InterfaceId, family: Family, special: bool) -> RangeSet {
-        let Some(behind) = self.behind(interface, family) else {
-            return RangeSet::empty();
-        };
-        let domain = self.domain(interface, family);
-        let hosts = behind.routed.minus(&domain.not_hosts(family)).minus(&domain.own);
-        if behind.default && !special {
-            hosts.intersection(globally_reachable(family))
-        } else {
-            hosts
-        }
+        let hosts = self.behind(interface, family).map(|behind| match special {
+            true => behind.hosts.clone(),
+            false => behind.usual_hosts.clone(),
+        });
+        hosts.unwrap_or_else(RangeSet::empty)
     }
 
     /// The addresses that no host has in some routing domain: network, broadcast, multicast, unspecified, loopback,
     /// link-local IPv6.
     #[must_use]
-    pub fn not_hosts(&self, family: Family) -> RangeSet {
-        self.of(family).anywhere.not_hosts(family)
+    pub fn not_hosts(&self, family: Family) -> &RangeSet {
+        &self.of(family).anywhere.not_hosts
     }
 
     /// The same in the routing domain of an interface.
     #[must_use]
-    pub fn not_hosts_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.domain(interface, family).not_hosts(family)
+    pub fn not_hosts_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).not_hosts
     }
 
     /// The networks of an interface.
@@ -423,6 +425,8 @@ impl Addresses {
             }
             facts.interfaces.push(behind);
         }
+        facts.anywhere.settle(family);
+        facts.domains.values_mut().for_each(|domain| domain.settle(family));
         for (id, interface) in context.interfaces.iter().enumerate() {
             let table = context.route_table(interface.rdomain);
             let here = |address: IpAddr| {
@@ -450,7 +454,14 @@ impl Addresses {
             let default = table.routes().iter().any(|route| {
                 route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
             });
+            let domain = facts.domains.get(&interface.rdomain).unwrap_or(&facts.anywhere);
+            let hosts = routed.minus(&domain.not_hosts).minus(&domain.own);
             if let Some(behind) = facts.interfaces.get_mut(id) {
+                behind.usual_hosts = match default {
+                    true => hosts.intersection(globally_reachable(family)),
+                    false => hosts.clone(),
+                };
+                behind.hosts = hosts;
                 behind.routed = routed;
                 behind.default = default;
             }
@@ -485,10 +496,12 @@ fn unforwardable(family: Family) -> RangeSet {
 }
 
 /// The sources of hosts without an address yet: they belong to every zone of the interface they arrive on.
-pub(crate) fn addressless(family: Family) -> RangeSet {
+pub(crate) fn addressless(family: Family) -> &'static RangeSet {
+    static ADDRESSLESS: LazyLock<[RangeSet; 2]> =
+        LazyLock::new(|| Family::BOTH.map(|family| RangeSet::single(0).union(&linked(family))));
     match family {
-        Family::Inet => number("0.0.0.0/32"),
-        Family::Inet6 => number("::/128").union(&linked(family)),
+        Family::Inet => &ADDRESSLESS[0],
+        Family::Inet6 => &ADDRESSLESS[1],
     }
 }
 
@@ -496,7 +509,8 @@ pub(crate) fn addressless(family: Family) -> RangeSet {
 pub(super) fn linked(family: Family) -> RangeSet {
     match family {
         Family::Inet => RangeSet::empty(),
-        Family::Inet6 => number("fe80::/10"),
+        // fe80::/10
+        Family::Inet6 => RangeSet::range(0xfe80 << 112, (0xfec0 << 112) - 1),
     }
 }
 

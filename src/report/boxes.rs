@@ -110,7 +110,7 @@ impl<'a> Namer<'a> {
         // A host without an address yet is in every zone of the interface that does not name its own.
         let everybody = own().find(|zone| zone.only(family).is_none());
         let odd = sources.minus(&core);
-        if let Some(zone) = everybody.filter(|_| sources.is_subset(&addressless(family))) {
+        if let Some(zone) = everybody.filter(|_| sources.is_subset(addressless(family))) {
             return format!("{} ({})", zone.name, addresses(sources, family));
         }
         let (mut words, left) = in_zones(&core, &here, family);
@@ -145,7 +145,7 @@ impl<'a> Namer<'a> {
     /// Without the addresses that make two sets differ though a reader would call them the same.
     fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
         let hosts = set
-            .minus(&self.network.not_hosts(family))
+            .minus(self.network.not_hosts(family))
             .minus(self.network.own(family));
         match family {
             Family::Inet => hosts,
@@ -162,7 +162,7 @@ impl<'a> Namer<'a> {
         }
         let own = self.network.own(family);
         let taken = self.network.taken(family);
-        if !destinations.is_empty() && destinations.is_subset(&taken) {
+        if !destinations.is_empty() && destinations.is_subset(taken) {
             return if own.is_subset(destinations) {
                 "self".to_owned()
             } else {
