@@ -104,8 +104,12 @@ impl Header {
     /// The same header with another number in a field.
     #[must_use]
     pub fn with(mut self, field: Field, value: u128) -> Self {
-        self.values[field as usize] = value;
+        self.set(field, value);
         self
+    }
+
+    pub(super) fn set(&mut self, field: Field, value: u128) {
+        self.values[field as usize] = value;
     }
 }
 
@@ -286,7 +290,14 @@ impl PacketBox {
         let mut pieces = Vec::new();
         let mut rest = self.clone();
         for (field, set) in other.limits.iter() {
-            let outside = rest.numbers(*field).minus(set);
+            let own = rest.limit(*field);
+            if own.is_some_and(|own| own.is_subset(set)) {
+                continue;
+            }
+            let outside = match own {
+                Some(own) => own.minus(set),
+                None => field.line(self.family).minus(set),
+            };
             pieces.extend(rest.clone().replaced(*field, &outside));
             // The boxes overlap, so what is left of `rest` is never empty.
             let Some(inside) = rest.with(*field, set) else {
@@ -300,13 +311,14 @@ impl PacketBox {
     /// The packet with the least number in every field.
     #[must_use]
     pub fn least(&self) -> Header {
-        Field::ALL.into_iter().fold(Header::zero(self.family), |header, field| {
-            let set = self.limit(field);
-            let least = match set {
+        let mut header = Header::zero(self.family);
+        for field in Field::ALL {
+            let least = match self.limit(field) {
                 Some(set) => set.first(),
                 None => field.line(self.family).first(),
             };
-            header.with(field, least.unwrap_or(0))
-        })
+            header.set(field, least.unwrap_or(0));
+        }
+        header
     }
 }

@@ -7,21 +7,30 @@ use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 /// The most readable packet of the box.
 pub(super) fn readable(region: &PacketBox) -> Header {
     let family = region.family;
-    Field::ALL.into_iter().fold(Header::zero(family), |header, field| {
-        let set = region.numbers(field);
+    let mut header = Header::zero(family);
+    for field in Field::ALL {
+        let line;
+        let set = match region.limit(field) {
+            Some(set) => set,
+            None => {
+                line = field.line(family);
+                &line
+            }
+        };
         let wished = match field {
             Field::Transport => wished_transport(family)
                 .into_iter()
                 .find(|&number| set.contains(number)),
-            Field::SourcePort => wished_among(&set, &[(49152, 65535), (1024, 65535), (1, 65535)]),
-            Field::DestinationPort => wished_among(&set, &[(1, 65535)]),
-            Field::Ttl => wished_among(&set, &[(64, 64), (255, 255), (2, 255)]),
-            Field::Prio => wished_among(&set, &[(3, 3)]),
-            Field::Source | Field::Destination => host(&set, family),
+            Field::SourcePort => wished_among(set, &[(49152, 65535), (1024, 65535), (1, 65535)]),
+            Field::DestinationPort => wished_among(set, &[(1, 65535)]),
+            Field::Ttl => wished_among(set, &[(64, 64), (255, 255), (2, 255)]),
+            Field::Prio => wished_among(set, &[(3, 3)]),
+            Field::Source | Field::Destination => host(set, family),
             Field::Place | Field::Options | Field::Fragment | Field::Tos | Field::Tag => None,
         };
-        header.with(field, wished.or_else(|| set.first()).unwrap_or(0))
-    })
+        header.set(field, wished.or_else(|| set.first()).unwrap_or(0));
+    }
+    header
 }
 
 /// A SYN, else an opening udp or icmp packet.
