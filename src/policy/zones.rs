@@ -1,7 +1,8 @@
 //! [`Zones`]: what the names of a policy stand for on one machine, and what is wrong with them.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use super::ast::{Host, HostItem, Hosts, Policy, Zone};
 use super::network::{Network, prefix, single};
@@ -61,7 +62,7 @@ pub struct Zones<'a> {
     pub(super) network: &'a Network<'a>,
     ruleset: &'a Ruleset,
     zones: Vec<ZoneOnMachine>,
-    names: HashMap<Name, ZoneId>,
+    names: FxHashMap<Name, ZoneId>,
     pub(super) common: Common,
 }
 
@@ -83,7 +84,7 @@ impl<'a> Zones<'a> {
             network,
             ruleset: network.engine().ruleset(),
             zones: Vec::new(),
-            names: HashMap::new(),
+            names: FxHashMap::default(),
             common: Common::default(),
         };
         let mut diagnostics = Vec::new();
