@@ -64,7 +64,7 @@ impl RangeSet {
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ranges().is_empty()
+        matches!(self.0, Ranges::Empty)
     }
 
     /// The least number in it.

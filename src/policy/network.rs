@@ -3,6 +3,7 @@
 //! Which addresses lie behind which interface, which the machine itself takes in, which no host has, and which the
 //! network stack never takes (`ip_input.c`, `ip6_input.c`, `ip6_forward.c`, `tcp_input.c`).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -13,13 +14,16 @@ use super::special::globally_reachable;
 use crate::context::{Interface, InterfaceAddress, RouteKind};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Rule, Translation};
+use crate::ruleset::{Rule, Ruleset, Translation};
 
 /// The addresses around one machine.
 #[derive(Debug)]
 pub struct Network<'a> {
     engine: &'a Engine<'a>,
     families: [Addresses; 2],
+    /// Whether a rule may change where a packet goes before the stack sees it.
+    may_change: bool,
+    never_ending: OnceCell<PacketSet>,
 }
 
 /// The addresses of one family.
@@ -115,6 +119,8 @@ impl<'a> Network<'a> {
         Self {
             engine,
             families: Family::BOTH.map(|family| Addresses::new(engine, family)),
+            may_change: rules(engine.ruleset()).any(redirects),
+            never_ending: OnceCell::new(),
         }
     }
 
@@ -304,7 +310,7 @@ impl<'a> Network<'a> {
             boxes.extend(all().with(Field::Source, &sources));
             boxes.extend(all().with(Field::Destination, &destinations));
         }
-        if !self.may_change() {
+        if !self.may_change {
             boxes.extend(self.shared_tcp().boxes().iter().cloned());
         }
         boxes.into_iter().collect()
@@ -324,26 +330,21 @@ impl Network<'_> {
         Family::BOTH.into_iter().flat_map(of).collect()
     }
 
-    /// Whether a rule may change where a packet goes before the stack sees it.
-    fn may_change(&self) -> bool {
-        let mut rules = self.engine.ruleset().anchors.values().flat_map(|anchor| &anchor.rules);
-        rules.any(|rule: &Rule| {
-            let redirects = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
-            redirects || rule.rtable.is_some()
-        })
-    }
-
     /// Headers that no packet has at its end, although some address of the machine says so: a link-local address is one
     /// of the link that the packet came by, not of another interface; tcp to a broadcast address is for nobody.
     #[must_use]
-    pub fn never_ending(&self) -> PacketSet {
+    pub fn never_ending(&self) -> &PacketSet {
+        self.never_ending.get_or_init(|| self.without_end())
+    }
+
+    fn without_end(&self) -> PacketSet {
         let space = self.engine.space();
         let boxes = self.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
             let here = |family| PacketBox::all(family).with(Field::Place, &place);
             let others = linked(Family::Inet6).minus(&self.own_of(id, Family::Inet6));
             let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &others));
-            let families = Family::BOTH.into_iter().filter(|_| self.may_change());
+            let families = Family::BOTH.into_iter().filter(|_| self.may_change);
             let tcp = families.filter_map(|family| {
                 here(family)?
                     .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
@@ -468,6 +469,16 @@ impl Addresses {
         }
         facts
     }
+}
+
+fn rules(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
+    ruleset.anchors.values().flat_map(|anchor| &anchor.rules)
+}
+
+/// Whether the rule may change where a packet goes before the stack sees it.
+fn redirects(rule: &Rule) -> bool {
+    let translates = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
+    translates || rule.rtable.is_some()
 }
 
 /// Whether an address is in the network of an interface's address.

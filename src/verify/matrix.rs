@@ -191,7 +191,7 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Un
             let question = Question::new(region, Goal::GetsThrough)
                 .except(&zones.never_taken())
                 .except(zones.on_one_network())
-                .except_ending_in(&zones.network().never_ending())
+                .except_ending_in(zones.network().never_ending())
                 .within(steps);
             let question = match ends {
                 Some(ends) => question.ending_in(ends.clone()),

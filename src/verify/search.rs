@@ -219,7 +219,7 @@ impl Searcher<'_> {
         let question = |region: PacketSet| {
             let question = Question::new(region, Goal::GetsThrough);
             let question = question.except(&self.never_taken);
-            narrow(question.except_ending_in(&self.zones.network().never_ending()))
+            narrow(question.except_ending_in(self.zones.network().never_ending()))
         };
         let elsewhere = question(region.clone()).except(self.zones.on_one_network());
         let neighbours = region.intersection(self.zones.on_one_network());
