@@ -99,7 +99,7 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
     findings.extend(complaints);
     let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
     let rule_count = rules(&lowered.ruleset);
-    let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, &lowered.ruleset, &context);
+    let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, lowered.ruleset, &context);
     if refused.is_none() {
         findings.extend(complaints);
     }
@@ -336,7 +336,7 @@ pub fn draft(
         return (String::new(), findings);
     }
     let assumptions = policy::needed_assumptions(&lowered.ruleset);
-    let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), &lowered.ruleset, context);
+    let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), lowered.ruleset, context);
     let engine = Engine::new(&ruleset, context);
     let file = name.rsplit('/').next().unwrap_or(name);
     let draft = verify::draft(&engine, &macros, file, &assumptions);

@@ -4,6 +4,7 @@ use super::header::{Field, PacketBox};
 use super::set::PacketSet;
 use crate::net::RangeSet;
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 /// How many pieces a box may fall into while it is asked how far it can grow; past that it stays as it is.
 const PIECES: usize = 4096;
@@ -29,9 +30,8 @@ impl PacketSet {
     /// that is too much to find out).
     #[must_use]
     pub fn simplified(&self) -> Self {
-        let joined = joined(self.boxes().to_vec());
-        let whole: Self = joined.iter().cloned().collect();
-        let mut grown: Vec<PacketBox> = joined.into_iter().map(|part| grown(part, &whole)).collect();
+        let whole = self.joined();
+        let mut grown: Vec<PacketBox> = whole.boxes().iter().map(|part| grown(part.clone(), &whole)).collect();
         // What others hold together need not be told, the smallest first.
         let mut at = grown.len();
         while at > 0 {
@@ -44,25 +44,28 @@ impl PacketSet {
         }
         grown.into_iter().collect()
     }
-}
 
-/// The same packets: boxes that differ in one field only become one.
-fn joined(mut boxes: Vec<PacketBox>) -> Vec<PacketBox> {
-    loop {
-        let before = boxes.len();
-        for field in ORDER {
-            let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>> = IndexMap::new();
-            for part in boxes {
-                let ranges = part.numbers(field).ranges().to_vec();
-                groups.entry(part.without(field)).or_default().extend(ranges);
+    /// The same packets: boxes that differ in one field only become one.
+    #[must_use]
+    pub fn joined(&self) -> Self {
+        let mut boxes = self.boxes().to_vec();
+        loop {
+            let before = boxes.len();
+            for field in ORDER {
+                let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>, FxBuildHasher> = IndexMap::default();
+                for part in boxes {
+                    let numbers = part.numbers(field);
+                    let group = groups.entry(part.without(field)).or_default();
+                    group.extend_from_slice(numbers.ranges());
+                }
+                let groups = groups.into_iter();
+                boxes = groups
+                    .filter_map(|(rest, ranges)| rest.with(field, &RangeSet::from_ranges(ranges)))
+                    .collect();
             }
-            let groups = groups.into_iter();
-            boxes = groups
-                .filter_map(|(rest, ranges)| rest.with(field, &RangeSet::from_ranges(ranges)))
-                .collect();
-        }
-        if boxes.len() == before {
-            return boxes;
+            if boxes.len() == before {
+                return boxes.into_iter().collect();
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! [`Compiled`]: a ruleset on a machine as the search needs it, and what is asked of it again and again.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use super::criteria::{About, Fact, Reader};
 use super::decided::ByRule;
@@ -23,7 +24,7 @@ use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
 
 /// Where destinations go, by the interface that packets come in on, the routing table, and the family.
-type Destinations = HashMap<(InterfaceId, u32, Family), Rc<[Piece]>>;
+type Destinations = FxHashMap<(InterfaceId, u32, Family), Rc<[Piece]>>;
 
 /// An interface of which an address is not known: what a destination may be to it.
 pub(super) struct UnknownNetwork {
@@ -54,7 +55,7 @@ pub(super) struct Compiled<'a> {
     pub(super) alike: Vec<RangeSet>,
     destinations: RefCell<Destinations>,
     pub(super) meetings: Meetings,
-    routes: RefCell<HashMap<u32, Rc<Routes>>>,
+    routes: RefCell<FxHashMap<u32, Rc<Routes>>>,
 }
 
 impl<'a> Compiled<'a> {

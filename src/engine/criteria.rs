@@ -2,7 +2,8 @@
 //! `pf_match_rule`). A rule becomes several boxes where a criterion binds some packets and not others.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use super::header::{Field, PacketBox};
 use super::hosts::{self, Hosts};
@@ -73,9 +74,9 @@ type AskedTransport = (Option<Protocol>, Option<FlagsMatch>, Option<IcmpMatch>, 
 /// What has been read before.
 #[derive(Default)]
 struct Known {
-    places: HashMap<AskedPlaces, RangeSet>,
-    transports: HashMap<AskedTransport, RangeSet>,
-    tables: HashMap<(Name, Name, Family), Hosts>,
+    places: FxHashMap<AskedPlaces, RangeSet>,
+    transports: FxHashMap<AskedTransport, RangeSet>,
+    tables: FxHashMap<(Name, Name, Family), Hosts>,
 }
 
 impl<'a, 's> Reader<'a, 's> {

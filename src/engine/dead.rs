@@ -4,9 +4,10 @@
 //! come about is taken for needed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::Engine;
 use super::first_match::{Need, fixed};
@@ -88,7 +89,7 @@ impl Engine<'_> {
     /// The pass and block rules with their places in the list, in the order of their first one.
     pub(super) fn inlined(&self) -> Vec<(&RuleId, &Rule, Inlined)> {
         let list = &self.compiled.list;
-        let mut places: HashMap<&RuleId, usize> = HashMap::new();
+        let mut places: FxHashMap<&RuleId, usize> = FxHashMap::default();
         let mut rules: Vec<(&RuleId, &Rule, Inlined)> = Vec::new();
         let mut of_number = vec![None; list.rules.len()];
         for (number, (id, rule)) in list.rules.iter().enumerate() {
@@ -193,7 +194,7 @@ impl Engine<'_> {
         ranked.sort_by_key(|&(number, count)| (Reverse(count), number));
         let rules = &self.compiled.list.rules;
         let named = ranked.into_iter().filter_map(|(number, _)| rules.get(number));
-        let mut unique: IndexSet<RuleId> = IndexSet::new();
+        let mut unique: IndexSet<RuleId, FxBuildHasher> = IndexSet::default();
         unique.extend(named.map(|(id, _)| id.clone()));
         unique.into_iter().collect()
     }

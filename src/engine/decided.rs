@@ -3,7 +3,7 @@
 //! Both are about one hop, at any place and with any tag: a rule that would decide only packets that cannot come about
 //! is taken for one that decides.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::Engine;
 use super::compiled::Compiled;
@@ -14,7 +14,7 @@ use super::set::PacketSet;
 use crate::ruleset::RuleId;
 
 /// The entries of each rule of the list, by its name: those of all places where its anchor is called.
-pub(super) type ByRule = HashMap<RuleId, Vec<usize>>;
+pub(super) type ByRule = FxHashMap<RuleId, Vec<usize>>;
 
 /// The classes of packets of one hop that one rule decides.
 #[expect(missing_debug_implementations, reason = "a search has nothing to show")]
@@ -88,7 +88,7 @@ impl Compiled<'_> {
     /// The entries by which the rule may decide.
     fn entries_of(&self, rule: &RuleId) -> &[usize] {
         let known = self.by_rule.get_or_init(|| {
-            let mut by_rule = ByRule::new();
+            let mut by_rule = ByRule::default();
             for (at, entry) in self.list.entries.iter().enumerate() {
                 if let Some((id, _)) = self.list.rule(entry).filter(|_| entry.kind.decides()) {
                     by_rule.entry(id.clone()).or_default().push(at);

@@ -4,7 +4,7 @@
 //! flags and the type and code of icmp stand on the line of protocols. What the numbers of [`Field::Place`] and
 //! [`Field::Tag`] mean is the business of `space`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::transport;
 use crate::net::{Family, RangeSet};
@@ -104,8 +104,12 @@ impl Header {
     /// The same header with another number in a field.
     #[must_use]
     pub fn with(mut self, field: Field, value: u128) -> Self {
-        self.values[field as usize] = value;
+        self.set(field, value);
         self
+    }
+
+    pub(super) fn set(&mut self, field: Field, value: u128) {
+        self.values[field as usize] = value;
     }
 }
 
@@ -114,9 +118,13 @@ impl Header {
 pub struct PacketBox {
     /// Address family.
     pub family: Family,
-    // INVARIANT: sorted by field; no set is empty. A field that is absent is not constrained. Shared by clones.
-    limits: Arc<Vec<(Field, RangeSet)>>,
+    // INVARIANT: the packets whose number in each field is in its set; a field whose set is empty is not constrained.
+    // Shared by clones.
+    limits: Arc<[RangeSet; Field::COUNT]>,
 }
+
+/// No field constrained.
+static NO_LIMITS: LazyLock<Arc<[RangeSet; Field::COUNT]>> = LazyLock::new(Arc::default);
 
 impl PacketBox {
     /// Every packet of the family.
@@ -124,30 +132,30 @@ impl PacketBox {
     pub fn all(family: Family) -> Self {
         Self {
             family,
-            limits: Arc::default(),
+            limits: Arc::clone(&NO_LIMITS),
         }
     }
 
     /// The one packet.
     #[must_use]
     pub fn of(header: &Header) -> Self {
-        let limits = Field::ALL.map(|field| (field, RangeSet::single(header.get(field))));
         Self {
             family: header.family,
-            limits: Arc::new(limits.to_vec()),
+            limits: Arc::new(header.values.map(RangeSet::single)),
         }
     }
 
     /// The fields that are constrained, with their sets, in order.
     pub fn limits(&self) -> impl Iterator<Item = (Field, &RangeSet)> {
-        self.limits.iter().map(|(field, set)| (*field, set))
+        let limits = Field::ALL.into_iter().zip(self.limits.iter());
+        limits.filter(|(_, set)| !set.is_empty())
     }
 
     /// The constraint of a field; `None` where there is none.
     #[must_use]
     pub fn limit(&self, field: Field) -> Option<&RangeSet> {
-        let found = self.limits.iter().find(|(known, _)| *known == field);
-        found.map(|(_, set)| set)
+        let set = &self.limits[field as usize];
+        (!set.is_empty()).then_some(set)
     }
 
     /// The numbers of a field: its constraint, or its whole line.
@@ -159,13 +167,13 @@ impl PacketBox {
     /// Those of its packets whose number in `field` is in `set`; `None` where there are none.
     #[must_use]
     pub fn with(self, field: Field, set: &RangeSet) -> Option<Self> {
-        match self.place(field) {
-            Ok(at) if self.limits[at].1.is_subset(set) => Some(self),
-            Ok(at) => {
-                let both = self.limits[at].1.intersection(set);
+        match self.limit(field) {
+            Some(own) if own.is_subset(set) => Some(self),
+            Some(own) => {
+                let both = own.intersection(set);
                 self.replaced(field, &both)
             }
-            Err(_) => self.replaced(field, set),
+            None => self.replaced(field, set),
         }
     }
 
@@ -175,40 +183,15 @@ impl PacketBox {
         if set.is_empty() {
             return None;
         }
-        let place = self.place(field);
-        let limit = (field, set.clone());
-        match (Arc::get_mut(&mut self.limits), place) {
-            (Some(own), Ok(at)) => own[at] = limit,
-            (Some(own), Err(at)) => own.insert(at, limit),
-            // Shared limits are copied once, with room for the new one.
-            (None, Ok(at) | Err(at)) => {
-                let rest = at + usize::from(place.is_ok());
-                let mut limits = Vec::with_capacity(self.limits.len() + 1);
-                limits.extend_from_slice(&self.limits[..at]);
-                limits.push(limit);
-                limits.extend_from_slice(&self.limits[rest..]);
-                self.limits = Arc::new(limits);
-            }
-        }
+        Arc::make_mut(&mut self.limits)[field as usize] = set.clone();
         Some(self)
-    }
-
-    /// Where a field stands among the limits, or would stand.
-    fn place(&self, field: Field) -> Result<usize, usize> {
-        self.limits.binary_search_by_key(&field, |&(known, _)| known)
     }
 
     /// The same box without a constraint on that field.
     #[must_use]
     pub fn without(mut self, field: Field) -> Self {
         if self.limit(field).is_some() {
-            match Arc::get_mut(&mut self.limits) {
-                Some(own) => own.retain(|&(known, _)| known != field),
-                None => {
-                    let others = self.limits.iter().filter(|&&(known, _)| known != field);
-                    self.limits = Arc::new(others.cloned().collect());
-                }
-            }
+            Arc::make_mut(&mut self.limits)[field as usize] = RangeSet::empty();
         }
         self
     }
@@ -216,7 +199,7 @@ impl PacketBox {
     /// Whether the packet is in it.
     #[must_use]
     pub fn contains(&self, header: &Header) -> bool {
-        self.family == header.family && self.limits.iter().all(|(field, set)| set.contains(header.get(*field)))
+        self.family == header.family && self.limits().all(|(field, set)| set.contains(header.get(field)))
     }
 
     /// What is in both; `None` where nothing is.
@@ -225,21 +208,19 @@ impl PacketBox {
         if self.is_disjoint(other) {
             return None;
         }
-        other
-            .limits
-            .iter()
-            .try_fold(self.clone(), |result, (field, set)| result.with(*field, set))
+        let mut limits = other.limits();
+        limits.try_fold(self.clone(), |result, (field, set)| result.with(field, set))
     }
 
     /// A box that holds both, which are of one family.
     pub(super) fn hull(&self, other: &Self) -> Self {
-        let limits = self.limits.iter().filter_map(|(field, set)| {
-            let other = other.limit(*field)?;
-            Some((*field, set.union(other)))
+        let limits = Field::ALL.map(|field| match (self.limit(field), other.limit(field)) {
+            (Some(own), Some(others)) => own.union(others),
+            (None, _) | (_, None) => RangeSet::empty(),
         });
         Self {
             family: self.family,
-            limits: Arc::new(limits.collect()),
+            limits: Arc::new(limits),
         }
     }
 
@@ -249,29 +230,15 @@ impl PacketBox {
         if self.family != other.family {
             return true;
         }
-        let (mut a, mut b) = (self.limits.as_slice(), other.limits.as_slice());
-        while let (Some(((a_field, a_set), a_rest)), Some(((b_field, b_set), b_rest))) =
-            (a.split_first(), b.split_first())
-        {
-            if a_field == b_field && a_set.is_disjoint(b_set) {
-                return true;
-            }
-            let order = a_field.cmp(b_field);
-            if order.is_le() {
-                a = a_rest;
-            }
-            if order.is_ge() {
-                b = b_rest;
-            }
-        }
-        false
+        let mut pairs = self.limits.iter().zip(other.limits.iter());
+        pairs.any(|(own, others)| !own.is_empty() && !others.is_empty() && own.is_disjoint(others))
     }
 
     /// Whether all of this is in the other.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.family == other.family
-            && other.limits.iter().all(|(field, set)| match self.limit(*field) {
+            && other.limits().all(|(field, set)| match self.limit(field) {
                 Some(own) => own.is_subset(set),
                 None => field.line(self.family).is_subset(set),
             })
@@ -285,11 +252,18 @@ impl PacketBox {
         }
         let mut pieces = Vec::new();
         let mut rest = self.clone();
-        for (field, set) in other.limits.iter() {
-            let outside = rest.numbers(*field).minus(set);
-            pieces.extend(rest.clone().replaced(*field, &outside));
+        for (field, set) in other.limits() {
+            let own = rest.limit(field);
+            if own.is_some_and(|own| own.is_subset(set)) {
+                continue;
+            }
+            let outside = match own {
+                Some(own) => own.minus(set),
+                None => field.line(self.family).minus(set),
+            };
+            pieces.extend(rest.clone().replaced(field, &outside));
             // The boxes overlap, so what is left of `rest` is never empty.
-            let Some(inside) = rest.with(*field, set) else {
+            let Some(inside) = rest.with(field, set) else {
                 return pieces;
             };
             rest = inside;
@@ -300,13 +274,14 @@ impl PacketBox {
     /// The packet with the least number in every field.
     #[must_use]
     pub fn least(&self) -> Header {
-        Field::ALL.into_iter().fold(Header::zero(self.family), |header, field| {
-            let set = self.limit(field);
-            let least = match set {
+        let mut header = Header::zero(self.family);
+        for field in Field::ALL {
+            let least = match self.limit(field) {
                 Some(set) => set.first(),
                 None => field.line(self.family).first(),
             };
-            header.with(field, least.unwrap_or(0))
-        })
+            header.set(field, least.unwrap_or(0));
+        }
+        header
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Where the contents are known only in part, a set has two halves: what is surely in it, and what may be.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use rustc_hash::FxHashSet;
 
 use super::journey::Unknown;
 use super::routing::{line, prefix};
@@ -62,7 +63,7 @@ pub(super) fn of_table(table: Option<&Table>, name: &Name, family: Family) -> Ho
         return Hosts::default();
     };
     // Of equal prefixes the first holds.
-    let mut seen = HashSet::new();
+    let mut seen = FxHashSet::default();
     let mut entries: Vec<_> = table
         .entries
         .iter()

@@ -110,6 +110,13 @@ pub struct Hop {
     pub ends: Ends,
 }
 
+impl Hop {
+    /// Whether that rule decided.
+    pub(super) fn is_decided_by(&self, rule: &RuleId) -> bool {
+        matches!(&self.decider, Decider::Rule(decider) if decider == rule)
+    }
+}
+
 /// Where a packet ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {

@@ -3,10 +3,10 @@
 //! Places that no entry tells apart are one group; what a group meets is found out when it is first asked for.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use indexmap::IndexSet;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::header::Field;
 use super::index::Index;
@@ -34,7 +34,7 @@ pub(super) struct Met {
 }
 
 /// What a group of places, or all, meets, by family, as far as it was asked for.
-type Known = HashMap<(Option<usize>, Family), Rc<Met>>;
+type Known = FxHashMap<(Option<usize>, Family), Rc<Met>>;
 
 /// What packets can meet.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Asking {
 impl Meetings {
     pub(super) fn new(list: &List<'_>) -> Self {
         let mut asking: Vec<Asking> = Vec::new();
-        let mut known: HashMap<Vec<RangeSet>, usize> = HashMap::new();
+        let mut known: FxHashMap<Vec<RangeSet>, usize> = FxHashMap::default();
         for (number, entry) in list.entries.iter().enumerate() {
             let limits = entry.parts.iter().filter_map(|part| part.region.limit(Field::Place));
             let places: Vec<RangeSet> = limits.cloned().collect();
@@ -84,7 +84,7 @@ impl Meetings {
         cuts.push(0);
         cuts.sort_unstable();
         cuts.dedup();
-        let mut different: IndexSet<Vec<bool>> = IndexSet::new();
+        let mut different: IndexSet<Vec<bool>, FxBuildHasher> = IndexSet::default();
         let mut group = |place: u128| {
             let asked: Vec<bool> = asking.iter().map(|asking| asking.asks_for(place)).collect();
             different.insert_full(asked).0

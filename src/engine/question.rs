@@ -2,6 +2,7 @@
 
 use super::header::PacketBox;
 use super::set::PacketSet;
+use crate::ruleset::RuleId;
 
 /// Which journeys are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Question {
     pub(super) excused: Vec<PacketBox>,
     pub(super) excused_at_end: Vec<PacketBox>,
     pub(super) steps: u64,
+    /// The rule that decides some hop, if not any.
+    pub(super) by: Option<RuleId>,
     /// Whether copies of packets that `dup-to` sends elsewhere are asked for too.
     pub(super) copies: bool,
 }
@@ -55,6 +58,7 @@ impl Question {
             excused: Vec::new(),
             excused_at_end: Vec::new(),
             steps: Self::STEPS,
+            by: None,
             copies: true,
         }
     }
@@ -84,6 +88,13 @@ impl Question {
     #[must_use]
     pub fn except_ending_in(mut self, excused: &PacketSet) -> Self {
         self.excused_at_end.extend_from_slice(excused.boxes());
+        self
+    }
+
+    /// The same, only where that rule decides some hop.
+    #[must_use]
+    pub fn decided_by(mut self, rule: RuleId) -> Self {
+        self.by = Some(rule);
         self
     }
 

@@ -223,7 +223,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             Goal::GetsThrough => through,
             Goal::Stopped => !through,
         };
-        if !wanted {
+        let is_by = |rule| path.hops.iter().any(|hop| hop.is_decided_by(rule));
+        if !wanted || !self.question.by.as_ref().is_none_or(is_by) {
             return;
         }
         let cover = Cover::new(

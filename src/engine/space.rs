@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 
 use super::header::{Field, Header, PacketBox};
 use super::set::PacketSet;
@@ -51,8 +52,8 @@ impl Place {
 /// What the numbers of places and tags mean.
 #[derive(Clone, Debug)]
 pub struct Space {
-    interfaces: IndexSet<Name>,
-    tags: IndexSet<Name>,
+    interfaces: IndexSet<Name, FxBuildHasher>,
+    tags: IndexSet<Name, FxBuildHasher>,
     reassemble: bool,
 }
 

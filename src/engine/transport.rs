@@ -240,6 +240,23 @@ pub fn protocol_at(number: u128, family: Family) -> Protocol {
     }
 }
 
+/// The protocols of which something is in a set on that family's line, in the order of their numbers.
+#[must_use]
+pub fn protocols(transports: &RangeSet, family: Family) -> Vec<Protocol> {
+    let mut found = Vec::new();
+    for &(first, last) in transports.ranges() {
+        let mut next = Some(first);
+        while let Some(number) = next.filter(|&number| number <= last) {
+            let here = protocol_at(number, family);
+            found.push(here);
+            next = protocol(here, family).last().map(|last| last + 1);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// The flags of tcp at a number.
 #[must_use]
 pub fn flags_at(number: u128) -> TcpFlags {

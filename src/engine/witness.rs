@@ -1,5 +1,7 @@
 //! The packet of a box that people would think of first: a SYN, an ephemeral source port, the first host of a network.
 
+use std::sync::LazyLock;
+
 use super::header::{Field, Header, PacketBox};
 use super::transport;
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
@@ -7,35 +9,49 @@ use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 /// The most readable packet of the box.
 pub(super) fn readable(region: &PacketBox) -> Header {
     let family = region.family;
-    Field::ALL.into_iter().fold(Header::zero(family), |header, field| {
-        let set = region.numbers(field);
+    let mut header = Header::zero(family);
+    for field in Field::ALL {
+        let line;
+        let set = match region.limit(field) {
+            Some(set) => set,
+            None => {
+                line = field.line(family);
+                &line
+            }
+        };
         let wished = match field {
             Field::Transport => wished_transport(family)
-                .into_iter()
+                .iter()
+                .copied()
                 .find(|&number| set.contains(number)),
-            Field::SourcePort => wished_among(&set, &[(49152, 65535), (1024, 65535), (1, 65535)]),
-            Field::DestinationPort => wished_among(&set, &[(1, 65535)]),
-            Field::Ttl => wished_among(&set, &[(64, 64), (255, 255), (2, 255)]),
-            Field::Prio => wished_among(&set, &[(3, 3)]),
-            Field::Source | Field::Destination => host(&set, family),
+            Field::SourcePort => wished_among(set, &[(49152, 65535), (1024, 65535), (1, 65535)]),
+            Field::DestinationPort => wished_among(set, &[(1, 65535)]),
+            Field::Ttl => wished_among(set, &[(64, 64), (255, 255), (2, 255)]),
+            Field::Prio => wished_among(set, &[(3, 3)]),
+            Field::Source | Field::Destination => host(set, family),
             Field::Place | Field::Options | Field::Fragment | Field::Tos | Field::Tag => None,
         };
-        header.with(field, wished.or_else(|| set.first()).unwrap_or(0))
-    })
+        header.set(field, wished.or_else(|| set.first()).unwrap_or(0));
+    }
+    header
 }
 
 /// A SYN, else an opening udp or icmp packet.
-fn wished_transport(family: Family) -> [u128; 4] {
-    let echo_request = match family {
-        Family::Inet => 8,
-        Family::Inet6 => 128,
-    };
-    [
-        transport::of_tcp(TcpFlags::SYN),
-        transport::first(Protocol::UDP, family),
-        transport::of_icmp(echo_request, 0),
-        transport::of_tcp(TcpFlags::ACK),
-    ]
+fn wished_transport(family: Family) -> &'static [u128; 4] {
+    static WISHED: LazyLock<[[u128; 4]; 2]> = LazyLock::new(|| {
+        [(Family::Inet, 8), (Family::Inet6, 128)].map(|(family, echo_request)| {
+            [
+                transport::of_tcp(TcpFlags::SYN),
+                transport::first(Protocol::UDP, family),
+                transport::of_icmp(echo_request, 0),
+                transport::of_tcp(TcpFlags::ACK),
+            ]
+        })
+    });
+    match family {
+        Family::Inet => &WISHED[0],
+        Family::Inet6 => &WISHED[1],
+    }
 }
 
 /// The least number of the set in the first of the ranges that has one.
@@ -51,13 +67,18 @@ fn host(set: &RangeSet, family: Family) -> Option<u128> {
         Family::Inet6 => (64, (0x2000 << 112, (0x4000 << 112) - 1)),
     };
     let bits = u32::from(family.bits());
-    let unicast = set.intersection(&RangeSet::range(narrow.0, narrow.1));
-    let set = if unicast.is_empty() { set } else { &unicast };
-    let &(first, last) = set
+    let unicast = set
         .ranges()
         .iter()
-        .find(|(first, last)| last - first >= 2)
-        .or(set.ranges().first())?;
+        .map(|range| (range.0.max(narrow.0), range.1.min(narrow.1)));
+    let unicast = unicast.filter(|(first, last)| first <= last);
+    let roomy = |(first, last): &(u128, u128)| last - first >= 2;
+    let (first, last) = unicast
+        .clone()
+        .find(roomy)
+        .or_else(|| unicast.clone().next())
+        .or_else(|| set.ranges().iter().copied().find(roomy))
+        .or_else(|| set.ranges().first().copied())?;
     let network_part = u128::MAX >> (128 - bits) << (bits - wide);
     let is_network = first & !network_part == 0;
     Some(if is_network && last > first { first + 1 } else { first })

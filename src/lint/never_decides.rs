@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 use super::Subject;
 use super::moved::{Change, Mover, Side};
@@ -109,8 +110,8 @@ pub fn never_deciding(engine: &Engine<'_>, assumed_anchors: &[Name]) -> BTreeSet
 }
 
 /// The pass and block rules by the statements that make them, and of how many it is not known whether they decide.
-fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line>, usize) {
-    let mut lines: IndexMap<u32, Line> = IndexMap::new();
+fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line, FxBuildHasher>, usize) {
+    let mut lines: IndexMap<u32, Line, FxBuildHasher> = IndexMap::default();
     let (mut unknown, mut steps) = (0, STEPS);
     for (id, rule) in engine.ruleset().all_rules() {
         match rule.action {
@@ -308,7 +309,7 @@ fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rul
         let named = translators.iter().map(|id| named(subject, id, rule));
         return format!("{whose} packets are translated before by match {}", listed(named));
     }
-    let mut groups: IndexMap<Acts, Vec<String>> = IndexMap::new();
+    let mut groups: IndexMap<Acts, Vec<String>, FxBuildHasher> = IndexMap::default();
     for (one, other) in instead {
         let others = groups.entry(acts(other, rule)).or_default();
         others.push(named(subject, &one.rule, rule));

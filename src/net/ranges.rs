@@ -43,24 +43,12 @@ impl RangeSet {
     #[must_use]
     pub fn from_ranges(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
         let mut all: Vec<_> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
-        all.sort_unstable();
-        let mut merged: Vec<(u128, u128)> = Vec::with_capacity(all.len());
-        for (first, last) in all {
-            match merged.last_mut() {
-                Some(previous) if first <= previous.1.saturating_add(1) => previous.1 = previous.1.max(last),
-                _ => merged.push((first, last)),
-            }
+        if !all.is_sorted() {
+            all.sort_unstable();
         }
-        Self::normal(&merged)
-    }
-
-    /// The set of ranges that are already in normal form.
-    fn normal(ranges: &[(u128, u128)]) -> Self {
-        match ranges {
-            [] => Self::empty(),
-            &[only] => Self(Ranges::One([only])),
-            many => Self(Ranges::Many(many.into())),
-        }
+        let mut merged = Sorted::default();
+        all.into_iter().for_each(|range| merged.add(range));
+        merged.set()
     }
 
     /// The ranges, sorted, disjoint, not adjacent, both ends included.
@@ -76,7 +64,7 @@ impl RangeSet {
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ranges().is_empty()
+        matches!(self.0, Ranges::Empty)
     }
 
     /// The least number in it.
@@ -108,7 +96,22 @@ impl RangeSet {
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self::from_ranges(self.ranges().iter().chain(other.ranges()).copied())
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other.clone() } else { self.clone() };
+        }
+        let (mut a, mut b) = (self.ranges(), other.ranges());
+        let mut merged = Sorted::default();
+        while let (Some((a_range, a_rest)), Some((b_range, b_rest))) = (a.split_first(), b.split_first()) {
+            if a_range.0 <= b_range.0 {
+                merged.add(*a_range);
+                a = a_rest;
+            } else {
+                merged.add(*b_range);
+                b = b_rest;
+            }
+        }
+        a.iter().chain(b).for_each(|range| merged.add(*range));
+        merged.set()
     }
 
     /// The ranges from the first that ends at or after `value`.
@@ -135,13 +138,13 @@ impl RangeSet {
             _ => {}
         }
         let (mut a, mut b) = (self.from(other_first), other.from(first));
-        let mut ranges = Vec::new();
+        let mut ranges = Sorted::default();
         while let (Some((&(a_first, a_last), a_rest)), Some((&(b_first, b_last), b_rest))) =
             (a.split_first(), b.split_first())
         {
             let (first, last) = (a_first.max(b_first), a_last.min(b_last));
             if first <= last {
-                ranges.push((first, last));
+                ranges.add((first, last));
             }
             if a_last < b_last {
                 a = a_rest;
@@ -149,7 +152,7 @@ impl RangeSet {
                 b = b_rest;
             }
         }
-        Self::normal(&ranges)
+        ranges.set()
     }
 
     /// What is in this and not in the other.
@@ -159,7 +162,7 @@ impl RangeSet {
             return self.clone();
         }
         let mut cuts = other.from(self.first().unwrap_or(0));
-        let mut ranges = Vec::new();
+        let mut ranges = Sorted::default();
         for &(first, last) in self.ranges() {
             let mut next = Some(first);
             while let Some((&(cut_first, cut_last), rest)) = cuts.split_first() {
@@ -168,7 +171,7 @@ impl RangeSet {
                 };
                 if cut_last >= start {
                     if cut_first > start {
-                        ranges.push((start, cut_first - 1));
+                        ranges.add((start, cut_first - 1));
                     }
                     next = cut_last.checked_add(1);
                 }
@@ -178,27 +181,27 @@ impl RangeSet {
                 cuts = rest;
             }
             if let Some(start) = next.filter(|&start| start <= last) {
-                ranges.push((start, last));
+                ranges.add((start, last));
             }
         }
-        Self::normal(&ranges)
+        ranges.set()
     }
 
     /// The numbers from 0 to `max` that are not in it.
     #[must_use]
     pub fn complement(&self, max: u128) -> Self {
-        let mut ranges = Vec::with_capacity(self.ranges().len() + 1);
+        let mut ranges = Sorted::default();
         let mut next = Some(0);
         for &(first, last) in self.ranges() {
             if let Some(start) = next.filter(|&start| start < first && start <= max) {
-                ranges.push((start, (first - 1).min(max)));
+                ranges.add((start, (first - 1).min(max)));
             }
             next = last.checked_add(1);
         }
         if let Some(start) = next.filter(|&start| start <= max) {
-            ranges.push((start, max));
+            ranges.add((start, max));
         }
-        Self::normal(&ranges)
+        ranges.set()
     }
 
     /// How many numbers are in it; `u128::MAX` where that many or one more.
@@ -212,6 +215,9 @@ impl RangeSet {
     /// Whether all of this is in the other.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
+        if let (&[(a_first, a_last)], &[(b_first, b_last)]) = (self.ranges(), other.ranges()) {
+            return b_first <= a_first && a_last <= b_last;
+        }
         self.ranges().iter().all(|&(first, last)| {
             let holder = other.from(last).first();
             holder.is_some_and(|&(start, _)| start <= first)
@@ -221,6 +227,9 @@ impl RangeSet {
     /// Whether nothing is in both.
     #[must_use]
     pub fn is_disjoint(&self, other: &Self) -> bool {
+        if let (&[(a_first, a_last)], &[(b_first, b_last)]) = (self.ranges(), other.ranges()) {
+            return a_last < b_first || b_last < a_first;
+        }
         let (few, many) = if self.ranges().len() <= other.ranges().len() {
             (self, other)
         } else {
@@ -233,22 +242,69 @@ impl RangeSet {
     }
 }
 
+/// How many ranges are put together without an allocation.
+const FEW: usize = 8;
+
+/// A set in the making, range by range: each begins where the one before begins, or behind that.
+#[derive(Default)]
+struct Sorted {
+    few: [(u128, u128); FEW],
+    count: usize,
+    /// All of them, once they are more than a few.
+    many: Vec<(u128, u128)>,
+}
+
+impl Sorted {
+    fn add(&mut self, (first, last): (u128, u128)) {
+        let previous = match self.many.last_mut() {
+            None => self.count.checked_sub(1).map(|at| &mut self.few[at]),
+            many => many,
+        };
+        match previous {
+            Some(previous) if first <= previous.1.saturating_add(1) => previous.1 = previous.1.max(last),
+            _ if self.count < FEW => {
+                self.few[self.count] = (first, last);
+                self.count += 1;
+            }
+            _ => {
+                if self.many.is_empty() {
+                    self.many.extend(self.few);
+                }
+                self.many.push((first, last));
+            }
+        }
+    }
+
+    fn set(self) -> RangeSet {
+        RangeSet(match (self.few.get(..self.count), self.many.as_slice()) {
+            (None | Some([]), []) => Ranges::Empty,
+            (Some(&[only]), []) => Ranges::One([only]),
+            (Some(few), []) => Ranges::Many(few.into()),
+            (_, many) => Ranges::Many(many.into()),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::RangeSet;
     use proptest::prelude::*;
 
-    fn small() -> impl Strategy<Value = (RangeSet, u16)> {
-        proptest::collection::vec((0..16u128, 0..16u128), 0..5).prop_map(|pairs| {
-            let bits = pairs.iter().fold(0u16, |bits, &(a, b)| {
+    fn small() -> impl Strategy<Value = (RangeSet, u64)> {
+        proptest::collection::vec((0..64u128, 0..9u128), 0..24).prop_map(|pairs| {
+            let pairs = pairs
+                .into_iter()
+                .map(|(first, more)| (first, (first + more / 4).min(63)));
+            let pairs: Vec<_> = pairs.collect();
+            let bits = pairs.iter().fold(0u64, |bits, &(a, b)| {
                 (a..=b).fold(bits, |bits, value| bits | 1 << value)
             });
             (RangeSet::from_ranges(pairs), bits)
         })
     }
 
-    fn bits(set: &RangeSet) -> u16 {
-        (0..16)
+    fn bits(set: &RangeSet) -> u64 {
+        (0..64)
             .filter(|&value| set.contains(value))
             .fold(0, |bits, value| bits | 1 << value)
     }
@@ -260,13 +316,13 @@ mod tests {
             prop_assert_eq!(bits(&a.union(&b)), a_bits | b_bits);
             prop_assert_eq!(bits(&a.intersection(&b)), a_bits & b_bits);
             prop_assert_eq!(bits(&a.minus(&b)), a_bits & !b_bits);
-            prop_assert_eq!(bits(&a.complement(15)), !a_bits);
+            prop_assert_eq!(bits(&a.complement(63)), !a_bits);
             prop_assert_eq!(a.is_subset(&b), a_bits & !b_bits == 0);
             prop_assert_eq!(a.is_disjoint(&b), a_bits & b_bits == 0);
             prop_assert_eq!(a.len(), u128::from(a_bits.count_ones()));
-            prop_assert_eq!(a.first_within(3, 9), (3..=9).find(|&value| a.contains(value)));
-            prop_assert_eq!(a.last(), (0..16).rev().find(|&value| a.contains(value)));
-            prop_assert_eq!(a.complement(15).complement(15), a);
+            prop_assert_eq!(a.first_within(13, 29), (13..=29).find(|&value| a.contains(value)));
+            prop_assert_eq!(a.last(), (0..64).rev().find(|&value| a.contains(value)));
+            prop_assert_eq!(a.complement(63).complement(63), a);
         }
     }
 

@@ -41,7 +41,15 @@ pub fn settle_addresses(policy: &Policy, context: &mut Context) -> Vec<Diagnosti
 /// The ruleset with tables and anchors as assumed; the paths of the anchors that stand for what others load, and the
 /// complaints.
 #[must_use]
-pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> (Ruleset, Vec<Name>, Vec<Diagnostic>) {
+pub fn settle_ruleset(
+    policy: &Policy,
+    mut ruleset: Ruleset,
+    context: &Context,
+) -> (Ruleset, Vec<Name>, Vec<Diagnostic>) {
+    if policy.assumptions.is_empty() {
+        mark_filled(&mut ruleset);
+        return (ruleset, Vec::new(), Vec::new());
+    }
     let mut settled = ruleset.clone();
     mark_filled(&mut settled);
     let mut anchors = Vec::new();
@@ -66,11 +74,11 @@ pub fn settle_ruleset(policy: &Policy, ruleset: &Ruleset, context: &Context) -> 
             }
             Fact::AnchorEmpty(name) => {
                 let _ = anchor(&mut settled, name, Anchor::default(), false);
-                findings.extend(uncalled(ruleset, name, assumption));
+                findings.extend(uncalled(&ruleset, name, assumption));
             }
             Fact::AnchorOnly(name, packets) => {
-                findings.extend(uncalled(ruleset, name, assumption));
-                match contents(policy, packets, ruleset, context, assumption) {
+                findings.extend(uncalled(&ruleset, name, assumption));
+                match contents(policy, packets, &ruleset, context, assumption) {
                     Ok(contents) => anchors.push(anchor(&mut settled, name, contents, true)),
                     Err(finding) => findings.push(*finding),
                 }

@@ -32,13 +32,20 @@ impl Zones<'_> {
     /// The packets of a `require` besides [`flows`](Zones::flows).
     ///
     /// # Errors
-    /// The complaint about a name.
+    /// The complaint about a name, if there is anything to guess.
     pub fn guessed_flows(&self, packets: &Packets) -> Made<Vec<Guess>> {
+        let (senders, takers) = (
+            self.named_owners(&packets.source),
+            self.named_owners(&packets.destination),
+        );
+        if senders.is_empty() && takers.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut known = Selection::default();
         let to = self.destinations(&packets.destination, Purpose::Flows, &mut known)?;
         let from = self.sources(&packets.source, Purpose::Flows, &mut known)?;
         let begins = beginnings(packets);
-        let sent = self.named_owners(&packets.source).into_iter().map(|interface| {
+        let sent = senders.into_iter().map(|interface| {
             let sent = self.sent_from(|on, family| {
                 let unknown = (on == interface).then(|| self.network.unknown_own(on, family));
                 unknown.unwrap_or_else(RangeSet::empty)
@@ -46,7 +53,7 @@ impl Zones<'_> {
             let packets = with_ports(self.really_sent(sent), Field::SourcePort, &packets.source).intersection(&to);
             guess(interface, Field::Source, packets.intersection(&begins), None)
         });
-        let taken = self.named_owners(&packets.destination).into_iter().map(|interface| {
+        let taken = takers.into_iter().map(|interface| {
             let to = with_ports(self.to_unknown(interface), Field::DestinationPort, &packets.destination);
             let packets = from.intersection(&to).intersection(&begins);
             guess(interface, Field::Destination, packets, None)
@@ -57,23 +64,27 @@ impl Zones<'_> {
     /// The packets of a `forbid` besides [`forbidden`](Zones::forbidden).
     ///
     /// # Errors
-    /// The complaint about a name.
+    /// The complaint about a name, if there is anything to guess.
     pub fn guessed_forbidden(&self, packets: &Packets) -> Made<Vec<Guess>> {
+        let senders = match &packets.source.hosts {
+            Some(_) => self.named_owners(&packets.source),
+            None => self.owners(),
+        };
+        let takers = self.named_owners(&packets.destination);
+        if senders.is_empty() && takers.is_empty() {
+            return Ok(Vec::new());
+        }
         let (selection, ends) = self.forbidden(packets)?;
         let anywhere = Packets {
             destination: End::default(),
             ..packets.clone()
-        };
-        let senders = match &packets.source.hosts {
-            Some(_) => self.named_owners(&packets.source),
-            None => self.owners(),
         };
         let sent = senders.into_iter().map(|interface| {
             let sent = with_ports(self.sent_by_unknown(interface), Field::SourcePort, &packets.source);
             let packets = sent.intersection(&transports(&anywhere));
             guess(interface, Field::Source, packets, Some(ends.clone()))
         });
-        let taken = self.named_owners(&packets.destination).into_iter().map(|interface| {
+        let taken = takers.into_iter().map(|interface| {
             let ends = self.at_machine(interface).intersection(&ports(packets));
             guess(interface, Field::Destination, selection.packets.clone(), Some(ends))
         });

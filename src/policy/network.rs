@@ -3,8 +3,10 @@
 //! Which addresses lie behind which interface, which the machine itself takes in, which no host has, and which the
 //! network stack never takes (`ip_input.c`, `ip6_input.c`, `ip6_forward.c`, `tcp_input.c`).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
@@ -12,13 +14,16 @@ use super::special::globally_reachable;
 use crate::context::{Interface, InterfaceAddress, RouteKind};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Rule, Translation};
+use crate::ruleset::{Rule, Ruleset, Translation};
 
 /// The addresses around one machine.
 #[derive(Debug)]
 pub struct Network<'a> {
     engine: &'a Engine<'a>,
     families: [Addresses; 2],
+    /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
+    may_change: bool,
+    never_ending: OnceCell<PacketSet>,
 }
 
 /// The addresses of one family.
@@ -43,6 +48,10 @@ struct Domain {
     shared: RangeSet,
     /// Network addresses: they belong to no host.
     nets: RangeSet,
+    /// All that it takes in.
+    taken: RangeSet,
+    /// The addresses that no host has.
+    not_hosts: RangeSet,
 }
 
 /// The interfaces of one routing domain, in one direction.
@@ -83,12 +92,10 @@ impl Domain {
         }
     }
 
-    fn taken(&self) -> RangeSet {
-        self.own.union(&self.loopback).union(&self.shared)
-    }
-
-    fn not_hosts(&self, family: Family) -> RangeSet {
-        self.shared.union(&self.nets).union(&unforwardable(family))
+    /// Settles what follows from the interfaces, when all of them are known.
+    fn settle(&mut self, family: Family) {
+        self.taken = self.own.union(&self.loopback).union(&self.shared);
+        self.not_hosts = self.shared.union(&self.nets).union(&unforwardable(family));
     }
 }
 
@@ -101,6 +108,10 @@ struct Behind {
     routed: RangeSet,
     /// Its networks.
     networks: Vec<RangeSet>,
+    /// The hosts among them, one by one.
+    hosts: RangeSet,
+    /// Those of them that are meant where nobody names special ones.
+    usual_hosts: RangeSet,
     /// Whether a default route leaves by it.
     default: bool,
 }
@@ -112,6 +123,8 @@ impl<'a> Network<'a> {
         Self {
             engine,
             families: Family::BOTH.map(|family| Addresses::new(engine, family)),
+            may_change: rules(engine.ruleset()).any(redirects),
+            never_ending: OnceCell::new(),
         }
     }
 
@@ -186,7 +199,7 @@ impl<'a> Network<'a> {
         let taken = others.flat_map(|other| other.addresses_of(family));
         let taken = taken.filter_map(InterfaceAddress::known).map(prefix);
         let domain = self.domain(interface, family);
-        let any = Field::Source.line(family).minus(&domain.not_hosts(family));
+        let any = Field::Source.line(family).minus(&domain.not_hosts);
         taken.fold(any.minus(&domain.own), |any, net| any.minus(&net))
     }
 
@@ -204,14 +217,14 @@ impl<'a> Network<'a> {
     /// The destinations that the machine itself takes in in some routing domain: its own addresses, broadcast,
     /// multicast, unspecified.
     #[must_use]
-    pub fn taken(&self, family: Family) -> RangeSet {
-        self.of(family).anywhere.taken()
+    pub fn taken(&self, family: Family) -> &RangeSet {
+        &self.of(family).anywhere.taken
     }
 
     /// The same in the routing domain of an interface.
     #[must_use]
-    pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.domain(interface, family).taken()
+    pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).taken
     }
 
     /// The broadcast and multicast destinations in the routing domain of an interface.
@@ -231,7 +244,7 @@ impl<'a> Network<'a> {
     /// yet.
     #[must_use]
     pub fn sources(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.routed(interface, family).union(&addressless(family))
+        self.routed(interface, family).union(addressless(family))
     }
 
     /// The addresses that are routed out of an interface: its prefixes whole, IPv6 link-local ones only of its own link.
@@ -246,7 +259,7 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
         let surely = self.engine.surely_routed_to(interface, family);
-        let surely = surely.union(&addressless(family));
+        let surely = surely.union(addressless(family));
         self.engine.routed_to(interface, family).minus(&surely)
     }
 
@@ -260,29 +273,24 @@ impl<'a> Network<'a> {
     /// and behind a default route only what is globally reachable, unless `special` ones are meant too.
     #[must_use]
     pub fn hosts(&self, interface: InterfaceId, family: Family, special: bool) -> RangeSet {
-        let Some(behind) = self.behind(interface, family) else {
-            return RangeSet::empty();
-        };
-        let domain = self.domain(interface, family);
-        let hosts = behind.routed.minus(&domain.not_hosts(family)).minus(&domain.own);
-        if behind.default && !special {
-            hosts.intersection(globally_reachable(family))
-        } else {
-            hosts
-        }
+        let hosts = self.behind(interface, family).map(|behind| match special {
+            true => behind.hosts.clone(),
+            false => behind.usual_hosts.clone(),
+        });
+        hosts.unwrap_or_else(RangeSet::empty)
     }
 
     /// The addresses that no host has in some routing domain: network, broadcast, multicast, unspecified, loopback,
     /// link-local IPv6.
     #[must_use]
-    pub fn not_hosts(&self, family: Family) -> RangeSet {
-        self.of(family).anywhere.not_hosts(family)
+    pub fn not_hosts(&self, family: Family) -> &RangeSet {
+        &self.of(family).anywhere.not_hosts
     }
 
     /// The same in the routing domain of an interface.
     #[must_use]
-    pub fn not_hosts_beside(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        self.domain(interface, family).not_hosts(family)
+    pub fn not_hosts_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
+        &self.domain(interface, family).not_hosts
     }
 
     /// The networks of an interface.
@@ -306,7 +314,7 @@ impl<'a> Network<'a> {
             boxes.extend(all().with(Field::Source, &sources));
             boxes.extend(all().with(Field::Destination, &destinations));
         }
-        if !self.may_change() {
+        if !self.may_change {
             boxes.extend(self.shared_tcp().boxes().iter().cloned());
         }
         boxes.into_iter().collect()
@@ -326,26 +334,21 @@ impl Network<'_> {
         Family::BOTH.into_iter().flat_map(of).collect()
     }
 
-    /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
-    fn may_change(&self) -> bool {
-        let mut rules = self.engine.ruleset().anchors.values().flat_map(|anchor| &anchor.rules);
-        rules.any(|rule: &Rule| {
-            let redirects = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
-            redirects || rule.rtable.is_some() || rule.route_to.is_some()
-        })
-    }
-
     /// Headers that no packet has at its end, although some address of the machine says so: a link-local address is one
     /// of the link that the packet came by, not of another interface; tcp to a broadcast address is for nobody.
     #[must_use]
-    pub fn never_ending(&self) -> PacketSet {
+    pub fn never_ending(&self) -> &PacketSet {
+        self.never_ending.get_or_init(|| self.without_end())
+    }
+
+    fn without_end(&self) -> PacketSet {
         let space = self.engine.space();
         let boxes = self.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
             let here = |family| PacketBox::all(family).with(Field::Place, &place);
             let others = linked(Family::Inet6).minus(&self.own_of(id, Family::Inet6));
             let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &others));
-            let families = Family::BOTH.into_iter().filter(|_| self.may_change());
+            let families = Family::BOTH.into_iter().filter(|_| self.may_change);
             let tcp = families.filter_map(|family| {
                 here(family)?
                     .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
@@ -427,6 +430,8 @@ impl Addresses {
             }
             facts.interfaces.push(behind);
         }
+        facts.anywhere.settle(family);
+        facts.domains.values_mut().for_each(|domain| domain.settle(family));
         for (id, interface) in context.interfaces.iter().enumerate() {
             let table = context.route_table(interface.rdomain);
             let here = |address: IpAddr| {
@@ -454,13 +459,30 @@ impl Addresses {
             let default = table.routes().iter().any(|route| {
                 route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
             });
+            let domain = facts.domains.get(&interface.rdomain).unwrap_or(&facts.anywhere);
+            let hosts = routed.minus(&domain.not_hosts).minus(&domain.own);
             if let Some(behind) = facts.interfaces.get_mut(id) {
+                behind.usual_hosts = match default {
+                    true => hosts.intersection(globally_reachable(family)),
+                    false => hosts.clone(),
+                };
+                behind.hosts = hosts;
                 behind.routed = routed;
                 behind.default = default;
             }
         }
         facts
     }
+}
+
+fn rules(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
+    ruleset.anchors.values().flat_map(|anchor| &anchor.rules)
+}
+
+/// Whether the rule may change where a packet goes before the stack sees it, or send it there itself.
+fn redirects(rule: &Rule) -> bool {
+    let translates = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
+    translates || rule.rtable.is_some() || rule.route_to.is_some()
 }
 
 /// Whether an address is in the network of an interface's address.
@@ -489,10 +511,12 @@ fn unforwardable(family: Family) -> RangeSet {
 }
 
 /// The sources of hosts without an address yet: they belong to every zone of the interface they arrive on.
-pub(crate) fn addressless(family: Family) -> RangeSet {
+pub(crate) fn addressless(family: Family) -> &'static RangeSet {
+    static ADDRESSLESS: LazyLock<[RangeSet; 2]> =
+        LazyLock::new(|| Family::BOTH.map(|family| RangeSet::single(0).union(&linked(family))));
     match family {
-        Family::Inet => number("0.0.0.0/32"),
-        Family::Inet6 => number("::/128").union(&linked(family)),
+        Family::Inet => &ADDRESSLESS[0],
+        Family::Inet6 => &ADDRESSLESS[1],
     }
 }
 
@@ -500,7 +524,8 @@ pub(crate) fn addressless(family: Family) -> RangeSet {
 pub(super) fn linked(family: Family) -> RangeSet {
     match family {
         Family::Inet => RangeSet::empty(),
-        Family::Inet6 => number("fe80::/10"),
+        // fe80::/10
+        Family::Inet6 => RangeSet::range(0xfe80 << 112, (0xfec0 << 112) - 1),
     }
 }
 

@@ -94,9 +94,9 @@ fn union(sets: impl Iterator<Item = RangeSet>) -> RangeSet {
 
 /// SYN, without ACK, FIN, RST, PSH, URG. (pf itself takes SYN and FIN for SYN.)
 fn syn_alone() -> RangeSet {
-    let begins = |flags: &u8| flags & 0x3f == TcpFlags::SYN.0;
-    RangeSet::from_ranges((0..=u8::MAX).filter(begins).map(|flags| {
-        let number = transport::of_tcp(TcpFlags(flags));
+    let any = [TcpFlags(0), TcpFlags::ECE, TcpFlags::CWR, TcpFlags::ECE | TcpFlags::CWR];
+    RangeSet::from_ranges(any.map(|flags| {
+        let number = transport::of_tcp(TcpFlags::SYN | flags);
         (number, number)
     }))
 }

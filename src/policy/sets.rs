@@ -55,8 +55,9 @@ impl Zones<'_> {
         let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
         let begins = beginnings(packets);
         let wanted = from.intersection(&to).intersection(&begins);
-        let wanted = wanted.minus(&self.on_one_network());
-        selection.packets = wanted.minus(&self.network.shared_tcp());
+        let wanted = wanted.minus(self.on_one_network());
+        let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
+        selection.packets = wanted.minus(shared_tcp);
         Ok(selection)
     }
 
@@ -114,7 +115,7 @@ impl Zones<'_> {
     /// The complaint about a name.
     pub fn closed(&self, closed: &Closed) -> Made<(PacketSet, Option<PacketSet>)> {
         Ok(match closed {
-            Closed::All => (self.everything(), None),
+            Closed::All => (self.everything().clone(), None),
             Closed::From(names) => {
                 let mut region = PacketSet::empty();
                 for zone in self.ids(names)? {
@@ -127,7 +128,7 @@ impl Zones<'_> {
                 for zone in self.ids(names)? {
                     ends = ends.union(self.leaving_to(zone));
                 }
-                (self.everything(), Some(ends))
+                (self.everything().clone(), Some(ends))
             }
         })
     }
@@ -135,8 +136,9 @@ impl Zones<'_> {
     /// All packets that arrive on an interface or that the machine sends, from its own addresses to where they are
     /// routed.
     #[must_use]
-    pub fn everything(&self) -> PacketSet {
-        self.all_of(Purpose::Everything)
+    pub fn everything(&self) -> &PacketSet {
+        let made = &self.common.everything;
+        made.get_or_init(|| self.all_of(Purpose::Everything))
     }
 
     /// The same; what is excused is sent from addresses that are not known, too.
@@ -189,7 +191,10 @@ impl Zones<'_> {
         });
         let all = match purpose {
             Purpose::Flows | Purpose::Everything => self.everything(),
-            Purpose::Excuse => self.all_of(Purpose::Excuse),
+            Purpose::Excuse => {
+                let made = &self.common.excusing;
+                made.get_or_init(|| self.all_of(Purpose::Excuse))
+            }
         };
         Ok(all.intersection(&with_ports.collect()))
     }
@@ -296,7 +301,7 @@ impl Zones<'_> {
     /// What the machine sends: to whom it is routed, from its own addresses; flows only from that of the interface.
     fn sent(&self, purpose: Purpose) -> PacketSet {
         self.sent_from(|id, family| match purpose {
-            Purpose::Flows => self.network.own_of(id, family).minus(&addressless(family)),
+            Purpose::Flows => self.network.own_of(id, family).minus(addressless(family)),
             Purpose::Everything => self.network.own_beside(id, family).clone(),
             Purpose::Excuse => self.network.perhaps_own(id, family),
         })
@@ -313,7 +318,7 @@ impl Zones<'_> {
                 let routed = routed.minus(self.network.shared_beside(on, family));
                 let routed = match family {
                     Family::Inet => routed,
-                    Family::Inet6 => routed.union(&addressless(family)),
+                    Family::Inet6 => routed.union(addressless(family)),
                 };
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
@@ -379,14 +384,14 @@ impl Zones<'_> {
                 hosts.minus(network.own_beside(by, family))
             }
             (Resolved::Any, Purpose::Everything | Purpose::Excuse) => whole(family),
-            (Resolved::Itself, Purpose::Flows) => network.own_beside(by, family).minus(&addressless(family)),
+            (Resolved::Itself, Purpose::Flows) => network.own_beside(by, family).minus(addressless(family)),
             // What ends where it came in was taken in, in whatever domain a rule's `rtable` has looked it up.
-            (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family),
-            (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken_beside(by, family),
+            (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family).clone(),
+            (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken_beside(by, family).clone(),
             (Resolved::Zone(zone), _) => {
                 let addresses = self.addresses_of(*zone, family, purpose);
                 match direction {
-                    Direction::In => addresses.minus(&network.taken_beside(by, family)),
+                    Direction::In => addresses.minus(network.taken_beside(by, family)),
                     Direction::Out => addresses,
                 }
             }
@@ -420,7 +425,7 @@ impl Zones<'_> {
                 Purpose::Everything | Purpose::Excuse => self
                     .network
                     .routed(id, family)
-                    .minus(&self.network.taken_beside(id, family)),
+                    .minus(self.network.taken_beside(id, family)),
             })
         });
         match only {
@@ -431,15 +436,18 @@ impl Zones<'_> {
 
     /// The packets between hosts of one network of the interface that they arrive on: those meet without the machine.
     #[must_use]
-    pub fn on_one_network(&self) -> PacketSet {
-        self.on_a_network(|net, id, family| net.minus(&self.network.taken_beside(id, family)))
+    pub fn on_one_network(&self) -> &PacketSet {
+        let hosts = |net: &RangeSet, id, family| net.minus(self.network.taken_beside(id, family));
+        let made = &self.common.on_one_network;
+        made.get_or_init(|| self.on_a_network(hosts))
     }
 
     /// The packets from and to one network of the interface that they arrive on, the machine's own addresses in it
     /// included.
     #[must_use]
-    pub fn within_one_network(&self) -> PacketSet {
-        self.on_a_network(|net, _, _| net.clone())
+    pub fn within_one_network(&self) -> &PacketSet {
+        let made = &self.common.within_one_network;
+        made.get_or_init(|| self.on_a_network(|net, _, _| net.clone()))
     }
 
     /// The packets from one network of the interface that they arrive on, to those of its addresses.

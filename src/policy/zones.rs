@@ -1,12 +1,14 @@
 //! [`Zones`]: what the names of a policy stand for on one machine, and what is wrong with them.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+
+use rustc_hash::FxHashMap;
 
 use super::ast::{Host, HostItem, Hosts, Policy, Zone};
 use super::network::{Network, prefix, single};
 use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::engine::{InterfaceId, Unknown};
+use crate::engine::{InterfaceId, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::ruleset::{Modifiers, Name, Ruleset, Table};
 use crate::source::Span;
@@ -60,7 +62,18 @@ pub struct Zones<'a> {
     pub(super) network: &'a Network<'a>,
     ruleset: &'a Ruleset,
     zones: Vec<ZoneOnMachine>,
-    names: HashMap<Name, ZoneId>,
+    names: FxHashMap<Name, ZoneId>,
+    pub(super) common: Common,
+}
+
+/// The sets that most statements need, each made when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    pub(super) everything: OnceCell<PacketSet>,
+    pub(super) excusing: OnceCell<PacketSet>,
+    pub(super) on_one_network: OnceCell<PacketSet>,
+    pub(super) within_one_network: OnceCell<PacketSet>,
+    pub(super) shared_tcp: OnceCell<PacketSet>,
 }
 
 impl<'a> Zones<'a> {
@@ -71,7 +84,8 @@ impl<'a> Zones<'a> {
             network,
             ruleset: network.engine().ruleset(),
             zones: Vec::new(),
-            names: HashMap::new(),
+            names: FxHashMap::default(),
+            common: Common::default(),
         };
         let mut diagnostics = Vec::new();
         for zone in &policy.zones {

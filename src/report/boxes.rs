@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use indexmap::IndexMap;
-
 use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
 use crate::policy::{Network, ZoneOnMachine, Zones, addressless};
@@ -31,14 +29,14 @@ impl<'a> Namer<'a> {
         self.network.engine()
     }
 
-    /// The set of packets, one line for each pair of ends, the protocols and ports merged.
+    /// The set of packets, which is joined, one line for each pair of ends, the protocols and ports merged.
     pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
         let mut lines: Vec<(String, Vec<PacketBox>)> = Vec::new();
-        for part in merged(packets.boxes()) {
-            let ends = self.ends(&part);
+        for part in packets.boxes() {
+            let ends = self.ends(part);
             match lines.iter_mut().find(|(known, _)| *known == ends) {
-                Some((_, boxes)) => boxes.push(part),
-                None => lines.push((ends, vec![part])),
+                Some((_, boxes)) => boxes.push(part.clone()),
+                None => lines.push((ends, vec![part.clone()])),
             }
         }
         let words = lines.iter().map(|(ends, boxes)| {
@@ -110,7 +108,7 @@ impl<'a> Namer<'a> {
         // A host without an address yet is in every zone of the interface that does not name its own.
         let everybody = own().find(|zone| zone.only(family).is_none());
         let odd = sources.minus(&core);
-        if let Some(zone) = everybody.filter(|_| sources.is_subset(&addressless(family))) {
+        if let Some(zone) = everybody.filter(|_| sources.is_subset(addressless(family))) {
             return format!("{} ({})", zone.name, addresses(sources, family));
         }
         let (mut words, left) = in_zones(&core, &here, family);
@@ -145,7 +143,7 @@ impl<'a> Namer<'a> {
     /// Without the addresses that make two sets differ though a reader would call them the same.
     fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
         let hosts = set
-            .minus(&self.network.not_hosts(family))
+            .minus(self.network.not_hosts(family))
             .minus(self.network.own(family));
         match family {
             Family::Inet => hosts,
@@ -162,7 +160,7 @@ impl<'a> Namer<'a> {
         }
         let own = self.network.own(family);
         let taken = self.network.taken(family);
-        if !destinations.is_empty() && destinations.is_subset(&taken) {
+        if !destinations.is_empty() && destinations.is_subset(taken) {
             return if own.is_subset(destinations) {
                 "self".to_owned()
             } else {
@@ -277,41 +275,6 @@ fn in_zones(set: &RangeSet, zones: &[Known<'_>], family: Family) -> (Vec<String>
     (words.into_iter().map(|(_, word)| word).collect(), left)
 }
 
-/// The same packets in fewer boxes: those that differ in one field only become one.
-pub(crate) fn merged(boxes: &[PacketBox]) -> Vec<PacketBox> {
-    let mut boxes = boxes.to_vec();
-    loop {
-        let before = boxes.len();
-        for field in [
-            Field::DestinationPort,
-            Field::SourcePort,
-            Field::Transport,
-            Field::Destination,
-            Field::Source,
-            Field::Place,
-            Field::Options,
-            Field::Fragment,
-            Field::Tos,
-            Field::Ttl,
-            Field::Prio,
-            Field::Tag,
-        ] {
-            let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>> = IndexMap::new();
-            for part in boxes {
-                let ranges = part.numbers(field).ranges().to_vec();
-                groups.entry(part.without(field)).or_default().extend(ranges);
-            }
-            let joined = groups
-                .into_iter()
-                .filter_map(|(rest, ranges)| rest.with(field, &RangeSet::from_ranges(ranges)));
-            boxes = joined.collect();
-        }
-        if boxes.len() == before {
-            return boxes;
-        }
-    }
-}
-
 /// The numbers of a set, up to a bound that no machine reaches.
 fn places_of(places: &RangeSet) -> impl Iterator<Item = u128> + '_ {
     places
@@ -363,12 +326,9 @@ pub(super) fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, O
     }
     let mut words = Vec::new();
     let (mut icmp, mut others) = (None, Vec::new());
-    for protocol in (0..=u8::MAX).map(Protocol) {
-        let whole = transport::protocol(protocol, family).intersection(&line);
+    for protocol in transport::protocols(&transports.intersection(&line), family) {
+        let whole = transport::protocol(protocol, family);
         let part = whole.intersection(transports);
-        if part.is_empty() {
-            continue;
-        }
         let name = match protocol {
             Protocol::ICMP6 => "icmp6".to_owned(),
             _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),

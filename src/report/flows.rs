@@ -240,7 +240,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         let mut lines = Vec::new();
         for (way, boxes) in groups {
             let packets: PacketSet = boxes.into_iter().collect();
-            lines.extend(namer.lines(&packets.simplified()));
+            lines.extend(namer.lines(&packets.simplified().joined()));
             lines.push(format!("    {way}"));
         }
         if lines.is_empty() {

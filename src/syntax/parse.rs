@@ -42,8 +42,11 @@ pub(super) fn parse_later(
         })
         .collect();
     let parse_all = |raws: &[Raw]| parse_all(raws, text, map, start, limit);
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = processors.min(later.len() / STATEMENTS_A_THREAD).max(1);
+    let threads = match later.len() / STATEMENTS_A_THREAD {
+        // Asking for the processors takes as long as a hundred statements.
+        0 | 1 => 1,
+        wanted => wanted.min(std::thread::available_parallelism().map_or(1, usize::from)),
+    };
     let (mut kinds, mut refused) = (Vec::with_capacity(later.len()), Vec::new());
     std::thread::scope(|scope| {
         let mut shares = later.chunks(later.len().div_ceil(threads).max(1));

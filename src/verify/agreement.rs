@@ -62,7 +62,7 @@ pub(super) fn unused_allows(policy: &Policy, zones: &Zones<'_>, engine: &Engine<
         let used = any_gets_through(engine, Question::new(excuse.arriving.clone(), Goal::GetsThrough))
             || any_gets_through(
                 engine,
-                Question::new(zones.everything(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
+                Question::new(zones.everything().clone(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
             );
         if !excuse.arriving.is_empty() && !used {
             findings.push(

@@ -7,9 +7,7 @@
 use std::cell::Cell;
 
 use super::judge::Case;
-use crate::engine::{
-    Class, Decider, Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, address_number,
-};
+use crate::engine::{Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, address_number};
 use crate::eval::{Journey, Machine, Memory, Usual};
 use crate::net::{Direction, RangeSet};
 use crate::policy::Zones;
@@ -228,23 +226,16 @@ impl Listener<'_> {
     /// Whether the rule lets one of those packets through to such an end.
     fn ask(&self, packets: PacketSet, ends: Option<&PacketSet>, rule: &RuleId) -> Spoken {
         let question = Question::new(packets, Goal::GetsThrough).within(STEPS_OF_QUESTION);
+        let question = question.decided_by(rule.clone());
         let question = match ends {
             Some(ends) => question.ending_in(ends.clone()),
             None => question,
         };
-        let by_rule = |class: &Class| {
-            let hops = &class.journey.hops;
-            hops.iter()
-                .any(|hop| matches!(&hop.decider, Decider::Rule(id) if id == rule))
-        };
-        for (at, class) in self.engine.classes(question).enumerate() {
-            match class {
-                Ok(class) if by_rule(&class) => return Spoken::Yes,
-                Ok(_) if at < MOST_CLASSES => {}
-                Ok(_) | Err(_) => return Spoken::Unknown,
-            }
+        match self.engine.classes(question).next() {
+            Some(Ok(_)) => Spoken::Yes,
+            Some(Err(_)) => Spoken::Unknown,
+            None => Spoken::No,
         }
-        Spoken::No
     }
 
     /// The packets as they may have arrived that are in the box on a hop out at that place.

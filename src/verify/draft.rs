@@ -360,8 +360,8 @@ impl Drafter<'_> {
         };
         let question = Question::new(from_there, Goal::GetsThrough)
             .except(&zones.never_taken())
-            .except(&zones.on_one_network())
-            .except_ending_in(&zones.network().never_ending())
+            .except(zones.on_one_network())
+            .except_ending_in(zones.network().never_ending())
             .ending_in(excuse.ending)
             .within(STEPS);
         let mut boxes = Vec::new();

@@ -1,5 +1,7 @@
 //! From the packets that offend a statement to its outcome.
 
+use std::cell::OnceCell;
+
 use super::agreement::{contradictions, unused_allows};
 use super::coverage::Coverage;
 use super::expectation::{Expected, resolve};
@@ -58,7 +60,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     let judge = Judge {
         case,
         searcher: Searcher::new(case, &zones),
-        machine: Machine::new(case.engine.ruleset(), case.engine.context()),
+        machine: OnceCell::new(),
     };
     let mut verified = Verified::default();
     for (number, statement) in case.policy.statements.iter().enumerate() {
@@ -162,7 +164,8 @@ struct Suspect {
 struct Judge<'a> {
     case: Case<'a>,
     searcher: Searcher<'a>,
-    machine: Machine<'a>,
+    /// For replays, once there is something to replay.
+    machine: OnceCell<Machine<'a>>,
 }
 
 impl Judge<'_> {
@@ -320,7 +323,9 @@ impl Judge<'_> {
     fn add_example(&self, cause: &mut Cause, suspects: &[Suspect], expected: &[Expected], faults: &mut Vec<String>) {
         let engine = self.case.engine;
         let replayer = Replayer {
-            machine: &self.machine,
+            machine: self
+                .machine
+                .get_or_init(|| Machine::new(engine.ruleset(), engine.context())),
             network: self.searcher.zones.network(),
             expected,
         };

@@ -190,8 +190,8 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Un
         for (guess, region, ends) in [known].into_iter().chain(guessed) {
             let question = Question::new(region, Goal::GetsThrough)
                 .except(&zones.never_taken())
-                .except(&zones.on_one_network())
-                .except_ending_in(&zones.network().never_ending())
+                .except(zones.on_one_network())
+                .except_ending_in(zones.network().never_ending())
                 .within(steps);
             let question = match ends {
                 Some(ends) => question.ending_in(ends.clone()),

@@ -99,9 +99,6 @@ pub(super) struct Searcher<'a> {
     /// What `allow` and `require` excuse.
     pub(super) excuses: Excuse,
     pub(super) never_taken: PacketSet,
-    pub(super) on_one_network: PacketSet,
-    /// The same with the machine's own addresses: what may turn back to the network that it came from.
-    pub(super) within_one_network: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
@@ -122,8 +119,6 @@ impl<'a> Searcher<'a> {
             zones,
             excuses,
             never_taken: zones.never_taken(),
-            on_one_network: zones.on_one_network(),
-            within_one_network: zones.within_one_network(),
         }
     }
 }
@@ -224,10 +219,10 @@ impl Searcher<'_> {
         let question = |region: PacketSet| {
             let question = Question::new(region, Goal::GetsThrough);
             let question = question.except(&self.never_taken);
-            narrow(question.except_ending_in(&self.zones.network().never_ending()))
+            narrow(question.except_ending_in(self.zones.network().never_ending()))
         };
-        let elsewhere = question(region.clone()).except(&self.on_one_network);
-        let neighbours = region.intersection(&self.on_one_network);
+        let elsewhere = question(region.clone()).except(self.zones.on_one_network());
+        let neighbours = region.intersection(self.zones.on_one_network());
         let neighbours = (!neighbours.is_empty()).then(|| question(neighbours));
         for question in [Some(elsewhere), neighbours].into_iter().flatten() {
             let classes = self.engine.classes(question).flat_map(|class| match class {
@@ -250,7 +245,7 @@ impl Searcher<'_> {
             .keeping(&ENDS, false)
             .and_then(|same| same.with(Field::Place, &arrival));
         let back = back.map_or_else(PacketSet::empty, |back| {
-            PacketSet::from(back).intersection(&self.within_one_network)
+            PacketSet::from(back).intersection(self.zones.within_one_network())
         });
         if back.is_empty() {
             return vec![class];

@@ -167,7 +167,7 @@ fn host_ranges(network: &Network<'_>, without: Option<usize>, family: Family) ->
         .filter(|&id| Some(id) != without)
         .flat_map(|id| network.networks(id, family).to_vec())
         .fold(RangeSet::empty(), |all, net| all.union(&net))
-        .minus(&network.not_hosts(family))
+        .minus(network.not_hosts(family))
         .minus(network.own(family))
 }
 

@@ -81,7 +81,7 @@ impl Writing<'_> {
         if faults.iter().chain(&more).any(is_error) {
             return None;
         }
-        let (ruleset, assumed, _) = policy::settle_ruleset(policy, &lowered.ruleset, context);
+        let (ruleset, assumed, _) = policy::settle_ruleset(policy, lowered.ruleset, context);
         let engine = Engine::new(&ruleset, context);
         Some(ask(Case {
             policy,

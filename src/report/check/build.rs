@@ -10,7 +10,7 @@ use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
-use crate::report::boxes::{Namer, addresses, merged};
+use crate::report::boxes::{Namer, addresses};
 use crate::report::fields;
 use crate::report::route::route;
 use crate::report::trace_json::expect;
@@ -168,8 +168,9 @@ impl Builder<'_> {
         let all = violation.map_or(&[][..], |violation| &violation.causes);
         let boxes = all.iter().filter(|cause| !cause.own_reverse);
         let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
+        let boxes = boxes.joined();
         let mut packets = self.namer.lines(&boxes);
-        let boxes = fields::boxes(&merged(boxes.boxes()), self.subject.engine.space());
+        let boxes = fields::boxes(boxes.boxes(), self.subject.engine.space());
         if all.iter().any(|cause| cause.own_reverse) {
             packets.push("packets from an address to itself".to_owned());
         }
