@@ -189,9 +189,7 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
     resolve_link_addresses(&mut facts);
     // A context.toml that does not speak of it says yes.
     if facts.forwarding.is_none() && !(facts.complete && facts.all_routes) {
-        facts
-            .assumed
-            .push(Assumption::new("forwarding", "taken to be on: nothing says"));
+        facts.assumed.push(Assumption::of_forwarding());
     }
     let context = complete(&facts, &mut diagnostics);
     facts.assumed.extend(Assumption::of_upstreams(&context.upstreams));

@@ -21,8 +21,8 @@ const MOST: usize = 4096;
 /// the default routes where nobody showed any; says what was assumed.
 ///
 /// Where some source has listed every interface, a name that it lacks is none. A group without a member is given one
-/// interface of its own. Where interfaces are described at all, there are then no others: what has neither a file of
-/// its own nor a rule is not configured.
+/// interface of its own. Where interfaces are described at all, there are then no others, and that is said: what has
+/// neither a file of its own nor a rule is not configured, but a program may make it all the same.
 #[must_use]
 pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assumption> {
     let mut names = Names::default();
@@ -35,6 +35,7 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     if context.open {
         let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
         context.open = !described;
+        assumed.extend(described.then(Assumption::no_others));
         let may_grow = |group: &&String| {
             is_group(group)
                 && !matches!(group.as_str(), "all" | "lo")
