@@ -35,7 +35,7 @@ struct Addresses {
 /// The addresses of one routing domain: in another one the same numbers are other hosts.
 #[derive(Debug, Default)]
 struct Domain {
-    /// The machine's own, of interfaces that are up, without those of loopback interfaces.
+    /// The machine's own, without those of loopback interfaces.
     own: RangeSet,
     /// What the machine takes in besides.
     shared: RangeSet,
@@ -61,11 +61,15 @@ impl Domain {
     }
 
     fn add(&mut self, interface: &Interface, family: Family) {
-        if interface.down {
+        if !interface.owns_addresses() {
             return;
         }
         let point_to_point = interface.is_point_to_point();
         for net in interface.addresses_of(family).filter_map(InterfaceAddress::known) {
+            if interface.down {
+                self.own = self.own.union(&single(net.addr()));
+                continue;
+            }
             if let Some(broadcast) = interface.broadcast_of(net) {
                 self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
             }
