@@ -83,6 +83,19 @@ fn what_is_printed_is_a_context_that_says_the_same() {
 }
 
 #[test]
+fn what_is_printed_may_go_to_where_it_will_be_read() {
+    let tree = Tree::new(&[("pf.conf", "pass in on wg\n")]);
+    let (out, ..) = tree.run(&["context"]);
+    assert!(
+        out.contains("\n[unknown]\ninterfaces = true\ngroups = [\"wg\"]\n"),
+        "{out}"
+    );
+    // So a shell begins.
+    tree.write("context.toml", "");
+    assert_eq!(tree.run(&["context"]).0, out);
+}
+
+#[test]
 fn what_nobody_said_is_stated_and_can_be_settled() {
     let tree = Tree::new(&[(
         "pf.conf",
@@ -279,7 +292,7 @@ fn names_that_no_file_lists_are_taken_as_there_but_by_print() {
     assert_eq!(status, 2, "pfctl refuses them");
     assert!(err.contains("unknown user _rspamd"), "{err}");
     // Who lists names in a context.toml has listed all.
-    tree.write("context.toml", "");
+    tree.write("context.toml", "# nothing\n");
     let (out, _, _) = tree.run(&["context"]);
     assert!(!out.contains("assumed"), "{out}");
 }
