@@ -83,6 +83,11 @@ fn what_is_not_known_is_not_proved() {
                 expected(policy)
             ));
         }
+        if let Some((_, lines)) = files.iter().find(|(file, _)| *file == "findings") {
+            let findings = router["findings"].as_array().expect("findings").iter();
+            let said: Vec<&str> = findings.filter_map(|finding| finding["message"].as_str()).collect();
+            assert_eq!(said, lines.lines().collect::<Vec<_>>(), "{name}");
+        }
         let assumed = router["assumed"].as_array().expect("assumptions");
         assert!(assumed.len() <= 5, "{name}: {assumed:?}");
         if let Some((_, lines)) = files.iter().find(|(file, _)| *file == "assumed") {

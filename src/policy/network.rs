@@ -250,6 +250,24 @@ impl<'a> Network<'a> {
         self.engine.routed_to(interface, family).minus(&surely)
     }
 
+    /// What goes out of an interface by a route that was given, and so only if no network that is not known holds it.
+    #[must_use]
+    pub fn perhaps_elsewhere(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let nets = self.networks(interface, family).iter();
+        nets.fold(self.engine.surely_routed_to(interface, family), |rest, net| {
+            rest.minus(net)
+        })
+    }
+
+    /// The other interfaces in the routing domain of an interface whose networks of that family are not known.
+    pub fn unknown_beside(&self, interface: InterfaceId, family: Family) -> impl Iterator<Item = &'a Interface> {
+        let interfaces = &self.engine.context().interfaces;
+        let rdomain = interfaces.get(interface).map(|known| known.rdomain);
+        let others = interfaces.iter().enumerate().filter(move |&(id, _)| id != interface);
+        let others = others.filter(move |(_, other)| Some(other.rdomain) == rdomain && other.has_unknown(family));
+        others.map(|(_, other)| other)
+    }
+
     /// Whether a default route leaves by an interface.
     #[must_use]
     pub fn is_default(&self, interface: InterfaceId, family: Family) -> bool {
