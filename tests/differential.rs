@@ -355,6 +355,16 @@ fn machine(which: usize) -> Context {
     context_from_toml(&sources, file).0
 }
 
+/// The machine, or another state in which it may be.
+fn state(which: usize, seed: u64) -> Context {
+    let described = machine(which);
+    let others = described.circumstances().unwrap_or_default();
+    let others = others.into_iter().filter(|other| !other.is_more);
+    let mut all: Vec<Context> = others.map(|other| other.context).chain([described]).collect();
+    let at = seed as usize % all.len();
+    all.swap_remove(at)
+}
+
 /// The ruleset of those statements that pfctl takes.
 fn ruleset(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
     let lowered = |text: &str| {
@@ -396,7 +406,7 @@ proptest! {
     /// The engine decides every packet as eval does, from the box that is this packet alone.
     #[test]
     fn random_packets(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
-        let context = machine(which);
+        let context = state(which, seed);
         let (text, ruleset) = ruleset(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
         let bounds = Bounds::of(&ruleset, &context);

@@ -34,8 +34,13 @@ fn a_machine_is_found_by_file_by_folder_and_by_where_one_stands() {
     ] {
         let (out, err, status) = tree.run_in(folder, arguments);
         assert_eq!((err.as_str(), status), ("", 0), "{folder} {arguments:?}");
+        // Nothing is left to assume but that this is all.
         assert!(
-            out.starts_with("# from hostname.{em0,vlan92}, mygate, sysctl.conf\nforwarding = true\n"),
+            out.starts_with(
+                "# from hostname.{em0,vlan92}, mygate, sysctl.conf\n# assumed: no other interfaces: what neither a \
+                 hostname file nor pf.conf names is taken as not there; `--ifconfig` or a context.toml lists all\n\
+                 forwarding = true\n"
+            ),
             "{out}"
         );
         assert!(
@@ -46,8 +51,15 @@ fn a_machine_is_found_by_file_by_folder_and_by_where_one_stands() {
             out.contains("[[route]]  # mygate\nto = \"default\"\ninterface = \"em0\"\n"),
             "{out}"
         );
-        assert!(!out.contains("assumed"), "{out}");
+        assert_eq!(out.matches("assumed").count(), 1, "{out}");
     }
+    // What lists all of them settles it.
+    tree.write(
+        "if.txt",
+        "em0: flags=8843<UP,BROADCAST> mtu 1500\n\tinet 203.0.113.7 netmask 0xffffff00\n",
+    );
+    let (out, _, _) = tree.run(&["context", "--ifconfig", "if.txt"]);
+    assert!(!out.contains("assumed"), "{out}");
 }
 
 #[test]
@@ -71,6 +83,19 @@ fn what_is_printed_is_a_context_that_says_the_same() {
 }
 
 #[test]
+fn what_is_printed_may_go_to_where_it_will_be_read() {
+    let tree = Tree::new(&[("pf.conf", "pass in on wg\n")]);
+    let (out, ..) = tree.run(&["context"]);
+    assert!(
+        out.contains("\n[unknown]\ninterfaces = true\ngroups = [\"wg\"]\n"),
+        "{out}"
+    );
+    // So a shell begins.
+    tree.write("context.toml", "");
+    assert_eq!(tree.run(&["context"]).0, out);
+}
+
+#[test]
 fn what_nobody_said_is_stated_and_can_be_settled() {
     let tree = Tree::new(&[(
         "pf.conf",
@@ -83,8 +108,8 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
         header,
         [
             "# nothing is known of the machine but what pf.conf names",
-            "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one is considered",
             "# assumed: forwarding: taken to be on: nothing says",
+            "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one is considered",
             "# assumed: lan, wifi: the group has an interface of its name and 0; more are considered",
             "# assumed: default routes: leave by egress0, or by another interface: each is considered; `--assume \
              egress=INTERFACE` settles it",
@@ -267,7 +292,7 @@ fn names_that_no_file_lists_are_taken_as_there_but_by_print() {
     assert_eq!(status, 2, "pfctl refuses them");
     assert!(err.contains("unknown user _rspamd"), "{err}");
     // Who lists names in a context.toml has listed all.
-    tree.write("context.toml", "");
+    tree.write("context.toml", "# nothing\n");
     let (out, _, _) = tree.run(&["context"]);
     assert!(!out.contains("assumed"), "{out}");
 }

@@ -24,7 +24,7 @@ fn check_on(toml: &str, rules: &str, words: &str, expected: &str) {
     let journey = Machine::new(&ruleset, &context)
         .prove(&packet, &Memory::default())
         .map(|(journey, _)| journey);
-    let told = short(&packet, &journey);
+    let told = short(&packet, &journey, &[]);
     let (_, decisions) = told.split_once(": ").unwrap();
     assert_eq!(decisions, expected, "{rules}\n{words}");
 }

@@ -138,7 +138,7 @@ fn agree(rules: &[String], statements: &[Statement], seed: u64) -> Result<(), Te
     let (policy, complaints) = policy::read(&mut sources, file, &policy::Macros::new(), &MemoryLoader::new());
     prop_assert!(complaints.is_empty(), "{both}\n{complaints:?}");
     let lowered = load(&text, &context).expect("it loads");
-    let (ruleset, ..) = policy::settle_ruleset(&policy, &lowered, &context);
+    let (ruleset, ..) = policy::settle_ruleset(&policy, lowered, &context);
     let engine = Engine::new(&ruleset, &context);
     let case = Case {
         policy: &policy,

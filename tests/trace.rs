@@ -1,5 +1,9 @@
 //! `pfproof trace` from outside: words, files of packets and of sequences, bad lines, statuses.
 
+#[allow(dead_code, reason = "other tests do more with trees")]
+#[path = "support/tree.rs"]
+mod tree;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -197,4 +201,96 @@ fn what_passes_unseen_is_followed_to_its_end() {
     assert_eq!(answer["verdict"], "block", "{out}");
     assert_eq!(answer["hops"].as_array().map(Vec::len), Some(1), "{out}");
     assert_eq!(answer["hops"][0]["interface"], "em0", "{out}");
+}
+
+/// A machine whose rules meet what others fill.
+const FILLED: &str = "table <bad> persist\ntable <pool> persist\ntable <known> const { 10.0.0.9 }\nblock\n\
+                      block in quick proto tcp from <bad> to any port 22\npass in on em1 from any to ! <bad>\nanchor \"relayd/*\" out\n\
+                      pass in on em1 proto udp from any to any port 53 rdr-to <pool>\n\
+                      block in on em1 proto tcp from <bad> to any port 80\npass in on em1 proto tcp to any port 80 no state\n\
+                      pass out quick on em0\n";
+
+/// What is said of a packet there, of the words after «hangs on».
+fn hanging(words: &str, arguments: &[&str]) -> Vec<String> {
+    let context = "[interface.em0]\naddresses = [\"192.0.2.1/24\"]\n[interface.em1]\naddresses = [\"10.0.0.1/24\"]\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    let tree = tree::Tree::new(&[("pf.conf", FILLED), ("context.toml", context)]);
+    let (out, err, status) = tree.run(&[&["trace", words, "--format", "json"], arguments].concat());
+    assert_eq!(status, 0, "{out}{err}");
+    let answer: serde_json::Value = serde_json::from_str(&out).expect("json");
+    let words = answer["hangs_on"].as_array().cloned().unwrap_or_default();
+    words
+        .iter()
+        .map(|word| word.as_str().expect("a word").to_owned())
+        .collect()
+}
+
+#[test]
+fn what_others_fill_is_said_where_the_answer_hangs_on_it() {
+    let relayd = "anchor \"relayd/*\", which others fill";
+    let bad = "whether 10.0.0.2 is in table <bad>";
+    for (words, expected) in [
+        (
+            "in on em1 proto tcp from 10.0.0.2 to 10.0.0.1 port 22",
+            vec![bad, "whether 10.0.0.1 is in table <bad>"],
+        ),
+        ("in on em1 proto tcp from 10.0.0.2 to 9.9.9.9 port 80", vec![relayd]),
+        ("out on em0 proto tcp from 192.0.2.1 to 9.9.9.9 port 25", vec![relayd]),
+        ("in on em0 proto tcp from 9.9.9.9 to 192.0.2.1 port 25", vec![]),
+        ("in on em0 proto tcp from 10.0.0.2 to 192.0.2.1 port 22", vec![bad]),
+    ] {
+        assert_eq!(hanging(words, &[]), expected, "{words}");
+    }
+    // An empty pool drops: it is not known to be empty.
+    let udp = "in on em1 proto udp from 10.0.0.2 to 9.9.9.9 port 53";
+    assert_eq!(hanging(udp, &[]), ["what is in table <pool>"]);
+    // What is assumed of it settles it.
+    let ssh = "out on em0 proto tcp from 192.0.2.1 to 9.9.9.9 port 22";
+    assert_eq!(
+        hanging(ssh, &["--assume", "anchor \"relayd/*\" empty"]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn what_it_hangs_on_is_in_every_form_of_an_answer() {
+    let tree = tree::Tree::new(&[
+        ("pf.conf", "pass\nanchor \"relayd/*\"\n"),
+        ("hostname.em0", "inet 192.0.2.1/24\n"),
+    ]);
+    let words = "in on em0 proto tcp from 192.0.2.9 to 192.0.2.1 port 22";
+    let said = "hangs on anchor \"relayd/*\", which others fill";
+    let (human, ..) = tree.run(&["trace", words]);
+    assert!(human.lines().any(|line| line == said), "{human}");
+    let (short, ..) = tree.run(&["trace", words, "--format", "short"]);
+    assert!(short.ends_with(&format!("pass @0 ({said})\n")), "{short}");
+    tree.write(
+        "packets",
+        &format!("{{\"packet\":{}}}\n", PACKET.replace("vlan92", "em0")),
+    );
+    tree.write(
+        "sequences",
+        &format!("{{\"packets\":[{}]}}\n", PACKET.replace("vlan92", "em0")),
+    );
+    for (option, format) in [
+        ("--packets", "short"),
+        ("--sequences", "short"),
+        ("--packets", "json"),
+        ("--sequences", "json"),
+    ] {
+        let (out, ..) = tree.run(&["trace", option, option.trim_start_matches('-'), "--format", format]);
+        assert!(out.contains("which others fill"), "{option} {format}: {out}");
+    }
+    // A link-local address that no file lists may be the machine's own.
+    tree.write("hostname.em0", "inet6 2001:db8::1 64\n");
+    let (short, ..) = tree.run(&[
+        "trace",
+        "in on em0 proto tcp from fe80::2 to fe80::9 port 22",
+        "--format",
+        "short",
+    ]);
+    assert!(
+        short.contains("whether fe80::9 is an address that the kernel gave an interface"),
+        "{short}"
+    );
 }

@@ -338,7 +338,10 @@ impl Target {
             faults = vec![template.diagnostic(file)];
         }
         diagnostics.extend(faults);
-        facts.assumed.extend(context::assume_mentioned(&mut context, &document));
+        facts
+            .assumed
+            .extend(context::assume_mentioned(&mut context, &facts, &document));
+        context.hosts_open &= names == Names::Assumed;
         if names == Names::Assumed && !facts.complete {
             facts.assumed.extend(context::assume_names(&mut context, &document));
         }
@@ -434,6 +437,8 @@ impl Texts {
 
     fn read_sibling(&mut self, name: &str, folder: &Path, loader: &DiskLoader, kind: &Kind) {
         match loader.load(name) {
+            // A shell has just made it, for `pfproof context > context.toml`.
+            Ok(bytes) if *kind == Kind::ContextToml && bytes.is_empty() => {}
             Ok(bytes) => self.add(shown(&folder.join(name)), &bytes, kind),
             Err(LoadError::NotFound) => {}
             Err(error) => {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pfproof::context::Context;
-use pfproof::eval::{Machine, Memory, Session, reply};
+use pfproof::eval::{Journey, Machine, Memory, Session, Unproven, reply};
 use pfproof::packet::{Packet, PacketError, Way, parse_words, read_item};
-use pfproof::report::{trace, trace_json};
+use pfproof::policy::{self, Macros, Policy};
+use pfproof::report::{Filled, trace, trace_json};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::Sources;
 use serde_json::{Map, Value};
@@ -90,11 +91,15 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         return Status::CouldNotJudge;
     }
     let Expanded {
-        sources,
+        mut sources,
         context,
         lowered,
         ..
     } = expanded;
+    let filled = match filled(&input, &mut sources, &lowered.ruleset, &context) {
+        Ok(filled) => filled,
+        Err(message) => return could_not(&message),
+    };
     let tracer = Tracer {
         arguments,
         console,
@@ -102,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         context: &context,
         sources: &sources,
         machine: Machine::new(&lowered.ruleset, &context),
+        filled,
     };
     match (packet, &arguments.packets, &arguments.sequences) {
         (Some(packet), _, _) => match tracer.known(packet) {
@@ -115,6 +121,23 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         },
         (None, None, None) => could_not("nothing to trace"),
     }
+}
+
+/// What others fill, but for what `--assume` says of it; of an address the loader knows.
+fn filled<'f>(
+    input: &Input,
+    sources: &mut Sources,
+    ruleset: &Ruleset,
+    context: &'f Context,
+) -> Result<Option<Filled<'f>>, String> {
+    let mut assumed = Policy::default();
+    for fact in input.assume.iter().filter(|fact| !fact.contains('=')) {
+        let read = policy::assumption(sources, fact, &Macros::default());
+        let assumption = read.map_err(|complaint| format!("--assume {fact}: {}", complaint.message))?;
+        assumed.assumptions.push(assumption);
+    }
+    let (settled, at_most, _) = policy::settle_ruleset(&assumed, ruleset, context);
+    Ok(Filled::of((settled, at_most), context))
 }
 
 /// What does not fit in a packet's words, marked where it stands, and how such words may look.
@@ -170,6 +193,7 @@ struct Tracer<'t> {
     context: &'t Context,
     sources: &'t Sources,
     machine: Machine<'t>,
+    filled: Option<Filled<'t>>,
 }
 
 impl Tracer<'_> {
@@ -189,14 +213,20 @@ impl Tracer<'_> {
             Err(unproven) => (Err(unproven), Memory::default()),
         };
         let text = match self.arguments.output.format() {
-            Format::Json => format!("{}\n", trace_json::answer(&journey, self.ruleset)),
-            Format::Short => format!("{}\n", trace::short(packet, &journey)),
+            Format::Json => format!("{}\n", self.answer(&journey)),
+            Format::Short => format!("{}\n", trace::short(packet, &journey, &self.hangs_on(&journey))),
             Format::Human => {
                 let back = journey.as_ref().ok().and_then(reply);
                 let back = back.map(|back| {
-                    let way = self.machine.prove(&back, &memory).map(|(journey, _)| journey);
-                    (back, way)
+                    let way = self.machine.prove_and_explain(&back, &memory);
+                    (back, way.map(|(journey, _)| journey))
                 });
+                let mut hangs_on = self.hangs_on(&journey);
+                for word in back.iter().flat_map(|(_, way)| self.hangs_on(way)) {
+                    if !hangs_on.contains(&word) {
+                        hangs_on.push(word);
+                    }
+                }
                 let trace = trace::Trace {
                     packet,
                     journey: &journey,
@@ -204,12 +234,29 @@ impl Tracer<'_> {
                     ruleset: self.ruleset,
                     context: self.context,
                     sources: self.sources,
+                    hangs_on: &hangs_on,
                     all: self.arguments.all,
                 };
                 trace::human(&trace, self.console.look())
             }
         };
         self.console.answer(&text, Status::Success)
+    }
+
+    /// What a way hangs on that others fill, in words.
+    fn hangs_on(&self, journey: &Result<Journey, Unproven>) -> Vec<String> {
+        let filled = self.filled.as_ref().zip(journey.as_ref().ok());
+        filled.map_or_else(Vec::new, |(filled, journey)| filled.hangs_on(journey))
+    }
+
+    /// The answer to a packet as JSON, with what it hangs on.
+    fn answer(&self, journey: &Result<Journey, Unproven>) -> Value {
+        let mut answer = trace_json::answer(journey, self.ruleset);
+        let hangs_on = self.hangs_on(journey);
+        if let (Some(answer), false) = (answer.as_object_mut(), hangs_on.is_empty()) {
+            answer.insert("hangs_on".to_owned(), hangs_on.into());
+        }
+        answer
     }
 
     /// Traces the packets or sequences of a file, a line an item.
@@ -221,6 +268,9 @@ impl Tracer<'_> {
         };
         let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
         let mut session = Session::new(&self.machine);
+        if self.filled.as_ref().is_some_and(Filled::needs_every_rule) {
+            session = session.explaining();
+        }
         let mut status = Status::Success;
         let mut line = Vec::new();
         for number in 1u64.. {
@@ -277,12 +327,12 @@ impl Tracer<'_> {
             Format::Json => {
                 let mut object = Map::new();
                 object.insert("id".to_owned(), id);
-                if let Value::Object(answer) = trace_json::answer(&journey, self.ruleset) {
+                if let Value::Object(answer) = self.answer(&journey) {
                     object.extend(answer);
                 }
                 Value::Object(object).to_string()
             }
-            Format::Human | Format::Short => labelled(&id, &trace::short(&packet, &journey)),
+            Format::Human | Format::Short => labelled(&id, &trace::short(&packet, &journey, &self.hangs_on(&journey))),
         })
     }
 
@@ -304,8 +354,13 @@ impl Tracer<'_> {
             let packet = self.known(packet).map_err(wrong)?;
             let journey = session.follow(packet.clone());
             match self.arguments.output.format() {
-                Format::Json => results.push(trace_json::answer(&journey, self.ruleset)),
-                Format::Human | Format::Short => lines.push(labelled(&id, &trace::short(&packet, &journey))),
+                Format::Json => results.push(self.answer(&journey)),
+                Format::Human | Format::Short => {
+                    lines.push(labelled(
+                        &id,
+                        &trace::short(&packet, &journey, &self.hangs_on(&journey)),
+                    ));
+                }
             }
         }
         Ok(match self.arguments.output.format() {

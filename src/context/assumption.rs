@@ -20,12 +20,28 @@ impl Assumption {
     /// What is assumed of an interface that pf.conf names, on a machine whose others are described.
     pub(super) const UNDESCRIBED: &'static str = "nobody describes it: it may be missing, or have any addresses";
 
+    /// The subjects of [`no_others`](Self::no_others) and [`of_forwarding`](Self::of_forwarding): of them no other value
+    /// is considered, so they are said first.
+    const TAKEN_FOR_SO: [&'static str; 2] = ["no other interfaces", "forwarding"];
+
     /// That assumption.
     pub fn new(subject: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
             text: text.into(),
         }
+    }
+
+    /// What is assumed where interfaces are described, but nobody says that these are all.
+    pub(super) fn no_others() -> Self {
+        let text = "what neither a hostname file nor pf.conf names is taken as not there; `--ifconfig` or a \
+                    context.toml lists all";
+        Self::new(Self::TAKEN_FOR_SO[0], text)
+    }
+
+    /// What is assumed where nobody says whether the machine forwards.
+    pub(super) fn of_forwarding() -> Self {
+        Self::new(Self::TAKEN_FOR_SO[1], "taken to be on: nothing says")
     }
 
     /// What is assumed where the default routes may leave by any of those interfaces: by the first, and by each other.
@@ -59,10 +75,14 @@ pub fn assumptions(context: &Context, assumed: &[Assumption]) -> Vec<String> {
 /// Those assumptions and the addresses that are still unknown, in as many lines as it takes.
 #[must_use]
 pub fn assumptions_in_full(context: &Context, assumed: &[Assumption]) -> Vec<String> {
-    let mut all: Vec<Assumption> = Vec::new();
     let (undescribed, assumed): (Vec<_>, Vec<_>) = assumed
         .iter()
         .partition(|assumption| assumption.text == Assumption::UNDESCRIBED);
+    let (first, assumed): (Vec<_>, Vec<_>) = assumed
+        .into_iter()
+        .partition(|assumption| Assumption::TAKEN_FOR_SO.contains(&assumption.subject.as_str()));
+    let mut all: Vec<Assumption> = first.into_iter().cloned().collect();
+    all.sort_by_key(|assumption| assumption.subject == Assumption::TAKEN_FOR_SO[1]);
     for interface in &context.interfaces {
         if context.leads_elsewhere(interface) {
             all.push(Assumption::new(

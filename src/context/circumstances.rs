@@ -1,8 +1,8 @@
 //! What a machine may be besides what its [`Context`] says: other states in which the same files leave it.
 //!
 //! carp(4) interfaces are master or backup, where nobody says by which interface the default routes leave, it may be any,
-//! interfaces with IPv6 have a link-local address besides those that files list, and where nobody lists every interface,
-//! there may be more. What is proved has to hold in each of these circumstances.
+//! interfaces with IPv6 have a link-local address besides those that files list, the addresses of interfaces that are down
+//! may still be the machine's own, and where nobody lists every interface, there may be more. What is proved has to hold in each of these circumstances.
 
 use std::net::IpAddr;
 
@@ -60,6 +60,11 @@ impl Context {
                 return None;
             }
         }
+        let down: Vec<_> = all.iter().filter_map(Circumstance::with_addresses_of_down).collect();
+        all.extend(down);
+        if all.len() > MOST {
+            return None;
+        }
         all.remove(0);
         all.extend(self.with_link_locals());
         all.extend(self.with_more_interfaces());
@@ -81,8 +86,21 @@ impl Context {
             [only] => Some(format!("{only} is master")),
             [..] => Some(format!("{} are master", carps.join(", "))),
         };
-        let words: Vec<String> = upstream.into_iter().chain(masters).collect();
+        let down = self.down_in_use();
+        let down = down.map(|names| format!("what is down ({names}) keeps its routes and has no addresses"));
+        let words: Vec<String> = upstream.into_iter().chain(masters).chain(down).collect();
         Some(words.join(" and ")).filter(|words| !words.is_empty())
+    }
+
+    /// The interfaces that are down, and that addresses or routes speak of, by name; `None` where there is none.
+    fn down_in_use(&self) -> Option<String> {
+        let in_use = |interface: &&Interface| {
+            interface.addresses.iter().any(|address| address.known().is_some())
+                || self.routes.iter().any(|route| route.interface == interface.name)
+        };
+        let down = self.interfaces.iter().filter(|interface| interface.down);
+        let names: Vec<&str> = down.filter(in_use).map(|interface| interface.name.as_str()).collect();
+        Some(names.join(", ")).filter(|names| !names.is_empty())
     }
 
     /// The same with interfaces that nobody names: one in each group that may grow, and one in no group where nobody
@@ -236,19 +254,41 @@ impl Context {
 }
 
 impl Circumstance {
+    /// The same while the addresses of interfaces that are down stay the machine's own, and nothing is routed by them;
+    /// `None` where there are none.
+    ///
+    /// So the kernel has it (`rt_if_linkstate_change` in route.c), as far as that was read; where packets to such
+    /// addresses were measured, the routing table did not know them.
+    fn with_addresses_of_down(&self) -> Option<Self> {
+        let down = self.context.down_in_use()?;
+        let words = self.and(&format!("what is down ({down}) keeps its addresses and has no routes"));
+        let mut context = self.context.clone();
+        for interface in context.interfaces.iter_mut().filter(|interface| interface.down) {
+            interface.backup = true;
+        }
+        Some(Self {
+            words,
+            context,
+            is_more: self.is_more,
+        })
+    }
+
+    /// When it is so and that, too.
+    fn and(&self, also: &str) -> String {
+        match self.words.as_str() {
+            "" => also.to_owned(),
+            words => format!("{words} and {also}"),
+        }
+    }
+
     /// The same while that interface is backup.
     fn with_backup(&self, at: usize, name: &str) -> Self {
         let mut context = self.context.clone();
         if let Some(carp) = context.interfaces.get_mut(at) {
             carp.backup = true;
         }
-        let also = format!("{name} is backup");
-        let words = match self.words.as_str() {
-            "" => also,
-            words => format!("{words} and {also}"),
-        };
         Self {
-            words,
+            words: self.and(&format!("{name} is backup")),
             context,
             is_more: self.is_more,
         }

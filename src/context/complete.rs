@@ -24,12 +24,12 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         users: values(&facts.users),
         groups: values(&facts.groups),
         services: values(&facts.services),
-        open: !facts.complete,
+        open: !facts.complete || facts.unknown.interfaces,
         routes_open: !facts.all_routes,
-        link_locals_open: !facts.complete,
+        link_locals_open: !facts.complete || facts.unknown.link_locals,
         upstreams: Vec::new(),
-        growing: Vec::new(),
-        hosts_open: false,
+        growing: facts.unknown.groups.iter().map(|group| group.value.clone()).collect(),
+        hosts_open: facts.unknown.hosts,
     };
     if !facts.complete {
         context.find_carp_devices();
@@ -55,7 +55,10 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         ),
     }
     context.routes = routes(&context, &facts.routes, diagnostics);
-    context.upstreams = learned_upstreams(&facts.routes);
+    context.upstreams = match facts.unknown.upstreams.as_slice() {
+        [] => learned_upstreams(&facts.routes),
+        said => said_upstreams(&context, said, diagnostics),
+    };
     // Membership in egress that follows from the routes is not said twice.
     let implied: Vec<bool> = context
         .interfaces
@@ -123,6 +126,20 @@ fn learned_upstreams(routes: &[RouteFacts]) -> Vec<String> {
     for name in Family::BOTH.into_iter().flat_map(learned) {
         if !upstreams.contains(name) {
             upstreams.push(name.clone());
+        }
+    }
+    upstreams
+}
+
+/// The interfaces that are said to be those by one of which the default routes leave; one that there is not is reported.
+fn said_upstreams(context: &Context, said: &[Said<String>], diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let mut upstreams = Vec::new();
+    for upstream in said {
+        if context.interface(&upstream.value).is_some() {
+            upstreams.push(upstream.value.clone());
+        } else {
+            let message = format!("there is no interface `{}`", upstream.value);
+            diagnostics.push(Diagnostic::new(Code::Context, message).at(upstream.span));
         }
     }
     upstreams

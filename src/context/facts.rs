@@ -124,6 +124,42 @@ impl RouteFacts {
     }
 }
 
+/// What a text says is not known of the machine, although it lists the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownFacts {
+    /// Whether there may be interfaces that it does not list.
+    pub interfaces: bool,
+    /// Groups that may have members that it does not list.
+    pub groups: Vec<Said<String>>,
+    /// Those interfaces by one of which the default routes leave.
+    pub upstreams: Vec<Said<String>>,
+    /// Whether interfaces with IPv6 have link-local addresses that it does not list.
+    pub link_locals: bool,
+    /// Whether host names that it does not list may have addresses.
+    pub hosts: bool,
+}
+
+impl UnknownFacts {
+    /// Adds what a later source says is not known: its lists win.
+    fn add(&mut self, later: Self) {
+        let Self {
+            interfaces,
+            groups,
+            upstreams,
+            link_locals,
+            hosts,
+        } = later;
+        self.interfaces |= interfaces;
+        self.link_locals |= link_locals;
+        self.hosts |= hosts;
+        for (known, later) in [(&mut self.groups, groups), (&mut self.upstreams, upstreams)] {
+            if !later.is_empty() {
+                *known = later;
+            }
+        }
+    }
+}
+
 /// What one text, or several together, say of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -147,6 +183,8 @@ pub struct Facts {
     pub complete: bool,
     /// Whether it lists every route that there is.
     pub all_routes: bool,
+    /// What it says is not known.
+    pub unknown: UnknownFacts,
     /// What the text leaves open and its reader had to assume.
     pub assumed: Vec<Assumption>,
 }
@@ -189,9 +227,7 @@ pub fn combine(sources: Vec<Facts>) -> (Combined, Vec<Diagnostic>) {
     resolve_link_addresses(&mut facts);
     // A context.toml that does not speak of it says yes.
     if facts.forwarding.is_none() && !(facts.complete && facts.all_routes) {
-        facts
-            .assumed
-            .push(Assumption::new("forwarding", "taken to be on: nothing says"));
+        facts.assumed.push(Assumption::of_forwarding());
     }
     let context = complete(&facts, &mut diagnostics);
     facts.assumed.extend(Assumption::of_upstreams(&context.upstreams));
@@ -246,9 +282,11 @@ fn add(facts: &mut Facts, later: Facts, diagnostics: &mut Vec<Diagnostic>) {
         services,
         complete,
         all_routes,
+        unknown,
         assumed,
     } = later;
     facts.assumed.extend(assumed);
+    facts.unknown.add(unknown);
     // Who says `forwarding` without more means both families.
     if forwarding.is_some() && forwarding_inet6.is_none() {
         facts.forwarding_inet6 = None;

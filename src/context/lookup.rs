@@ -133,6 +133,12 @@ impl Interface {
             .filter(move |address| address.family() == family)
     }
 
+    /// Whether its addresses are the machine's own.
+    #[must_use]
+    pub fn owns_addresses(&self) -> bool {
+        !self.down || self.backup
+    }
+
     /// Whether it is up and one of its addresses of that family is not known.
     #[must_use]
     pub fn has_unknown(&self, family: Family) -> bool {
@@ -275,12 +281,12 @@ impl Context {
             .collect()
     }
 
-    /// The first interface in that routing domain that is up and has the address.
+    /// The first interface in that routing domain that has the address, and owns it.
     #[must_use]
     pub fn owner(&self, address: IpAddr, rdomain: u32) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| {
             interface.rdomain == rdomain
-                && !interface.down
+                && interface.owns_addresses()
                 && interface
                     .addresses
                     .iter()

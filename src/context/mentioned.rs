@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::lookup::{driver, is_host_name, is_interface_name};
 use super::words::{default_route, is_group, is_link_address};
-use super::{Assumption, Context, Interface, InterfaceAddress, Route};
+use super::{Assumption, Context, Facts, Interface, InterfaceAddress, Route};
 use crate::net::Family;
 use crate::net::names::{group_id, user_id};
 use crate::syntax::Document;
@@ -21,10 +21,11 @@ const MOST: usize = 4096;
 /// the default routes where nobody showed any; says what was assumed.
 ///
 /// Where some source has listed every interface, a name that it lacks is none. A group without a member is given one
-/// interface of its own. Where interfaces are described at all, there are then no others: what has neither a file of
-/// its own nor a rule is not configured.
+/// interface of its own. Where interfaces are described at all, and nobody says that there may be more, there are then no
+/// others, and that is said: what has neither a file of its own nor a rule is not configured, but a program may make it
+/// all the same.
 #[must_use]
-pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assumption> {
+pub fn assume_mentioned(context: &mut Context, facts: &Facts, document: &Document) -> Vec<Assumption> {
     let mut names = Names::default();
     names.statements(&document.statements);
     // `(ext_if)` where there is a macro `ext_if` is a slip, no group.
@@ -33,15 +34,17 @@ pub fn assume_mentioned(context: &mut Context, document: &Document) -> Vec<Assum
     let names_egress = names.found.shift_remove("egress");
     let mut assumed = Vec::new();
     if context.open {
-        let described = context.interfaces.iter().any(|interface| interface.name != "lo0");
+        let described = !facts.unknown.interfaces && context.interfaces.iter().any(|interface| interface.name != "lo0");
         context.open = !described;
+        assumed.extend(described.then(Assumption::no_others));
         let may_grow = |group: &&String| {
             is_group(group)
                 && !matches!(group.as_str(), "all" | "lo")
                 && !carries_others(group)
                 && (!described || is_made_by_programs(group))
         };
-        context.growing = names.found.iter().filter(may_grow).cloned().collect();
+        context.growing.retain(|group| !names.found.contains(group));
+        context.growing.extend(names.found.iter().filter(may_grow).cloned());
         assumed.extend(assume_interfaces(context, names.found, described));
     }
     if context.routes_open {

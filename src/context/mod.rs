@@ -32,7 +32,9 @@ pub use self::toml::{context_from_toml, read_toml};
 pub use assumption::{Assumption, assumptions, assumptions_in_full};
 pub use circumstances::Circumstance;
 pub use etc::{read_hosts, read_mygate, read_rc_conf, read_services, read_sysctl};
-pub use facts::{Combined, Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said, combine, not_forwarding};
+pub use facts::{
+    Combined, Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said, UnknownFacts, combine, not_forwarding,
+};
 pub use hostname_if::read_hostname;
 pub use ifconfig::read_ifconfig;
 pub use kind::{Kind, read};

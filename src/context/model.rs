@@ -51,12 +51,12 @@ pub struct Interface {
     pub broadcast: Option<IpAddr>,
     /// Routing domain.
     pub rdomain: u32,
-    /// Whether it is down; an interface that is down implies no connected networks.
+    /// Whether it is down; an interface that is down implies no connected networks, and its addresses are nobody's.
     pub down: bool,
     /// The interface on which pf sees the packets of a carp(4) interface (`carpdev`).
     pub carpdev: Option<String>,
-    /// Whether it is a carp(4) interface that is not master: nothing is routed by it, but its addresses stay its own
-    /// (`rt_if_linkstate_change` in route.c).
+    /// Whether nothing is routed by it, but its addresses stay its own (`rt_if_linkstate_change` in route.c): a carp(4)
+    /// interface that is not master; one that is down, where that is taken for so.
     pub backup: bool,
 }
 

@@ -116,7 +116,7 @@ fn implied_routes(interface: &Interface) -> Vec<TableRoute<'_>> {
         .iter()
         .filter_map(|address| InterfaceAddress::known(*address))
     {
-        if !interface.down {
+        if interface.owns_addresses() {
             routes.push(route(single(net.addr()), RouteKind::Local));
         }
         let has_peer = interface

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::facts::{Facts, InterfaceFacts, RouteFacts, Said};
+use super::facts::{Facts, InterfaceFacts, RouteFacts, Said, UnknownFacts};
 use super::words;
 use super::{Context, InterfaceAddress};
 use crate::diagnostic::{Code, Diagnostic, nearest};
@@ -118,6 +118,7 @@ impl Reader {
                 "users" => facts.users = self.ids(value),
                 "groups" => facts.groups = self.ids(value),
                 "services" => facts.services = self.services(value),
+                "unknown" => facts.unknown = self.not_known(value),
                 _ => self.unknown(
                     "a context",
                     key,
@@ -129,11 +130,49 @@ impl Reader {
                         "users",
                         "groups",
                         "services",
+                        "unknown",
                     ],
                 ),
             }
         }
         facts
+    }
+
+    /// `[unknown]`: what is not known although the file lists the rest.
+    fn not_known(&mut self, value: &Spanned<DeValue<'_>>) -> UnknownFacts {
+        let mut unknown = UnknownFacts::default();
+        for (key, value) in self.table(value) {
+            let mut is_so = || self.boolean(value).is_some_and(|said| said.value);
+            match key.get_ref().as_ref() {
+                "interfaces" => unknown.interfaces = is_so(),
+                "link-locals" => unknown.link_locals = is_so(),
+                "hosts" => unknown.hosts = is_so(),
+                "groups" => unknown.groups = self.groups(value),
+                "upstreams" => unknown.upstreams = self.strings(value),
+                _ => self.unknown(
+                    "`[unknown]`",
+                    key,
+                    &["interfaces", "groups", "upstreams", "link-locals", "hosts"],
+                ),
+            }
+        }
+        unknown
+    }
+
+    /// Names of groups.
+    fn groups(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Said<String>> {
+        let (groups, others): (Vec<_>, Vec<_>) = self
+            .strings(value)
+            .into_iter()
+            .partition(|group| words::is_group(&group.value));
+        for other in others {
+            self.diagnostics.push(
+                Diagnostic::new(Code::Context, format!("`{}` is no name of a group", other.value))
+                    .at(other.span)
+                    .help("a group's name has at most 15 characters and ends in no digit"),
+            );
+        }
+        groups
     }
 
     fn interface(
@@ -158,19 +197,7 @@ impl Reader {
                             .collect(),
                     );
                 }
-                "groups" => {
-                    for group in self.strings(value) {
-                        if words::is_group(&group.value) {
-                            facts.groups.push(group);
-                        } else {
-                            self.diagnostics.push(
-                                Diagnostic::new(Code::Context, format!("`{}` is no name of a group", group.value))
-                                    .at(group.span)
-                                    .help("a group's name has at most 15 characters and ends in no digit"),
-                            );
-                        }
-                    }
-                }
+                "groups" => facts.groups.extend(self.groups(value)),
                 "peer" => facts.peer = self.single_address(value),
                 "broadcast" => facts.broadcast = self.single_address(value),
                 "rdomain" => facts.rdomain = self.number(value, 255),

@@ -95,7 +95,22 @@ fn write_all(
         .services
         .iter()
         .map(|((name, protocol), port)| (format!("{name}/{protocol}"), port.to_string()));
-    table(out, "services", services)
+    table(out, "services", services)?;
+    table(out, "unknown", unknown(context).into_iter())
+}
+
+/// What is not known besides addresses: without it a policy might hold by this file alone.
+fn unknown(context: &Context) -> Vec<(String, String)> {
+    let is_so = |name: &str, so: bool| so.then(|| (name.to_owned(), "true".to_owned()));
+    let names = |name: &str, names: &[String]| (!names.is_empty()).then(|| (name.to_owned(), list(names)));
+    let all = [
+        is_so("interfaces", context.open),
+        names("groups", &context.growing),
+        names("upstreams", &context.upstreams),
+        is_so("link-locals", context.link_locals_open),
+        is_so("hosts", context.hosts_open),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {

@@ -112,8 +112,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Whether the machine itself is meant: an address of an interface that is up, or a broadcast address of its
-    /// networks. If so, where the packet ends that came in by that interface (`in_ouraddr`): without forwarding an
+    /// Whether the machine itself is meant: an own address of an interface, or a broadcast address of its networks while
+    /// it is up. If so, where the packet ends that came in by that interface (`in_ouraddr`): without forwarding an
     /// address of another interface is not reached, but for what pf has translated to loopback.
     fn is_local(&self, destination: IpAddr, rtable: u32, from: Option<usize>) -> Result<Option<End>, Unproven> {
         let interfaces = &self.context.interfaces;
@@ -123,8 +123,8 @@ impl Machine<'_> {
             };
             let mut nets = interface.addresses.iter().filter_map(|address| address.known());
             interface.rdomain == rtable
-                && !interface.down
-                && nets.any(|net| has(net.addr(), interface.broadcast_of(net)))
+                && interface.owns_addresses()
+                && nets.any(|net| has(net.addr(), interface.broadcast_of(net).filter(|_| !interface.down)))
         });
         let Some(first) = owners.next() else {
             self.known_routes(destination, rtable)?;

@@ -15,6 +15,8 @@ pub struct Session<'m, 'a> {
     memory: Memory,
     /// Every packet as it was after its last evaluation.
     packets: Vec<Packet>,
+    /// Whether the rules that did not match are written down.
+    explains: bool,
     /// Whether a packet before could not be judged: then what pf remembers is not known.
     lost: bool,
 }
@@ -27,8 +29,15 @@ impl<'m, 'a> Session<'m, 'a> {
             machine,
             memory: Memory::default(),
             packets: Vec::new(),
+            explains: false,
             lost: false,
         }
+    }
+
+    /// The same, that writes down the rules that did not match.
+    #[must_use]
+    pub fn explaining(self) -> Self {
+        Self { explains: true, ..self }
     }
 
     /// Forgets all packets and what they left behind, as `pfctl -F states` does: only the addresses that sources were
@@ -77,10 +86,13 @@ impl<'m, 'a> Session<'m, 'a> {
         if self.lost {
             return Err(Unproven("what an earlier packet left behind is not known".to_owned()));
         }
-        if !self.machine.asks {
-            return self.machine.follow(packet, &mut self.memory, &mut Usual);
-        }
-        let (journey, memory) = self.machine.prove(packet, &self.memory)?;
+        let machine = self.machine;
+        let (journey, memory) = match (machine.asks, self.explains) {
+            (false, false) => return machine.follow(packet, &mut self.memory, &mut Usual),
+            (false, true) => return machine.explain(packet, &mut self.memory, &mut Usual),
+            (true, false) => machine.prove(packet, &self.memory)?,
+            (true, true) => machine.prove_and_explain(packet, &self.memory)?,
+        };
         self.memory = memory;
         Ok(journey)
     }

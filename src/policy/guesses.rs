@@ -2,7 +2,7 @@
 //!
 //! What is demanded of `self`, or of an interface by its name, has to be so for every address that it may have.
 
-use super::ast::{Closed, End, Host, Hosts, Packets};
+use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
 use super::network::Network;
 use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::sets::{Purpose, Selection, at_end};
@@ -125,6 +125,27 @@ impl Zones<'_> {
             Resolved::Any | Resolved::Itself | Resolved::Zone(_) | Resolved::Addresses(_) => None,
         });
         tables.chain(self.unknown_networks(hosts, true)).collect()
+    }
+
+    /// What is not known of one item of a list of hosts: contents of a table, the network of an interface, the addresses
+    /// of a zone.
+    pub(super) fn unknowns_of(&self, item: &HostItem) -> Vec<Unknown> {
+        let alone = Hosts {
+            span: item.span,
+            items: vec![item.clone()],
+        };
+        let mut unknown = self.unknown_networks(&alone, false);
+        for (_, resolved) in self.resolve(&alone).unwrap_or_default() {
+            match resolved {
+                Resolved::UnknownTable(name, _) => unknown.push(Unknown::Table(name)),
+                Resolved::Zone(zone) => {
+                    let zone = self.all().get(zone);
+                    unknown.extend(zone.into_iter().flat_map(|zone| zone.unknown.clone()));
+                }
+                Resolved::Any | Resolved::Itself | Resolved::Addresses(_) => {}
+            }
+        }
+        unknown
     }
 
     /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where

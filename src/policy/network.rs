@@ -40,7 +40,7 @@ struct Addresses {
 /// The addresses of one routing domain: in another one the same numbers are other hosts.
 #[derive(Debug, Default)]
 struct Domain {
-    /// The machine's own, of interfaces that are up, as they are met on a wire.
+    /// The machine's own, as they are met on a wire.
     own: RangeSet,
     /// Its loopback addresses: on no wire, but what is redirected there ends here.
     loopback: RangeSet,
@@ -72,19 +72,22 @@ impl Domain {
     }
 
     fn add(&mut self, interface: &Interface, family: Family) {
-        if interface.down {
+        if !interface.owns_addresses() {
             return;
         }
         let point_to_point = interface.is_point_to_point();
         for net in interface.addresses_of(family).filter_map(InterfaceAddress::known) {
-            if let Some(broadcast) = interface.broadcast_of(net) {
-                self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
-            }
             let of_a_link = matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
             if net.addr().is_loopback() {
                 self.loopback = self.loopback.union(&single(net.addr()));
             } else if !(interface.is_loopback() && of_a_link) {
                 self.own = self.own.union(&single(net.addr()));
+            }
+            if interface.down {
+                continue;
+            }
+            if let Some(broadcast) = interface.broadcast_of(net) {
+                self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
             }
             if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
                 self.nets = self.nets.union(&single(net.network()));
@@ -261,6 +264,24 @@ impl<'a> Network<'a> {
         let surely = self.engine.surely_routed_to(interface, family);
         let surely = surely.union(addressless(family));
         self.engine.routed_to(interface, family).minus(&surely)
+    }
+
+    /// What goes out of an interface by a route that was given, and so only if no network that is not known holds it.
+    #[must_use]
+    pub fn perhaps_elsewhere(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let nets = self.networks(interface, family).iter();
+        nets.fold(self.engine.surely_routed_to(interface, family), |rest, net| {
+            rest.minus(net)
+        })
+    }
+
+    /// The other interfaces in the routing domain of an interface whose networks of that family are not known.
+    pub fn unknown_beside(&self, interface: InterfaceId, family: Family) -> impl Iterator<Item = &'a Interface> {
+        let interfaces = &self.engine.context().interfaces;
+        let rdomain = interfaces.get(interface).map(|known| known.rdomain);
+        let others = interfaces.iter().enumerate().filter(move |&(id, _)| id != interface);
+        let others = others.filter(move |(_, other)| Some(other.rdomain) == rdomain && other.has_unknown(family));
+        others.map(|(_, other)| other)
     }
 
     /// Whether a default route leaves by an interface.

@@ -40,6 +40,8 @@ pub struct Excuse {
     pub arriving: PacketSet,
     /// The header at the end.
     pub ending: PacketSet,
+    /// Tables and networks that it names and of which it is not known what is in them.
+    pub unknown: Vec<Unknown>,
 }
 
 type Made<T> = Result<T, Box<Diagnostic>>;
@@ -91,9 +93,59 @@ impl Zones<'_> {
         };
         let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
         let at_machine = self.excused_at_machine(packets, &from);
+        let mut unknown = Vec::new();
+        for one in selection.unknown {
+            if !unknown.contains(&one) {
+                unknown.push(one);
+            }
+        }
         Ok(Excuse {
             ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
+            unknown,
+        })
+    }
+
+    /// The same without what it excuses only if something is not in a table, say, of which it is not known what is in it.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn surely_excused(&self, packets: &Packets) -> Made<Excuse> {
+        let excuse = self.excused(packets)?;
+        let ends = [&packets.source, &packets.destination];
+        let items = ends
+            .into_iter()
+            .flat_map(|end| &end.hosts)
+            .flat_map(|hosts| &hosts.items);
+        let mut negated = items.filter(|item| item.negated);
+        if negated.any(|item| !self.unknowns_of(item).is_empty()) {
+            let unknown = excuse.unknown;
+            return Ok(Excuse {
+                unknown,
+                ..Excuse::default()
+            });
+        }
+        Ok(excuse)
+    }
+
+    /// The same as [`excused`](Self::excused) with all that it may excuse: anything may be in a table, say, of which it
+    /// is not known what is in it.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn perhaps_excused(&self, packets: &Packets) -> Made<Excuse> {
+        let widened = |end: &End| {
+            let mut items = end.hosts.iter().flat_map(|hosts| &hosts.items);
+            let hangs = items.any(|item| !self.unknowns_of(item).is_empty());
+            End {
+                hosts: end.hosts.clone().filter(|_| !hangs),
+                ..end.clone()
+            }
+        };
+        self.excused(&Packets {
+            source: widened(&packets.source),
+            destination: widened(&packets.destination),
+            ..packets.clone()
         })
     }
 
@@ -202,17 +254,9 @@ impl Zones<'_> {
     fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
         let mut all = PacketSet::empty();
         let mut without = PacketSet::empty();
-        selection.unknown.extend(self.unknown_networks(hosts, false));
+        let unknown = hosts.items.iter().flat_map(|item| self.unknowns_of(item));
+        selection.unknown.extend(unknown);
         for (item, resolved) in self.resolve(hosts)? {
-            if let Resolved::UnknownTable(name, _) = &resolved {
-                selection.unknown.push(Unknown::Table(name.clone()));
-            }
-            if let Resolved::Zone(zone) = &resolved {
-                let zone = self.all().get(*zone);
-                selection
-                    .unknown
-                    .extend(zone.into_iter().flat_map(|zone| zone.unknown.clone()));
-            }
             let HostItem { negated, .. } = item;
             let sum = if *negated { &mut without } else { &mut all };
             *sum = std::mem::take(sum).union(set(&resolved));

@@ -15,8 +15,10 @@ pub mod trace;
 mod trace_changes;
 pub mod trace_json;
 mod trace_miss;
+mod trace_open;
 
 pub use look::{Format, Look, Paint, printable};
+pub use trace_open::Filled;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::Sources;

@@ -33,6 +33,8 @@ pub struct Trace<'t> {
     pub context: &'t Context,
     /// The texts of the rules.
     pub sources: &'t Sources,
+    /// What it hangs on that others fill, in words.
+    pub hangs_on: &'t [String],
     /// Whether every rule is shown.
     pub all: bool,
 }
@@ -53,12 +55,13 @@ pub fn human(trace: &Trace<'_>, look: Look) -> String {
     if let Some((packet, journey)) = trace.reply {
         page.reply(packet, journey);
     }
+    page.hangs_on();
     for_terminal(page.text, look)
 }
 
-/// The way of the packet in one line: where each hop is decided, and by what.
+/// The way of the packet in one line: where each hop is decided, by what, and what it hangs on that others fill.
 #[must_use]
-pub fn short(packet: &Packet, journey: &Result<Journey, Unproven>) -> String {
+pub fn short(packet: &Packet, journey: &Result<Journey, Unproven>, hangs_on: &[String]) -> String {
     let ways = match journey {
         Ok(journey) => journey
             .hops
@@ -80,7 +83,11 @@ pub fn short(packet: &Packet, journey: &Result<Journey, Unproven>) -> String {
             .join(", "),
         Err(Unproven(reason)) => format!("unproven: {reason}"),
     };
-    printable(&format!("{}: {ways}", packet.brief())).into_owned()
+    let hangs_on = match hangs_on {
+        [] => String::new(),
+        words => format!(" (hangs on {})", words.join("; ")),
+    };
+    printable(&format!("{}: {ways}{hangs_on}", packet.brief())).into_owned()
 }
 
 /// How a rule is called: `@3`, in an anchor `path@3`.
@@ -289,6 +296,15 @@ impl Page<'_> {
         };
         let text = self.look.paint(paint, &text);
         self.line(&text);
+    }
+
+    /// What the ways hang on that others fill: they are shown as pf.conf has it.
+    fn hangs_on(&mut self) {
+        let words = self.trace.hangs_on.join("; ");
+        if !words.is_empty() {
+            let head = self.look.paint(Paint::Doubtful, "hangs on");
+            self.words(&format!("{head} {}", printable(&words)), 0);
+        }
     }
 
     /// The way of the answer, a line a hop.

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use crate::eval::{Criterion, Effect, Evaluation, Met};
 use crate::net::{Protocol, names};
-use crate::ruleset::{InterfaceMatch, Rule};
+use crate::ruleset::{InterfaceMatch, Peer, Rule};
 
 /// The packet as the next rule sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    src: IpAddr,
+    pub(super) src: IpAddr,
     sport: u16,
-    dst: IpAddr,
+    pub(super) dst: IpAddr,
     dport: u16,
     tag: Option<String>,
 }
@@ -27,6 +27,12 @@ impl Seen {
             dport: packet.dport,
             tag: packet.tag.clone(),
         }
+    }
+
+    /// Whether its ports are those that the rule asks for, if it does.
+    pub(super) fn fits_ports(&self, rule: &Rule) -> bool {
+        let fits = |peer: &Peer, port| peer.port.is_none_or(|wanted| wanted.matches(port));
+        fits(&rule.source, self.sport) && fits(&rule.destination, self.dport)
     }
 
     /// Takes note of what a rule did.

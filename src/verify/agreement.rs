@@ -64,7 +64,8 @@ pub(super) fn unused_allows(policy: &Policy, zones: &Zones<'_>, engine: &Engine<
                 engine,
                 Question::new(zones.everything().clone(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
             );
-        if !excuse.arriving.is_empty() && !used {
+        // What is not known of its tables and networks may get through.
+        if !excuse.arriving.is_empty() && !used && excuse.unknown.is_empty() {
             findings.push(
                 Diagnostic::new(Code::UnusedAllow, "nothing that this `allow` allows gets through")
                     .at(statement.span)

@@ -74,6 +74,31 @@ impl Found {
         }
     }
 
+    /// Says of each offence that it is one only if that is so, or is not.
+    fn hang_on(&mut self, unknown: &Unknown, holds: bool) {
+        let condition = Condition {
+            unknown: unknown.clone(),
+            rule: None,
+            holds,
+        };
+        for offence in &mut self.offences {
+            if !offence.class.conditions.contains(&condition) {
+                offence.class.conditions.push(condition.clone());
+            }
+        }
+    }
+
+    /// Adds what another search came to.
+    fn add(&mut self, searched: Self) {
+        self.offences.extend(searched.offences);
+        for doubt in searched.doubts {
+            if !self.doubts.contains(&doubt) {
+                self.doubts.push(doubt);
+            }
+        }
+        self.more |= searched.more;
+    }
+
     /// Says that the packets themselves hang on what is not known.
     fn depend_on(&mut self, unknown: Vec<Unknown>) {
         self.vacuous &= unknown.is_empty();
@@ -96,28 +121,34 @@ impl Found {
 pub(super) struct Searcher<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) zones: &'a Zones<'a>,
-    /// What `allow` and `require` excuse.
+    /// What `allow` and `require` surely excuse, and what of their tables and networks is not known.
     pub(super) excuses: Excuse,
+    /// What they may excuse.
+    perhaps: Excuse,
     pub(super) never_taken: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
     pub(super) fn new(case: Case<'a>, zones: &'a Zones<'a>) -> Self {
-        let mut excuses = Excuse::default();
+        let (mut excuses, mut perhaps) = (Excuse::default(), Excuse::default());
         for statement in &case.policy.statements {
             let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
                 continue;
             };
             // Whoever asks about the statement itself hears of a name that is not known.
-            if let Ok(excuse) = zones.excused(packets) {
-                excuses.arriving = excuses.arriving.union(excuse.arriving);
-                excuses.ending = excuses.ending.union(excuse.ending);
+            if let (Ok(surely), Ok(at_most)) = (zones.surely_excused(packets), zones.perhaps_excused(packets)) {
+                for (all, excuse) in [(&mut excuses, surely), (&mut perhaps, at_most)] {
+                    all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
+                    all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
+                    all.unknown.extend(excuse.unknown);
+                }
             }
         }
         Self {
             engine: case.engine,
             zones,
             excuses,
+            perhaps,
             never_taken: zones.never_taken(),
         }
     }
@@ -134,7 +165,7 @@ impl Searcher<'_> {
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
                 let region = selection.packets.minus(&self.never_taken);
-                let mut found = self.required_behind(&region, &expected);
+                let mut found = self.with_unknown_networks(&region, true, |region| self.required(region, &expected));
                 found.vacuous = region.is_empty();
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(&self.never_taken);
@@ -160,30 +191,38 @@ impl Searcher<'_> {
             Demand::Allow(packets) => {
                 let excuse = self.zones.excused(packets)?;
                 Ok(Found {
-                    vacuous: excuse.arriving.is_empty() && excuse.ending.is_empty(),
+                    vacuous: excuse.arriving.is_empty() && excuse.ending.is_empty() && excuse.unknown.is_empty(),
                     ..Found::default()
                 })
             }
             Demand::Closed(closed) => {
-                let (region, ends) = self.zones.closed(closed)?;
-                let unexcused = |question: Question| {
-                    question
-                        .except(&self.excuses.arriving)
-                        .except_ending_in(&self.excuses.ending)
-                };
-                let mut found = self.getting_through(&region, |question| match &ends {
-                    Some(ends) => unexcused(question).ending_in(ends.clone()),
-                    None => unexcused(question),
-                });
-                let guesses = match closed {
-                    Closed::All | Closed::To(_) => self.zones.guessed_sent(ends.as_ref()),
-                    Closed::From(_) => Vec::new(),
-                };
-                self.guess(&mut found, guesses, unexcused);
+                let mut found = self.unexcused(closed, &self.perhaps)?;
+                if found.offences.is_empty() && !self.excuses.unknown.is_empty() {
+                    found = self.unexcused(closed, &self.excuses)?;
+                    for unknown in &self.excuses.unknown {
+                        found.hang_on(unknown, false);
+                    }
+                }
                 found.depend_on(self.zones.unknown_of(closed));
                 Ok(found)
             }
         }
+    }
+
+    /// The packets that offend a `closed` where those are excused.
+    fn unexcused(&self, closed: &Closed, excuses: &Excuse) -> Result<Found, Box<Diagnostic>> {
+        let (region, ends) = self.zones.closed(closed)?;
+        let unexcused = |question: Question| question.except(&excuses.arriving).except_ending_in(&excuses.ending);
+        let mut found = self.getting_through(&region, |question| match &ends {
+            Some(ends) => unexcused(question).ending_in(ends.clone()),
+            None => unexcused(question),
+        });
+        let guesses = match closed {
+            Closed::All | Closed::To(_) => self.zones.guessed_sent(ends.as_ref()),
+            Closed::From(_) => Vec::new(),
+        };
+        self.guess(&mut found, guesses, unexcused);
+        Ok(found)
     }
 
     /// Whether packets of that box may come to one of those ends, by what the network stack does: all that arrives ends at
@@ -213,8 +252,13 @@ impl Searcher<'_> {
         }
     }
 
-    /// The packets of the region that get through. Those that could have gone without the machine do not count.
+    /// The packets of the region that get through. Those that could have gone without the machine do not count; what it
+    /// sends by an interface only if the network there holds the destination does on that condition.
     fn getting_through(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
+        self.with_unknown_networks(region, false, |region| self.passing(region, &narrow))
+    }
+
+    fn passing(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
         let question = |region: PacketSet| {
             let question = Question::new(region, Goal::GetsThrough);
@@ -282,46 +326,54 @@ impl Searcher<'_> {
         found
     }
 
-    /// The same. What comes from an interface's network only if that holds the source offends on that condition.
-    fn required_behind(&self, region: &PacketSet, expected: &[Expected]) -> Found {
+    /// What is found of packets, those apart that are where they are only if a network that is not known holds an address
+    /// of theirs, or does not: these offend on that condition. They are what the machine sends, and what `arrives`.
+    fn with_unknown_networks(&self, region: &PacketSet, arrives: bool, find: impl Fn(&PacketSet) -> Found) -> Found {
         let network = self.zones.network();
-        let context = self.engine.context();
-        let open = network.interfaces().filter_map(|id| {
-            let place = RangeSet::single(self.engine.space().number(Place::In(id)));
-            let perhaps = |family| {
+        let (mut found, mut sure) = (Vec::new(), region.clone());
+        let mut set_apart = |there: Option<PacketBox>, networks: &[(Name, bool)]| {
+            let there = there.filter(|_| !networks.is_empty());
+            let part = there.map_or_else(PacketSet::empty, |there| sure.intersection(&there.into()));
+            if part.is_empty() {
+                return;
+            }
+            sure = sure.minus(&part);
+            let mut searched = find(&part);
+            for (name, holds) in networks {
+                searched.hang_on(&Unknown::Network(name.clone()), *holds);
+            }
+            found.push(searched);
+        };
+        for (id, family) in network
+            .interfaces()
+            .flat_map(|id| Family::BOTH.map(|family| (id, family)))
+        {
+            let at = |place, field, addresses: RangeSet| {
+                let place = RangeSet::single(self.engine.space().number(place));
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
-                    .with(Field::Source, &network.perhaps_routed(id, family))
+                    .with(field, &addresses)
             };
-            let perhaps: PacketSet = Family::BOTH.into_iter().filter_map(perhaps).collect();
-            let perhaps = region.intersection(&perhaps);
-            let name = context.interfaces.get(id).map(|own| Name::from(own.name.as_str()))?;
-            (!perhaps.is_empty()).then_some((name, perhaps))
-        });
-        let open: Vec<(Name, PacketSet)> = open.collect();
-        let sure = open.iter().fold(region.clone(), |sure, (_, part)| sure.minus(part));
-        let mut found = self.required(&sure, expected);
-        for (name, part) in open {
-            let condition = Condition {
-                unknown: Unknown::Network(name),
-                rule: None,
-                holds: true,
-            };
-            let searched = self.required(&part, expected);
-            for mut offence in searched.offences {
-                if !offence.class.conditions.contains(&condition) {
-                    offence.class.conditions.push(condition.clone());
-                }
-                found.offences.push(offence);
+            let here = self.engine.context().interfaces.get(id);
+            let here: Vec<_> = here.map(|own| (own.name.as_str().into(), true)).into_iter().collect();
+            let perhaps = network.perhaps_routed(id, family);
+            if arrives {
+                set_apart(at(Place::In(id), Field::Source, perhaps.clone()), &here);
             }
-            for doubt in searched.doubts {
-                if !found.doubts.contains(&doubt) {
-                    found.doubts.push(doubt);
-                }
-            }
-            found.more |= searched.more;
+            let sent = Place::Out { on: id, received: None };
+            set_apart(at(sent, Field::Destination, perhaps), &here);
+            let others = network.unknown_beside(id, family);
+            let others: Vec<_> = others.map(|other| (other.name.as_str().into(), false)).collect();
+            set_apart(
+                at(sent, Field::Destination, network.perhaps_elsewhere(id, family)),
+                &others,
+            );
         }
-        found
+        let mut all = find(&sure);
+        for searched in found {
+            all.add(searched);
+        }
+        all
     }
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {

@@ -181,3 +181,49 @@ fn one_address_takes_the_longest_prefix() {
     assert!(context.is_local(address("10.62.1.9"), 1));
     assert!(!context.is_local(address("10.9.0.1"), 0), "the interface is down");
 }
+
+#[test]
+fn the_page_about_it_shows_one_that_is_read() {
+    let page = include_str!("../../docs/context.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let example = example.expect("an example");
+    let (context, said) = from_toml(example);
+    assert_eq!(said, Vec::<String>::new());
+    assert_eq!(
+        (context.growing.as_slice(), context.open),
+        (&["tun".to_owned()][..], false)
+    );
+    // What is commented out is a key, too.
+    let all: String = example.lines().map(uncommented).collect();
+    let (context, said) = from_toml(&all);
+    assert_eq!(said, Vec::<String>::new());
+    assert!(context.open && context.link_locals_open && context.hosts_open && context.forwarding_inet6.is_some());
+    assert_eq!(context.upstreams, ["em0", "em1"]);
+}
+
+/// The line without a `#` before a key; what says several keys, or `…`, stays a comment.
+fn uncommented(line: &str) -> String {
+    let commented = line.strip_prefix("# ").filter(|text| !text.contains('…'));
+    format!("{}\n", commented.unwrap_or(line))
+}
+
+#[test]
+fn what_is_not_known_has_keys_and_names_of_its_own() {
+    let (context, said) = from_toml(
+        "[interface.em0]\naddresses = []\n\
+         [unknown]\ninterface = true\ngroups = [\"tun\", \"tun0\"]\nupstreams = [\"em0\", \"em7\"]\nhosts = \"all\"\n",
+    );
+    assert_eq!(
+        said,
+        [
+            "4:1: unknown key `interface`; did you mean `interfaces`?",
+            "5:18: `tun0` is no name of a group; a group's name has at most 15 characters and ends in no digit",
+            "7:9: `true` or `false` is expected here",
+            "6:21: there is no interface `em7`",
+        ]
+    );
+    assert_eq!(
+        (context.growing, context.upstreams),
+        (vec!["tun".to_owned()], vec!["em0".to_owned()])
+    );
+}

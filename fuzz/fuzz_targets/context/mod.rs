@@ -22,9 +22,7 @@ pub fn hold(kind: &Kind, bytes: &[u8]) {
     let (facts, findings) = read(&Kind::ContextToml, &sources, again);
     assert_eq!(findings, []);
     let (read_again, _) = combine(vec![facts]);
-    // context.toml says all that there is; of other files there may be more.
-    combined.context.open = false;
+    // context.toml says all routes that there are; of other files there may be more.
     combined.context.routes_open = false;
-    combined.context.link_locals_open = false;
     assert_eq!(read_again.context, combined.context);
 }
