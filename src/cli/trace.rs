@@ -136,7 +136,7 @@ fn filled<'f>(
         let assumption = read.map_err(|complaint| format!("--assume {fact}: {}", complaint.message))?;
         assumed.assumptions.push(assumption);
     }
-    let (settled, at_most, _) = policy::settle_ruleset(&assumed, ruleset, context);
+    let (settled, at_most, _) = policy::settle_ruleset(&assumed, ruleset.clone(), context);
     Ok(Filled::of((settled, at_most), context))
 }
 
