@@ -19,10 +19,13 @@ mod judge;
 #[expect(dead_code, reason = "packets come from a grid here")]
 mod packets;
 
+#[path = "support/world.rs"]
+mod world;
+
 use std::net::IpAddr;
 
 use grid::grid;
-use judge::{Expect, Fate, Item, Proto, Statement, What, Who, ZONES, fates, is_required, offends};
+use judge::{Expect, Fate, Item, Proto, Statement, What, Who, fates, is_required, offends};
 use packets::Random;
 use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
@@ -36,6 +39,7 @@ use pfproof::source::{MemoryLoader, Sources};
 use pfproof::verify::{Case, Cause, Doubt, Outcome, verify};
 use proptest::prelude::*;
 use proptest::sample::select;
+use world::ZONES;
 
 /// What only the machine knows: in a rule's text, and what it may be.
 const UNKNOWN: [(&str, &[&str]); 2] = [
@@ -52,7 +56,7 @@ const UNKNOWN: [(&str, &[&str]); 2] = [
 
 fn context() -> Context {
     let mut sources = Sources::new();
-    let file = sources.add("context.toml", judge::CONTEXT);
+    let file = sources.add("context.toml", world::CONTEXT);
     let (context, findings) = context_from_toml(&sources, file);
     assert!(findings.is_empty(), "{findings:?}");
     context
@@ -130,7 +134,7 @@ fn agree(rules: &[String], statements: &[Statement], seed: u64) -> Result<(), Te
         }
     }
     let lines: Vec<String> = statements.iter().map(Statement::words).collect();
-    let written = format!("{}{}\n", judge::ZONE_LINES, lines.join("\n"));
+    let written = format!("{}{}\n", world::ZONE_LINES, lines.join("\n"));
     let both = format!("{text}\n{written}");
 
     let mut sources = Sources::new();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 
-use crate::judge::{INTERFACES, behind, has_no_address, ip, is_own, is_shared};
+use crate::world::{INTERFACES, behind, has_no_address, ip, is_own, is_shared};
 
 /// Addresses that tell classes apart: hosts, own, network, broadcast, multicast, private, no address.
 const ADDRESSES: [&str; 23] = [
