@@ -129,6 +129,27 @@ fn loopback_addresses_are_the_machine_itself() {
 }
 
 #[test]
+fn an_alias_of_one_address_is_no_broadcast_address() {
+    let machine = MACHINE.replace("198.51.100.1/24\"", "198.51.100.1/24\", \"198.51.100.9/32\"");
+    check_on(
+        "block\npass in on em0 proto tcp to 198.51.100.9 port 22\n",
+        &machine,
+        ZONES,
+        &[
+            ("forbid from wan to self", "violated"),
+            ("forbid from wan to 198.51.100.9", "violated"),
+            ("closed from wan", "violated"),
+        ],
+    );
+    check_on(
+        "block\npass in on em0 proto tcp to 198.51.100.9 port 22\n",
+        &machine,
+        ZONES,
+        &[("require proto tcp from wan to 198.51.100.9 port 22", "holds")],
+    );
+}
+
+#[test]
 fn route_to_on_the_way_in_asks_no_stack() {
     // Not for broadcast addresses either, and tcp is as good as any.
     let rules = "block\npass in on em1 to 10.0.1.255 route-to 192.0.2.9\npass out on em3\n";

@@ -86,7 +86,7 @@ impl Domain {
             if interface.down {
                 continue;
             }
-            if let Some(broadcast) = interface.broadcast_of(net) {
+            if let Some(broadcast) = interface.shared_of(net) {
                 self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
             }
             if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
