@@ -202,6 +202,9 @@ impl Searcher<'_> {
                     for unknown in &self.excuses.unknown {
                         found.hang_on(unknown, false);
                     }
+                } else {
+                    // What is not excused after all offends besides.
+                    found.depend_on(self.excuses.unknown.clone());
                 }
                 found.depend_on(self.zones.unknown_of(closed));
                 Ok(found)
