@@ -393,4 +393,14 @@ fn anchors_that_call_each_other_are_given_up_soon() {
     let statement = &router.statements[0];
     assert_eq!(statement.outcome, "unproven");
     assert_eq!(statement.reasons, ["the anchors make too many rules"]);
+    for (rules, reason) in [
+        ("anchor a {\nanchor \"/a\"\n}\n", "anchor `a` calls itself"),
+        (
+            "anchor a {\nanchor \"/b\"\n}\nanchor b {\nanchor \"/a\" in\n}\n",
+            "anchors `a`, `b` call each other",
+        ),
+    ] {
+        let (_, router) = judged(&format!("block\n{rules}"), MACHINE, ZONES, "closed\n");
+        assert_eq!(router.statements[0].reasons, [reason]);
+    }
 }
