@@ -1,5 +1,7 @@
 //! Which packets offend a statement: the questions to the engine.
 
+use std::cell::OnceCell;
+
 use super::expectation::{Expected, resolve};
 use super::guessing;
 use super::judge::Case;
@@ -9,7 +11,7 @@ use crate::engine::{
     Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
 };
 use crate::net::{Family, RangeSet};
-use crate::policy::ast::{Closed, Demand, Statement};
+use crate::policy::ast::{Closed, Demand, Policy, Statement};
 use crate::policy::{Excuse, Guess, Zones};
 use crate::ruleset::Name;
 use crate::source::Span;
@@ -96,34 +98,42 @@ impl Found {
 pub(super) struct Searcher<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) zones: &'a Zones<'a>,
-    /// What `allow` and `require` excuse.
-    pub(super) excuses: Excuse,
+    policy: &'a Policy,
+    /// What `allow` and `require` excuse, once some `closed` asks for it.
+    excuses: OnceCell<Excuse>,
     pub(super) never_taken: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
     pub(super) fn new(case: Case<'a>, zones: &'a Zones<'a>) -> Self {
-        let mut excuses = Excuse::default();
-        for statement in &case.policy.statements {
-            let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
-                continue;
-            };
-            // Whoever asks about the statement itself hears of a name that is not known.
-            if let Ok(excuse) = zones.excused(packets) {
-                excuses.arriving = excuses.arriving.union(excuse.arriving);
-                excuses.ending = excuses.ending.union(excuse.ending);
-            }
-        }
         Self {
             engine: case.engine,
             zones,
-            excuses,
+            policy: case.policy,
+            excuses: OnceCell::new(),
             never_taken: zones.never_taken(),
         }
     }
 }
 
 impl Searcher<'_> {
+    fn excuses(&self) -> &Excuse {
+        self.excuses.get_or_init(|| {
+            let mut excuses = Excuse::default();
+            for statement in &self.policy.statements {
+                let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+                    continue;
+                };
+                // Whoever asks about the statement itself hears of a name that is not known.
+                if let Ok(excuse) = self.zones.excused(packets) {
+                    excuses.arriving = excuses.arriving.union(excuse.arriving);
+                    excuses.ending = excuses.ending.union(excuse.ending);
+                }
+            }
+            excuses
+        })
+    }
+
     /// The packets that offend the statement.
     pub(super) fn offences(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
         match &statement.demand {
@@ -166,11 +176,9 @@ impl Searcher<'_> {
             }
             Demand::Closed(closed) => {
                 let (region, ends) = self.zones.closed(closed)?;
-                let unexcused = |question: Question| {
-                    question
-                        .except(&self.excuses.arriving)
-                        .except_ending_in(&self.excuses.ending)
-                };
+                let excuses = self.excuses();
+                let unexcused =
+                    |question: Question| question.except(&excuses.arriving).except_ending_in(&excuses.ending);
                 let mut found = self.getting_through(&region, |question| match &ends {
                     Some(ends) => unexcused(question).ending_in(ends.clone()),
                     None => unexcused(question),
