@@ -16,6 +16,17 @@ use crate::ruleset::RuleId;
 /// The entries of each rule of the list, by its name: those of all places where its anchor is called.
 pub(super) type ByRule = FxHashMap<RuleId, Vec<usize>>;
 
+/// What may be spent on finding out which rules decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// How often a packet may be held against a rule.
+    pub looks: usize,
+    /// How many steps the searches may take together, where looking does not tell.
+    pub steps: u64,
+    /// How many of them one rule may take.
+    pub steps_of_one: u64,
+}
+
 /// The classes of packets of one hop that one rule decides.
 #[expect(missing_debug_implementations, reason = "a search has nothing to show")]
 pub struct Decided<'e, 'a>(Classes<'e, 'a>);
@@ -45,18 +56,19 @@ impl<'a> Engine<'a> {
         Decided(search)
     }
 
-    /// Whether the rule decides some packet of one hop, on whatever conditions, and how many steps are left; `None`
-    /// where they do not suffice, or something is not modelled.
+    /// Whether the rule decides some packet of one hop, on whatever conditions; `None` where the effort does not suffice,
+    /// or something is not modelled. What it takes is taken off.
     #[must_use]
-    pub fn decides(&self, rule: &RuleId, steps: u64) -> (Option<bool>, u64) {
+    pub fn decides(&self, rule: &RuleId, effort: &mut Effort) -> Option<bool> {
         let own = self.compiled.entries_of(rule);
-        let plainly = self
-            .compiled
-            .decides(own)
-            .filter(|_| self.compiled.list.incomplete.is_none());
-        if plainly.is_some() {
-            return (plainly, steps);
+        if effort.looks > 0 {
+            let (plainly, looks) = self.compiled.decides(own);
+            effort.looks = effort.looks.saturating_sub(looks);
+            if plainly.is_some() && self.compiled.list.incomplete.is_none() {
+                return plainly;
+            }
         }
+        let steps = effort.steps.min(effort.steps_of_one);
         let mut search = Classes::deciding(&self.compiled, own, steps);
         search.deciders_only = true;
         search.ground.packets_only = true;
@@ -65,7 +77,8 @@ impl<'a> Engine<'a> {
             Some(Err(_)) => None,
             None => Some(false),
         };
-        (decides, search.ground.budget.left())
+        effort.steps -= steps - search.ground.budget.left();
+        decides
     }
 
     /// The packets that the rule's conditions on the header match where it is evaluated; what a header does not show

@@ -167,10 +167,12 @@ impl<'a> Compiled<'a> {
         Asked::new(self, rule, own).need()
     }
 
-    /// Whether one of the entries, which are those of one rule, decides packets. `None` where that is not to be seen here.
-    pub(super) fn decides(&self, own: &[usize]) -> Option<bool> {
-        let need = self.need(None, own)?;
-        Some(!matches!(need, Need::Dead(_)))
+    /// Whether one of the entries, which are those of one rule, decides packets, and how many looks that has taken.
+    /// `None` where it is not to be seen here.
+    pub(super) fn decides(&self, own: &[usize]) -> (Option<bool>, usize) {
+        let asked = Asked::new(self, None, own);
+        let decides = asked.need().map(|need| !matches!(need, Need::Dead(_)));
+        (decides, LOOKS - asked.looks.get())
     }
 }
 

@@ -43,7 +43,7 @@ pub mod transport;
 mod witness;
 
 pub use dead::{DeadRule, Idle};
-pub use decided::Decided;
+pub use decided::{Decided, Effort};
 pub use difference::Change;
 pub use header::{Field, Header, PacketBox};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};

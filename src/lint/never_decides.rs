@@ -12,7 +12,7 @@ use rustc_hash::FxBuildHasher;
 use super::Subject;
 use super::moved::{Change, Mover, Side};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Decider, Engine, Field, Goal, PacketBox, Place, Question};
+use crate::engine::{Decider, Effort, Engine, Field, Goal, PacketBox, Place, Question};
 use crate::eval::{Machine, Memory, Met, Usual};
 use crate::net::RangeSet;
 use crate::packet::Packet;
@@ -20,9 +20,12 @@ use crate::policy::{Network, Policy, Zones};
 use crate::ruleset::{Action, Name, Rule, RuleId};
 use crate::verify::{choose, rank};
 
-/// How many steps the proofs about all rules may take together, and the proof about one.
-const STEPS: u64 = 300_000;
-const STEPS_OF_ONE: u64 = 20_000;
+/// What the proofs about all rules may take together.
+const EFFORT: Effort = Effort {
+    looks: 20_000_000,
+    steps: 300_000,
+    steps_of_one: 20_000,
+};
 /// How many steps the search for the rules that decide instead may take, and how many classes are looked at.
 const STEPS_OF_DECIDERS: u64 = 10_000;
 const MOST_CLASSES: usize = 100;
@@ -112,7 +115,7 @@ pub fn never_deciding(engine: &Engine<'_>, assumed_anchors: &[Name]) -> BTreeSet
 /// The pass and block rules by the statements that make them, and of how many it is not known whether they decide.
 fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line, FxBuildHasher>, usize) {
     let mut lines: IndexMap<u32, Line, FxBuildHasher> = IndexMap::default();
-    let (mut unknown, mut steps) = (0, STEPS);
+    let (mut unknown, mut effort) = (0, EFFORT);
     for (id, rule) in engine.ruleset().all_rules() {
         match rule.action {
             // What is assumed of an anchor is no line of pf.conf.
@@ -125,16 +128,13 @@ fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line, 
         if rule.tag.is_some() {
             continue;
         }
-        let given = steps.min(STEPS_OF_ONE);
-        let (decides, left) = engine.decides(&id, given);
-        match decides {
+        match engine.decides(&id, &mut effort) {
             Some(true) => {}
             None => unknown += 1,
             // A rule that no packet meets is another matter.
             Some(false) if engine.matched_by(&id).is_empty() => {}
             Some(false) => line.never.push(id),
         }
-        steps -= given - left;
     }
     (lines, unknown)
 }
