@@ -266,7 +266,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             for (what, value) in [("nat to", &hop.ends.source), ("rdr to", &hop.ends.destination)] {
                 match value {
                     Value::OneOf(set) if hop.state && !hop.translated_by.is_empty() => {
-                        words.push(format!("{what} {}", super::boxes::addresses(set, family)));
+                        words.push(format!("{what} {}", super::hosts::addresses(set, family)));
                     }
                     Value::AddressOf(name) => words.push(format!("{what} the address of {name}")),
                     Value::OneOf(_) | Value::Same | Value::Moved => {}
