@@ -18,7 +18,7 @@ use crate::policy::{self, Macros, Network, Policy, Zones};
 use crate::report::check::{Router, Subject, matrix, router};
 use crate::report::flows::Flows;
 use crate::report::printable;
-use crate::ruleset::{Name, Ruleset};
+use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
@@ -335,7 +335,7 @@ pub fn draft(
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return (String::new(), findings);
     }
-    let assumptions = policy::needed_assumptions(&lowered.ruleset);
+    let assumptions = told(&policy::needed_assumptions(&lowered.ruleset), &lowered.ruleset);
     let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), lowered.ruleset, context);
     let engine = Engine::new(&ruleset, context);
     let file = name.rsplit('/').next().unwrap_or(name);
@@ -353,6 +353,28 @@ pub fn draft(
         circumstances::settle_draft(&writing, context, &draft, &macros),
         findings,
     )
+}
+
+/// The `assume` statements with what each of them means for what is proved. That a table is empty of which pf.conf lets
+/// the addresses through is nobody's to assume: the statement is a comment.
+fn told(assumptions: &str, ruleset: &Ruleset) -> String {
+    let admits = |name: &str| {
+        let is = |peer: &Peer| !peer.negated && matches!(&peer.host, Host::Table(table) if **table == *name);
+        let mut rules = ruleset.all_rules().map(|(_, rule)| rule);
+        rules.any(|rule| rule.action == Action::Pass && (is(&rule.source) || is(&rule.destination)))
+    };
+    let lines = assumptions.lines().map(|line| {
+        let table = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+        match table {
+            Some((name, " empty")) if admits(name) => {
+                format!("# {line:<34} # pf.conf passes what is in it: who is that?\n")
+            }
+            Some((_, " empty")) => format!("{line:<36} # proved for hosts that are not in it\n"),
+            Some(_) => format!("{line:<36} # proved as long as nobody else is in it\n"),
+            None => format!("{line:<36} # what is loaded there was not looked at\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// How many of the pass rules that decide something the policy speaks of, and where the others are.
