@@ -51,6 +51,8 @@ struct Fate {
     looked: bool,
     /// Whether some of them meet no rule at all: `set skip`.
     skipped: bool,
+    /// Whether it is not so of some, or not known.
+    met: bool,
     /// Why the evaluator could not follow some of them.
     unproven: Option<String>,
 }
@@ -158,12 +160,16 @@ impl Explainer<'_> {
         let question = Question::new(self.engine.matched_by(id), Goal::Any)
             .of_one_hop()
             .within(STEPS_OF_DECIDERS);
-        let classes = self.engine.classes(question).take(MOST_CLASSES).map_while(Result::ok);
-        for class in classes {
+        for class in self.engine.classes(question).take(MOST_CLASSES) {
+            let Ok(class) = class else {
+                fate.met = true;
+                break;
+            };
             let Some(hop) = class.journey.hops.first() else {
                 continue;
             };
             let Some(header) = choose(&self.usual(&class.region), &class.equal, self.zones) else {
+                fate.met = true;
                 continue;
             };
             let packet = self.engine.space().packet(&header);
@@ -175,6 +181,7 @@ impl Explainer<'_> {
                 }
             };
             fate.skipped |= seen.skipped;
+            fate.met |= !seen.skipped;
             let met = seen.met.iter().any(|met| match met {
                 Met::Matched(rule, _) => rule == id,
                 Met::Missed(..) => false,
@@ -357,7 +364,7 @@ fn unnamed(whose: &str, fate: &Fate) -> String {
     match &fate.unproven {
         _ if !fate.looked => format!("{instead} was not looked for, for there are too many such rules"),
         Some(why) => format!("{instead} is not known here: {why}"),
-        None if fate.skipped => format!("{whose} packets meet no rule (`set skip`)"),
+        None if fate.skipped && !fate.met => format!("{whose} packets meet no rule (`set skip`)"),
         None => format!("{instead} was not found out"),
     }
 }
