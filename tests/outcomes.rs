@@ -129,6 +129,27 @@ fn loopback_addresses_are_the_machine_itself() {
 }
 
 #[test]
+fn an_alias_of_one_address_is_no_broadcast_address() {
+    let machine = MACHINE.replace("198.51.100.1/24\"", "198.51.100.1/24\", \"198.51.100.9/32\"");
+    check_on(
+        "block\npass in on em0 proto tcp to 198.51.100.9 port 22\n",
+        &machine,
+        ZONES,
+        &[
+            ("forbid from wan to self", "violated"),
+            ("forbid from wan to 198.51.100.9", "violated"),
+            ("closed from wan", "violated"),
+        ],
+    );
+    check_on(
+        "block\npass in on em0 proto tcp to 198.51.100.9 port 22\n",
+        &machine,
+        ZONES,
+        &[("require proto tcp from wan to 198.51.100.9 port 22", "holds")],
+    );
+}
+
+#[test]
 fn route_to_on_the_way_in_asks_no_stack() {
     // Not for broadcast addresses either, and tcp is as good as any.
     let rules = "block\npass in on em1 to 10.0.1.255 route-to 192.0.2.9\npass out on em3\n";
@@ -372,4 +393,14 @@ fn anchors_that_call_each_other_are_given_up_soon() {
     let statement = &router.statements[0];
     assert_eq!(statement.outcome, "unproven");
     assert_eq!(statement.reasons, ["the anchors make too many rules"]);
+    for (rules, reason) in [
+        ("anchor a {\nanchor \"/a\"\n}\n", "anchor `a` calls itself"),
+        (
+            "anchor a {\nanchor \"/b\"\n}\nanchor b {\nanchor \"/a\" in\n}\n",
+            "anchors `a`, `b` call each other",
+        ),
+    ] {
+        let (_, router) = judged(&format!("block\n{rules}"), MACHINE, ZONES, "closed\n");
+        assert_eq!(router.statements[0].reasons, [reason]);
+    }
 }

@@ -19,15 +19,15 @@ mod judge;
 #[expect(dead_code, reason = "packets come from a grid here")]
 mod packets;
 
-#[path = "support/world.rs"]
-mod world;
+#[path = "support/site.rs"]
+mod site;
 
 use std::net::IpAddr;
 
 use grid::grid;
 use judge::{Expect, Fate, Item, Proto, Statement, What, Who, fates, is_required, offends};
 use packets::Random;
-use pfproof::context::{Context, context_from_toml};
+use pfproof::context::Context;
 use pfproof::diagnostic::Severity;
 use pfproof::engine::{Engine, Field, Header, PacketBox};
 use pfproof::eval::Machine;
@@ -39,7 +39,7 @@ use pfproof::source::{MemoryLoader, Sources};
 use pfproof::verify::{Case, Cause, Doubt, Outcome, verify};
 use proptest::prelude::*;
 use proptest::sample::select;
-use world::ZONES;
+use site::{SITES, Site, ZONES};
 
 /// What only the machine knows: in a rule's text, and what it may be.
 const UNKNOWN: [(&str, &[&str]); 2] = [
@@ -53,14 +53,6 @@ const UNKNOWN: [(&str, &[&str]); 2] = [
     ),
     ("anchor \"x/*\"\n", &["\n", "pass quick\n", "block quick\n"]),
 ];
-
-fn context() -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", world::CONTEXT);
-    let (context, findings) = context_from_toml(&sources, file);
-    assert!(findings.is_empty(), "{findings:?}");
-    context
-}
 
 fn load(text: &str, context: &Context) -> Option<Ruleset> {
     let mut sources = Sources::new();
@@ -111,6 +103,7 @@ fn is_linked(address: &IpAddr) -> bool {
 
 /// A world, ready to judge packets.
 struct World<'a> {
+    site: &'a Site,
     machine: Machine<'a>,
     ruleset: &'a Ruleset,
     os: Option<bool>,
@@ -120,30 +113,30 @@ impl World<'_> {
     fn offends(&self, packet: &Packet, fates: &[Fate], statement: &Statement, policy: &[Statement]) -> bool {
         fates
             .iter()
-            .any(|fate| offends(packet, fate, statement, policy, self.ruleset))
+            .any(|fate| offends(self.site, packet, fate, statement, policy, self.ruleset))
     }
 }
 
-fn agree(rules: &[String], statements: &[Statement], seed: u64) -> Result<(), TestCaseError> {
-    let context = context();
+fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> Result<(), TestCaseError> {
+    let context = &site.context;
     let mut text = "table <t> const { 10.0.1.0/24 ! 10.0.1.66 9.9.9.9 }\n".to_owned();
     for rule in rules {
         let more = format!("{text}{rule}");
-        if load(&more, &context).is_some() {
+        if load(&more, context).is_some() {
             text = more;
         }
     }
     let lines: Vec<String> = statements.iter().map(Statement::words).collect();
-    let written = format!("{}{}\n", world::ZONE_LINES, lines.join("\n"));
+    let written = format!("{}{}\n", site::ZONE_LINES, lines.join("\n"));
     let both = format!("{text}\n{written}");
 
     let mut sources = Sources::new();
     let file = sources.add("policy", written.as_str());
     let (policy, complaints) = policy::read(&mut sources, file, &policy::Macros::new(), &MemoryLoader::new());
     prop_assert!(complaints.is_empty(), "{both}\n{complaints:?}");
-    let lowered = load(&text, &context).expect("it loads");
-    let (ruleset, ..) = policy::settle_ruleset(&policy, lowered, &context);
-    let engine = Engine::new(&ruleset, &context);
+    let lowered = load(&text, context).expect("it loads");
+    let (ruleset, ..) = policy::settle_ruleset(&policy, lowered, context);
+    let engine = Engine::new(&ruleset, context);
     let case = Case {
         policy: &policy,
         engine: &engine,
@@ -153,22 +146,23 @@ fn agree(rules: &[String], statements: &[Statement], seed: u64) -> Result<(), Te
     prop_assert!(verified.faults.is_empty(), "{both}\n{:?}", verified.faults);
     prop_assert_eq!(verified.judgements.len(), statements.len(), "{}", both);
 
-    let known = worlds(&text, &context);
+    let known = worlds(&text, context);
     let worlds: Vec<World<'_>> = known
         .iter()
         .map(|(ruleset, os)| World {
-            machine: Machine::new(ruleset, &context),
+            site,
+            machine: Machine::new(ruleset, context),
             ruleset,
             os: *os,
         })
         .collect();
     let sure = worlds.len() == 1;
-    let grid = grid();
+    let grid = grid(site);
     let mut random = Random(seed);
     let mut offenders: Vec<Vec<&Packet>> = vec![Vec::new(); statements.len()];
     for world in &worlds {
         for packet in &grid {
-            let fates = fates(&world.machine, packet, world.os);
+            let fates = fates(world.site, &world.machine, packet, world.os);
             for (statement, found) in statements.iter().zip(&mut offenders) {
                 if world.offends(packet, &fates, statement, statements) {
                     found.push(packet);
@@ -179,7 +173,7 @@ fn agree(rules: &[String], statements: &[Statement], seed: u64) -> Result<(), Te
     for ((statement, judgement), found) in statements.iter().zip(&verified.judgements).zip(&offenders) {
         let words = statement.words();
         let word = judgement.outcome.word();
-        let asked = grid.iter().any(|packet| is_required(packet, statement));
+        let asked = grid.iter().any(|packet| is_required(site, packet, statement));
         prop_assert!(!(word == "vacuous" && asked), "{both}\n`{words}` is vacuous");
         if let Some(packet) = found.first() {
             let right = word == "violated" || word == "unproven" && !sure;
@@ -245,7 +239,7 @@ fn offend(
     packets.retain(|packet| ![packet.src, packet.dst].iter().any(is_linked));
     for packet in packets {
         for world in worlds {
-            let fates = fates(&world.machine, &packet, world.os);
+            let fates = fates(world.site, &world.machine, &packet, world.os);
             if !fates.is_empty() && !world.offends(&packet, &fates, statement, policy) {
                 return Err(write_json(&packet).to_string());
             }
@@ -499,8 +493,9 @@ proptest! {
     fn outcomes_agree_with_enumeration(
         rules in prop::collection::vec(rule(), 0..8),
         statements in prop::collection::vec(statement(), 1..6),
+        site in 0..SITES,
         seed in any::<u64>(),
     ) {
-        agree(&rules, &statements, seed)?;
+        agree(&Site::new(site), &rules, &statements, seed)?;
     }
 }

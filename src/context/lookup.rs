@@ -160,6 +160,13 @@ impl Interface {
         (net.prefix_len() != 31).then(|| net.broadcast())
     }
 
+    /// The broadcast address that goes with one of its IPv4 addresses, where that is not the address itself, as with a
+    /// prefix of 32 bits: what is sent there is for all (`in_broadcast`).
+    #[must_use]
+    pub fn shared_of(&self, net: IpNet) -> Option<Ipv4Addr> {
+        self.broadcast_of(net).filter(|broadcast| net.addr() != *broadcast)
+    }
+
     /// Those addresses, networks, broadcast addresses or peers as `ifa_lookup` lists them, in the kernel's order.
     ///
     /// With `first_only` (the modifier `:0`) the first of each family: if the first IPv6 address is link-local, that

@@ -362,7 +362,7 @@ fn taken_in(context: &Context, rtable: u32, family: Family, wanted: impl Fn(Inte
             let interfaces = interfaces.filter(|(_, interface)| interface.rdomain == rtable && !interface.down);
             let broadcast = interfaces.filter(|&(id, _)| wanted(id)).flat_map(|(_, interface)| {
                 let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
-                nets.filter_map(|net| interface.broadcast_of(net)).map(u32::from)
+                nets.filter_map(|net| interface.shared_of(net)).map(u32::from)
             });
             let broadcast = broadcast.map(|address| (u128::from(address), u128::from(address)));
             let fixed = [(0, 0), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)];

@@ -3,6 +3,7 @@
 //! What pf drops before any rule stands in front, as if by quick rules. Every entry has one box (or, where the header
 //! may have changed between an anchor's call and the entry, one for each).
 
+use super::calls::{called, looping};
 use super::criteria::{Alternative, Fact, Reader};
 use super::header::{Field, PacketBox};
 use super::journey::{Drop, Unknown};
@@ -265,7 +266,7 @@ impl<'a> Builder<'_, 'a> {
             // Rules that are there once are no matter of anchors.
             let (each, besides) = List::PARTS;
             if self.seen > self.written && self.parts > self.written.saturating_mul(each).saturating_add(besides) {
-                self.list.incomplete = Some("the anchors make too many rules".to_owned());
+                self.give_up("the anchors make too many rules");
             }
             if self.list.incomplete.is_some() {
                 return direct;
@@ -401,6 +402,19 @@ impl<'a> Builder<'_, 'a> {
         Some(parts)
     }
 
+    /// Says why the list is not the whole ruleset: that anchors call each other, if they do.
+    fn give_up(&mut self, otherwise: &str) {
+        let names: Vec<String> = looping(self.reader.ruleset)
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        self.list.incomplete = Some(match names.as_slice() {
+            [] => otherwise.to_owned(),
+            [one] => format!("anchor {one} calls itself"),
+            names => format!("anchors {} call each other", names.join(", ")),
+        });
+    }
+
     /// Inlines what an anchor's rule calls (`pf_match_rule`, `enter_ruleset`).
     fn call(
         &mut self,
@@ -412,8 +426,7 @@ impl<'a> Builder<'_, 'a> {
         depth: usize,
     ) {
         if depth >= List::DEPTH {
-            self.list.incomplete = Some(format!("the anchors lie deeper than {}", List::DEPTH));
-            return;
+            return self.give_up(&format!("the anchors lie deeper than {}", List::DEPTH));
         }
         let number = self.list.rules.len() - 1;
         let own = self.parts(rule, path, number, position);
@@ -435,22 +448,12 @@ impl<'a> Builder<'_, 'a> {
             return;
         }
         let ruleset = self.reader.ruleset;
-        let called: Vec<Name> = if call.wildcard {
-            let children = ruleset.anchors.keys().filter(|known| is_child(known, &call.path));
-            children.cloned().collect()
-        } else {
-            ruleset
-                .anchors
-                .get_key_value(&call.path)
-                .into_iter()
-                .map(|(known, _)| known.clone())
-                .collect()
-        };
+        let called = called(ruleset, call);
         if called.is_empty() && !ruleset.anchors.contains_key(&call.path) {
             self.filled(number, call, &inner);
         }
         for child in called {
-            let direct = self.ruleset(&child, &inner, depth + 1);
+            let direct = self.ruleset(child, &inner, depth + 1);
             let end = self.next();
             if rule.quick {
                 // The last match ends the evaluation here if it lies directly in this anchor.
@@ -479,13 +482,4 @@ impl<'a> Builder<'_, 'a> {
             }
         }
     }
-}
-
-/// Whether the path is that of a direct child of the other.
-fn is_child(path: &str, parent: &str) -> bool {
-    let rest = match parent {
-        Ruleset::MAIN => Some(path),
-        _ => path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')),
-    };
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
 }

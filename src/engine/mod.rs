@@ -10,6 +10,7 @@
 
 mod aim;
 mod boxes;
+mod calls;
 mod compiled;
 mod cover;
 mod criteria;

@@ -146,9 +146,11 @@ pub fn replies(family: Family) -> RangeSet {
 /// What makes no state: errors of icmp, and neighbour advertisements (`pf_icmp_mapping` returns 1).
 #[must_use]
 pub fn stateless(family: Family) -> RangeSet {
+    static STATELESS: LazyLock<[RangeSet; 2]> =
+        LazyLock::new(|| [types(&[3, 4, 5, 11, 12]), types(&[1, 2, 3, 4, 136])]);
     match family {
-        Family::Inet => types(&[3, 4, 5, 11, 12]),
-        Family::Inet6 => types(&[1, 2, 3, 4, 136]),
+        Family::Inet => STATELESS[0].clone(),
+        Family::Inet6 => STATELESS[1].clone(),
     }
 }
 

@@ -96,7 +96,7 @@ impl Machine<'_> {
                 let interfaces = interfaces.filter(|interface| interface.rdomain == rtable && !interface.down);
                 let mut broadcasts = interfaces.flat_map(|interface| {
                     let nets = interface.addresses.iter().filter_map(|address| address.known());
-                    nets.filter_map(move |net| interface.broadcast_of(net))
+                    nets.filter_map(move |net| interface.shared_of(net))
                 });
                 matches!(address.octets()[0], 0 | 127)
                     || address.is_multicast()

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use ipnet::IpNet;
 
 use super::special::globally_reachable;
-use crate::context::{Interface, InterfaceAddress, RouteKind};
+use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::ruleset::{Rule, Ruleset, Translation};
@@ -86,7 +86,7 @@ impl Domain {
             if interface.down {
                 continue;
             }
-            if let Some(broadcast) = interface.broadcast_of(net) {
+            if let Some(broadcast) = interface.shared_of(net) {
                 self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
             }
             if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
@@ -123,9 +123,15 @@ impl<'a> Network<'a> {
     /// The network of the engine's machine.
     #[must_use]
     pub fn new(engine: &'a Engine<'a>) -> Self {
+        let context = engine.context();
+        let mut tables = Tables::new();
+        for interface in &context.interfaces {
+            let table = tables.entry(interface.rdomain);
+            table.or_insert_with(|| context.route_table(interface.rdomain));
+        }
         Self {
             engine,
-            families: Family::BOTH.map(|family| Addresses::new(engine, family)),
+            families: Family::BOTH.map(|family| Addresses::new(engine, &tables, family)),
             may_change: rules(engine.ruleset()).any(redirects),
             never_ending: OnceCell::new(),
         }
@@ -432,8 +438,11 @@ impl Network<'_> {
     }
 }
 
+/// The routing tables of the routing domains.
+type Tables<'c> = BTreeMap<u32, RouteTable<'c>>;
+
 impl Addresses {
-    fn new(engine: &Engine<'_>, family: Family) -> Self {
+    fn new(engine: &Engine<'_>, tables: &Tables<'_>, family: Family) -> Self {
         let context = engine.context();
         let mut facts = Self {
             anywhere: Domain::of(family),
@@ -454,10 +463,11 @@ impl Addresses {
         facts.anywhere.settle(family);
         facts.domains.values_mut().for_each(|domain| domain.settle(family));
         for (id, interface) in context.interfaces.iter().enumerate() {
-            let table = context.route_table(interface.rdomain);
+            let table = tables.get(&interface.rdomain);
+            let routes = || table.into_iter().flat_map(RouteTable::routes);
             let here = |address: IpAddr| {
-                let mut routes = table.routes().iter().filter(|route| route.kind != RouteKind::Local);
-                routes
+                routes()
+                    .filter(|route| route.kind != RouteKind::Local)
                     .find(|route| route.to.contains(&address))
                     .is_some_and(|route| route.interface == interface.name)
             };
@@ -477,7 +487,7 @@ impl Addresses {
             let routed = links
                 .iter()
                 .fold(routed.minus(&linked), |all, net| all.union(&net.intersection(&linked)));
-            let default = table.routes().iter().any(|route| {
+            let default = routes().any(|route| {
                 route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
             });
             let domain = facts.domains.get(&interface.rdomain).unwrap_or(&facts.anywhere);

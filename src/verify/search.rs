@@ -1,5 +1,7 @@
 //! Which packets offend a statement: the questions to the engine.
 
+use std::cell::OnceCell;
+
 use super::expectation::{Expected, resolve};
 use super::guessing;
 use super::judge::Case;
@@ -9,7 +11,7 @@ use crate::engine::{
     Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
 };
 use crate::net::{Family, RangeSet};
-use crate::policy::ast::{Closed, Demand, Statement};
+use crate::policy::ast::{Closed, Demand, Policy, Statement};
 use crate::policy::{Excuse, Guess, Zones};
 use crate::ruleset::Name;
 use crate::source::Span;
@@ -117,44 +119,63 @@ impl Found {
     }
 }
 
+/// What `allow` and `require` excuse.
+#[derive(Default)]
+struct Excuses {
+    /// What they surely do, and what of their tables and networks is not known.
+    surely: Excuse,
+    /// What they may.
+    perhaps: Excuse,
+}
+
 /// All that a search needs besides the statement.
 pub(super) struct Searcher<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) zones: &'a Zones<'a>,
-    /// What `allow` and `require` surely excuse, and what of their tables and networks is not known.
-    pub(super) excuses: Excuse,
-    /// What they may excuse.
-    perhaps: Excuse,
+    policy: &'a Policy,
+    /// What `allow` and `require` excuse, once some `closed` asks for it.
+    excuses: OnceCell<Excuses>,
     pub(super) never_taken: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
     pub(super) fn new(case: Case<'a>, zones: &'a Zones<'a>) -> Self {
-        let (mut excuses, mut perhaps) = (Excuse::default(), Excuse::default());
-        for statement in &case.policy.statements {
-            let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
-                continue;
-            };
-            // Whoever asks about the statement itself hears of a name that is not known.
-            if let (Ok(surely), Ok(at_most)) = (zones.surely_excused(packets), zones.perhaps_excused(packets)) {
-                for (all, excuse) in [(&mut excuses, surely), (&mut perhaps, at_most)] {
-                    all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
-                    all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
-                    all.unknown.extend(excuse.unknown);
-                }
-            }
-        }
         Self {
             engine: case.engine,
             zones,
-            excuses,
-            perhaps,
+            policy: case.policy,
+            excuses: OnceCell::new(),
             never_taken: zones.never_taken(),
         }
     }
 }
 
 impl Searcher<'_> {
+    fn excuses(&self) -> &Excuses {
+        self.excuses.get_or_init(|| {
+            let mut excuses = Excuses::default();
+            for statement in &self.policy.statements {
+                let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+                    continue;
+                };
+                // Whoever asks about the statement itself hears of a name that is not known.
+                let Ok(surely) = self.zones.surely_excused(packets) else {
+                    continue;
+                };
+                let perhaps = match surely.unknown.is_empty() {
+                    true => surely.clone(),
+                    false => self.zones.perhaps_excused(packets).unwrap_or_default(),
+                };
+                for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
+                    all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
+                    all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
+                    all.unknown.extend(excuse.unknown);
+                }
+            }
+            excuses
+        })
+    }
+
     /// The packets that offend the statement.
     pub(super) fn offences(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
         match &statement.demand {
@@ -196,12 +217,16 @@ impl Searcher<'_> {
                 })
             }
             Demand::Closed(closed) => {
-                let mut found = self.unexcused(closed, &self.perhaps)?;
-                if found.offences.is_empty() && !self.excuses.unknown.is_empty() {
-                    found = self.unexcused(closed, &self.excuses)?;
-                    for unknown in &self.excuses.unknown {
+                let Excuses { surely, perhaps } = self.excuses();
+                let mut found = self.unexcused(closed, perhaps)?;
+                if found.offences.is_empty() && !surely.unknown.is_empty() {
+                    found = self.unexcused(closed, surely)?;
+                    for unknown in &surely.unknown {
                         found.hang_on(unknown, false);
                     }
+                } else {
+                    // What is not excused after all offends besides.
+                    found.depend_on(surely.unknown.clone());
                 }
                 found.depend_on(self.zones.unknown_of(closed));
                 Ok(found)

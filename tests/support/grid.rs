@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 
-use crate::world::{INTERFACES, behind, has_no_address, ip, is_own, is_shared};
+use crate::site::{INTERFACES, Site, has_no_address, ip};
 
 /// Addresses that tell classes apart: hosts, own, network, broadcast, multicast, private, no address.
 const ADDRESSES: [&str; 23] = [
@@ -35,7 +35,7 @@ const ADDRESSES: [&str; 23] = [
 ];
 
 /// Every packet of a grid.
-pub(crate) fn grid() -> Vec<Packet> {
+pub(crate) fn grid(site: &Site) -> Vec<Packet> {
     let mut packets = Vec::new();
     for (source, target) in ADDRESSES
         .iter()
@@ -47,8 +47,12 @@ pub(crate) fn grid() -> Vec<Packet> {
         for on in INTERFACES {
             add(&mut packets, Way::Forward, on, source, target);
         }
-        if is_own(source) && !is_own(target) && !is_shared(target) && !has_no_address(target) {
-            add(&mut packets, Way::Out, INTERFACES[behind(target)], source, target);
+        let out = INTERFACES.get(site.behind(target));
+        let Some(on) = out.filter(|_| site.is_own(source) && !site.is_own(target)) else {
+            continue;
+        };
+        if !site.is_shared(target) && !has_no_address(target) {
+            add(&mut packets, Way::Out, on, source, target);
         }
     }
     packets

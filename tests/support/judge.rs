@@ -9,10 +9,7 @@ use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Action, RouteToKind, Ruleset};
 
 use crate::chance::{self, Script};
-use crate::world::{
-    INTERFACES, OWN, ZONES, behind, has_no_address, in_net, interface, ip, is_global, is_host, is_one, is_own,
-    is_shared, network,
-};
+use crate::site::{INTERFACES, Site, ZONES, has_no_address, in_net, interface, ip, is_one};
 
 /// One item of a host list.
 #[derive(Clone, Debug)]
@@ -49,19 +46,21 @@ impl Item {
     }
 
     /// Whether it sends such packets; `arrives`: on that interface, or from the machine itself.
-    fn sends(&self, arrives: Option<usize>, out: usize, source: IpAddr, purpose: For) -> bool {
+    fn sends(&self, site: &Site, arrives: Option<usize>, out: usize, source: IpAddr, purpose: For) -> bool {
         match (self, arrives) {
-            (Self::Itself, None) => purpose != For::Flows || OWN.contains(&(source.to_string().as_str(), out)),
+            (Self::Itself, None) => purpose != For::Flows || site.is_of(out, source),
             (Self::Itself, Some(_)) | (Self::Zone(_), None) => false,
             (Self::Any, None) => purpose != For::Flows,
             (Self::Any, Some(on)) => {
-                let near = on != 0 || is_global(source);
-                purpose != For::Flows || is_host(source) && behind(source) == on && near
+                let near = site.is_near(on, source);
+                purpose != For::Flows || site.is_host(source) && site.comes_by(on, source) && near
             }
-            (Self::Net(net), None) => in_net(net, source) && is_own(source) && (purpose != For::Flows || is_one(net)),
+            (Self::Net(net), None) => {
+                in_net(net, source) && site.is_own(source) && (purpose != For::Flows || is_one(net))
+            }
             (Self::Net(net), Some(on)) => {
-                let near = behind(source) == on || has_no_address(source);
-                let host = purpose != For::Flows || !is_own(source) && (is_one(net) || is_host(source));
+                let near = site.comes_by(on, source) || has_no_address(source);
+                let host = purpose != For::Flows || !site.is_own(source) && (is_one(net) || site.is_host(source));
                 in_net(net, source) && near && host
             }
             (Self::Zone(zone), Some(on)) => {
@@ -69,26 +68,26 @@ impl Item {
                 let meant = only.is_none_or(|only| in_net(only, source));
                 let real = match purpose {
                     For::All => true,
-                    For::Excuse => behind(source) == on || has_no_address(source),
-                    For::Flows => behind(source) == on && is_host(source) && (on != 0 || is_global(source)),
+                    For::Excuse => site.comes_by(on, source) || has_no_address(source),
+                    For::Flows => site.comes_by(on, source) && site.is_host(source) && site.is_near(on, source),
                 };
                 interfaces.contains(&on) && meant && real
             }
         }
     }
 
-    fn takes(&self, address: IpAddr, purpose: For) -> bool {
+    fn takes(&self, site: &Site, address: IpAddr, purpose: For) -> bool {
         match self {
-            Self::Itself => is_own(address) || purpose != For::Flows && is_shared(address),
+            Self::Itself => site.is_own(address) || purpose != For::Flows && site.is_shared(address),
             Self::Any if purpose != For::Flows => true,
-            Self::Any => is_host(address) && (behind(address) != 0 || is_global(address)),
-            Self::Net(net) => in_net(net, address) && (purpose != For::Flows || is_one(net) || is_host(address)),
+            Self::Any => site.is_host(address) && site.is_near(site.behind(address), address),
+            Self::Net(net) => in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(address)),
             Self::Zone(zone) => {
                 let (_, interfaces, only) = ZONES[*zone];
-                let there = interfaces.contains(&behind(address)) && only.is_none_or(|only| in_net(only, address));
+                let there = interfaces.contains(&site.behind(address)) && only.is_none_or(|only| in_net(only, address));
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-                let host = is_host(address) && (behind(address) != 0 || is_global(address));
-                there && !is_own(address) && !is_shared(address) && !linked && (purpose != For::Flows || host)
+                let host = site.is_host(address) && site.is_near(site.behind(address), address);
+                there && !site.is_own(address) && !site.is_shared(address) && !linked && (purpose != For::Flows || host)
             }
         }
     }
@@ -104,15 +103,15 @@ impl Who {
         }
     }
 
-    fn sends(&self, packet: &Packet, purpose: For) -> bool {
+    fn sends(&self, site: &Site, packet: &Packet, purpose: For) -> bool {
         let on = interface(&packet.interface);
         let arrives = (packet.way != Way::Out).then_some(on);
-        let one = |item: &Item| item.sends(arrives, on, packet.src, purpose);
+        let one = |item: &Item| item.sends(site, arrives, on, packet.src, purpose);
         self.0.iter().any(one) && !self.1.iter().any(one)
     }
 
-    fn takes(&self, address: IpAddr, purpose: For) -> bool {
-        let one = |item: &Item| item.takes(address, purpose);
+    fn takes(&self, site: &Site, address: IpAddr, purpose: For) -> bool {
+        let one = |item: &Item| item.takes(site, address, purpose);
         self.0.iter().any(one) && !self.1.iter().any(one)
     }
 }
@@ -305,6 +304,7 @@ fn gets_through(journey: &Journey) -> bool {
 
 /// The packets that answer one which got through, and those that the originator sends then.
 fn is_answered(
+    site: &Site,
     machine: &Machine<'_>,
     packet: &Packet,
     journey: &Journey,
@@ -321,7 +321,7 @@ fn is_answered(
         reply.way = Way::Forward;
     } else if reply.way == Way::Out {
         // What the machine answers to itself goes nowhere.
-        let Some(out) = INTERFACES.get(behind(reply.dst)) else {
+        let Some(out) = INTERFACES.get(site.behind(reply.dst)) else {
             return false;
         };
         reply.interface = (*out).to_owned();
@@ -366,15 +366,15 @@ fn goes_by(journey: &Journey) -> bool {
 }
 
 /// Every way that things may go for the packet; nothing where the evaluator cannot say.
-pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
-    let shared = is_shared(packet.dst);
+pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
+    let shared = site.is_shared(packet.dst);
     let one = |choices: &mut Script| {
         let mut packet = packet.clone();
         if packet.way == Way::Forward && shared {
             packet.way = Way::In;
             let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
             choices.restart();
-            if !is_shared(arrived.last()?.dst) || goes_by(&arrived) {
+            if !site.is_shared(arrived.last()?.dst) || goes_by(&arrived) {
                 packet.way = Way::Forward;
             }
         }
@@ -388,16 +388,18 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
         if packet.way != Way::Out && !by_pf {
             // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
             // sent on.
-            through &= !(here && is_shared(end)) || packet.protocol != Protocol::TCP;
-            through &=
-                here || !(is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
+            let on = interface(&packet.interface);
+            let heard = packet.protocol != Protocol::TCP && site.takes_shared(on, end);
+            through &= !(here && site.is_shared(end)) || heard;
+            through &= here
+                || !(site.is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
             // Of the link it came by: there is no route to it.
             through &= here || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
         let by_gateway = is_route_to(hop);
-        let answered = through && is_answered(machine, &packet, &journey, &memory, choices);
+        let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices);
         Some(Fate {
             through,
             // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
@@ -416,28 +418,26 @@ pub(crate) fn fates(machine: &Machine<'_>, packet: &Packet, os: Option<bool>) ->
 }
 
 /// Whether the statement asks for the packet to get through.
-pub(crate) fn is_required(packet: &Packet, statement: &Statement) -> bool {
+pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -> bool {
     let Statement::Require(what, from, to, _) = statement else {
         return false;
     };
     let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
-    let together = arrives.is_some()
-        && network(packet.src) == arrives
-        && network(packet.dst) == arrives
-        && !is_own(packet.dst)
-        && !is_shared(packet.dst);
-    let refused =
-        is_shared(packet.dst) && packet.protocol == Protocol::TCP || packet.dst.is_ipv6() && packet.src.is_multicast();
+    let together =
+        site.are_neighbours(arrives, packet.src, packet.dst) && !site.is_own(packet.dst) && !site.is_shared(packet.dst);
+    let refused = site.is_shared(packet.dst) && packet.protocol == Protocol::TCP
+        || packet.dst.is_ipv6() && packet.src.is_multicast();
     what.begins(packet)
         && !together
         && !refused
-        && from.sends(packet, For::Flows)
-        && to.takes(packet.dst, For::Flows)
+        && from.sends(site, packet, For::Flows)
+        && to.takes(site, packet.dst, For::Flows)
         && what.takes(packet, packet.dport)
 }
 
 /// Whether the packet offends the statement of a policy, where that becomes of it.
 pub(crate) fn offends(
+    site: &Site,
     packet: &Packet,
     fate: &Fate,
     statement: &Statement,
@@ -449,14 +449,13 @@ pub(crate) fn offends(
     let neighbours = fate.untranslated
         && arrives.is_some()
         && fate.leaves == arrives
-        && arrives == network(packet.src)
-        && arrives == network(packet.dst);
+        && site.are_neighbours(arrives, packet.src, packet.dst);
     let counts = fate.through && !neighbours;
     let excused = || {
         policy.iter().any(|one| match one {
             Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
-                let by = |address, port| what.takes(packet, port) && to.takes(address, For::Excuse);
-                from.sends(packet, For::Excuse) && (by(packet.dst, packet.dport) || by(end, end_port))
+                let by = |address, port| what.takes(packet, port) && to.takes(site, address, For::Excuse);
+                from.sends(site, packet, For::Excuse) && (by(packet.dst, packet.dport) || by(end, end_port))
             }
             Statement::Forbid(..) | Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => false,
         })
@@ -464,17 +463,20 @@ pub(crate) fn offends(
     match statement {
         Statement::Require(.., expect) => {
             let met = |expect: &Expect| expect.is_met(packet, &fate.journey, ruleset);
-            is_required(packet, statement)
+            is_required(site, packet, statement)
                 && (!fate.through && fate.routed
                     || fate.lost
                     || fate.through && (!fate.answered || !expect.iter().all(met)))
         }
         Statement::Allow(..) => false,
         Statement::Forbid(what, from, to) => {
-            counts && from.sends(packet, For::All) && to.takes(end, For::All) && what.takes(packet, end_port)
+            counts
+                && from.sends(site, packet, For::All)
+                && to.takes(site, end, For::All)
+                && what.takes(packet, end_port)
         }
         Statement::ClosedFrom(zone) => {
-            counts && Item::Zone(*zone).sends(arrives, 0, packet.src, For::All) && !excused()
+            counts && Item::Zone(*zone).sends(site, arrives, 0, packet.src, For::All) && !excused()
         }
         Statement::ClosedTo(zone) => {
             let (_, interfaces, only) = ZONES[*zone];

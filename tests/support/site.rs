@@ -1,0 +1,286 @@
+//! The sites of the random policies: a small machine each, the zones around it, and where addresses lie.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use pfproof::context::{Context, context_from_toml};
+use pfproof::net::Family;
+use pfproof::source::Sources;
+
+/// The machines. Their interfaces on wires are the same three, with the same first addresses.
+const MACHINES: [&str; 5] = [
+    // A router as most are; an address of its own on no wire.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24"]
+[interface.lo1]
+addresses = ["192.0.2.77/32"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "::/0"
+interface = "em0"
+via = "2001:db8:a::fe"
+[[route]]
+to = "10.9.0.0/16"
+interface = "em2"
+via = "10.0.2.9"
+"#,
+    // More than one network on a wire, small ones, a network that is rejected, no way out for IPv6.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/30"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/25", "10.9.0.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/32", "2001:db8:2::1/127"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.2"
+[[route]]
+to = "10.0.2.0/24"
+interface = "em2"
+[[route]]
+to = "172.16.0.0/12"
+interface = "em0"
+reject = true
+"#,
+    // IPv6 is not forwarded, and only part of the world is routed.
+    r#"
+forwarding = true
+forwarding-inet6 = false
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24", "10.0.2.5/24"]
+[[route]]
+to = "::/0"
+interface = "em0"
+via = "2001:db8:a::fe"
+[[route]]
+to = "9.0.0.0/8"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "10.9.0.0/16"
+interface = "em1"
+via = "10.0.1.66"
+"#,
+    // A host.
+    r#"
+forwarding = false
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24"]
+[interface.em2]
+addresses = ["10.0.2.1/24", "2001:db8:1::1/64"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+"#,
+    // An address besides, on an interface that is up and one that nothing leaves by; a network within another.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "198.51.100.9/32"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24", "10.0.1.65/28"]
+[interface.lo1]
+addresses = ["172.16.3.3/12", "2620:fe::fe/128"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "::/0"
+interface = "em1"
+via = "2001:db8:1::5"
+"#,
+];
+
+/// The zones: name, interfaces, the only prefix that is meant.
+pub(crate) const ZONES: [(&str, &[usize], Option<&str>); 5] = [
+    ("internet", &[0], None),
+    ("lan", &[1], None),
+    ("iot", &[2], None),
+    ("office", &[1, 2], None),
+    ("printer", &[1], Some("10.0.1.66/32")),
+];
+
+/// The zones as a policy says them.
+pub(crate) const ZONE_LINES: &str = "zone internet on em0\nzone lan on em1\nzone iot on em2\nzone office on { em1 em2 }\n\
+                                     zone printer on em1 from 10.0.1.66\n";
+
+pub(crate) const INTERFACES: [&str; 3] = ["em0", "em1", "em2"];
+/// Where loopback interfaces are, and what is routed nowhere.
+const NOWHERE: usize = usize::MAX;
+
+/// How many sites there are.
+pub(crate) const SITES: usize = MACHINES.len();
+
+/// A machine, and what its text says of addresses.
+pub(crate) struct Site {
+    pub(crate) context: Context,
+    own: Vec<(IpAddr, usize)>,
+    broadcasts: Vec<(IpAddr, usize)>,
+    networks: Vec<(IpNet, usize)>,
+    /// The networks, and what is routed besides.
+    routes: Vec<(IpNet, usize)>,
+}
+
+impl Site {
+    pub(crate) fn new(number: usize) -> Self {
+        let mut sources = Sources::new();
+        let file = sources.add("context.toml", MACHINES[number]);
+        let (context, findings) = context_from_toml(&sources, file);
+        assert!(findings.is_empty(), "{findings:?}");
+        let on = |name: &str| INTERFACES.iter().position(|known| *known == name).unwrap_or(NOWHERE);
+        let (mut own, mut broadcasts, mut networks) = (Vec::new(), Vec::new(), Vec::new());
+        for interface in &context.interfaces {
+            for net in interface.addresses.iter().filter_map(|address| address.known()) {
+                own.push((net.addr(), on(&interface.name)));
+                let broadcasting = net.addr().is_ipv4() && net.prefix_len() < 31;
+                broadcasts.extend(broadcasting.then(|| (net.broadcast(), on(&interface.name))));
+                if !net.addr().is_loopback() && !matches!(net.addr(), IpAddr::V6(addr) if addr.is_unicast_link_local())
+                {
+                    networks.push((net.trunc(), on(&interface.name)));
+                }
+            }
+        }
+        let routed = context.routes.iter().map(|route| match route.reject {
+            true => (route.to, NOWHERE),
+            false => (route.to, on(&route.interface)),
+        });
+        let routes = networks.iter().copied().chain(routed).collect();
+        Self {
+            context,
+            own,
+            broadcasts,
+            networks,
+            routes,
+        }
+    }
+
+    /// Whether both addresses are in one network of that interface.
+    pub(crate) fn are_neighbours(&self, on: Option<usize>, one: IpAddr, other: IpAddr) -> bool {
+        let both = |(net, by): &(IpNet, usize)| Some(*by) == on && net.contains(&one) && net.contains(&other);
+        self.networks.iter().any(both)
+    }
+
+    /// The interface behind which the address lies, by route.
+    pub(crate) fn behind(&self, address: IpAddr) -> usize {
+        longest(&self.routes, address).unwrap_or(NOWHERE)
+    }
+
+    /// Whether what comes by that interface may come from there: the machine's own addresses lie in each of the networks
+    /// that hold them.
+    pub(crate) fn comes_by(&self, on: usize, source: IpAddr) -> bool {
+        match self.is_own(source) {
+            true => self.are_neighbours(Some(on), source, source),
+            false => self.behind(source) == on,
+        }
+    }
+
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.own.iter().any(|(own, _)| *own == address)
+    }
+
+    /// Whether it is the address of that interface.
+    pub(crate) fn is_of(&self, interface: usize, address: IpAddr) -> bool {
+        self.own.contains(&(address, interface))
+    }
+
+    /// What the machine takes in besides its own addresses.
+    pub(crate) fn is_shared(&self, address: IpAddr) -> bool {
+        is_for_all(address) || self.broadcasts.iter().any(|(known, _)| *known == address)
+    }
+
+    /// Whether what comes in by that interface to such an address is taken: a machine that does not forward takes no
+    /// broadcasts of its other interfaces.
+    pub(crate) fn takes_shared(&self, on: usize, address: IpAddr) -> bool {
+        let forwards = self.context.forwards(Family::of(address));
+        forwards || is_for_all(address) || self.broadcasts.contains(&(address, on))
+    }
+
+    /// Whether a host can have the address.
+    pub(crate) fn is_host(&self, address: IpAddr) -> bool {
+        let first = |(net, _): &(IpNet, usize)| net.prefix_len() + 1 < net.max_prefix_len() && net.network() == address;
+        !self.is_shared(address)
+            && !self.is_own(address)
+            && !self.networks.iter().any(first)
+            && !has_no_address(address)
+    }
+
+    /// Whether a packet's source or destination behind that interface is one of the world: of the interface that a
+    /// default route leaves by only what is globally reachable.
+    pub(crate) fn is_near(&self, on: usize, address: IpAddr) -> bool {
+        let default = |(net, by): &(IpNet, usize)| *by == on && net.prefix_len() == 0 && net.contains(&address);
+        on != NOWHERE && (!self.routes.iter().any(default) || is_global(address))
+    }
+}
+
+/// Whether it is broadcast or multicast whatever networks there are.
+fn is_for_all(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.is_unspecified() || address.is_multicast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+/// Where the longest of the networks that hold the address leads.
+fn longest(networks: &[(IpNet, usize)], address: IpAddr) -> Option<usize> {
+    let holding = networks.iter().filter(|(net, _)| net.contains(&address));
+    holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, on)| *on)
+}
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+pub(crate) fn in_net(net: &str, address: IpAddr) -> bool {
+    net.parse::<IpNet>().expect("a network").contains(&address)
+}
+
+pub(crate) fn interface(name: &str) -> usize {
+    INTERFACES
+        .iter()
+        .position(|known| *known == name)
+        .expect("an interface")
+}
+
+/// Whether the network is one address.
+pub(crate) fn is_one(net: &str) -> bool {
+    net.ends_with("/32") || net.ends_with("/128")
+}
+
+pub(crate) fn has_no_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_unspecified(),
+        IpAddr::V6(address) => address.is_unspecified() || address.is_unicast_link_local(),
+    }
+}
+
+/// Whether it is globally reachable: enough of the registries for the addresses here.
+fn is_global(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_private() && !address.is_documentation(),
+        IpAddr::V6(address) => !in_net("2001:db8::/32", address.into()) && !address.is_unicast_link_local(),
+    }
+}
