@@ -192,15 +192,32 @@ fn a_policy_for_another_pf_conf_is_not_passed_over_in_silence() {
 }
 
 #[test]
-fn a_format_that_is_not_there_is_refused() {
-    for command in ["flows", "context"] {
-        let output = pfproof(&[command, "--format", "json", HEATER]);
-        assert_eq!(output.status.code(), Some(2), "{command}");
-        assert!(
-            output.stdout.is_empty() && text(&output.stderr).contains("--format json"),
-            "{command}"
-        );
-    }
+fn flows_and_context_have_json() {
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = pfproof(&[arguments, &["--format", "json", HEATER]].concat());
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(value["version"], 1);
+        value
+    };
+    let matrix = json(&["flows"]);
+    let spoofed =
+        serde_json::json!({"from": "em0", "to": "vlan92", "passes": "spoofed", "translated": "nothing", "open": false});
+    assert!(
+        matrix["pairs"].as_array().expect("pairs").contains(&spoofed),
+        "{matrix}"
+    );
+    let pair = json(&["flows", "--from", "iot", "--to", "clients"]);
+    let flows = pair["flows"].as_array().expect("flows");
+    let https = flows
+        .iter()
+        .find(|flow| flow["packets"][0] == "tcp 443  from iot to clients");
+    assert_eq!(https.expect("https")["boxes"][0]["dport"][0], "443", "{pair}");
+    let context = json(&["context"]);
+    assert_eq!(
+        context["context"]["interface"]["vlan92"]["addresses"][0], "10.62.1.1/24",
+        "{context}"
+    );
 }
 
 #[test]

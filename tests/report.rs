@@ -199,7 +199,10 @@ fn a_zone_is_named_only_for_what_lies_in_it() {
     );
     let closed = &router.statements[1];
     assert!(
-        closed.packets.iter().any(|line| line.contains("from world but admins")),
+        closed
+            .packets
+            .iter()
+            .any(|line| line.contains("from any on em0 but admins")),
         "{:?}",
         closed.packets
     );

@@ -92,7 +92,7 @@ pub(super) fn settle_draft(writing: &Writing<'_>, context: &Context, draft: &str
         };
         match &statement.demand {
             Demand::Require(..) => *line = format!("{}  # not surely: {why}", line.replacen("require", "allow", 1)),
-            Demand::Forbid(_) | Demand::Closed(_) => *line = format!("# {line:<24} # not so, or not surely: {why}"),
+            Demand::Forbid(_) | Demand::Closed(_) => *line = format!("# {line}  # not surely: {why}"),
             Demand::Allow(_) => {}
         }
     }

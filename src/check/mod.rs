@@ -9,6 +9,8 @@ mod repair;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::context::{Context, context_from_toml};
 use crate::diagnostic::{Code, Diagnostic, Severity, sort};
 use crate::engine::Engine;
@@ -16,9 +18,9 @@ use crate::lint;
 use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Network, Policy, Zones};
 use crate::report::check::{Router, Subject, matrix, router};
-use crate::report::flows::Flows;
+use crate::report::flows::{Flows, Shown};
 use crate::report::printable;
-use crate::ruleset::{Name, Ruleset};
+use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
@@ -206,7 +208,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     report
 }
 
-/// What passes on a machine, in lines: between two zones of its policies, or interfaces, groups, addresses, `self`;
+/// What passes on a machine, in lines and as JSON: between two zones of its policies, or interfaces, groups, addresses, `self`;
 /// without a pair, who reaches whom. And what is wrong with pf.conf or the policies: then there are no lines.
 ///
 /// ```
@@ -232,7 +234,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
 /// };
 /// let (lines, findings) = flows(&mut sources, &loader, machine, Some(("lan", "self")));
 /// assert!(findings.is_empty());
-/// assert_eq!(lines.unwrap(), ["tcp 22  from lan to self (203.0.113.7)", "    in by @1"]);
+/// assert_eq!(lines.unwrap().lines, ["tcp 22  from lan to self (203.0.113.7)", "    in by @1"]);
 /// ```
 ///
 /// # Errors
@@ -242,7 +244,7 @@ pub fn flows(
     loader: &dyn Loader,
     machine: Machine,
     pair: Option<(&str, &str)>,
-) -> (Result<Vec<String>, String>, Vec<Diagnostic>) {
+) -> (Result<Shown, String>, Vec<Diagnostic>) {
     let prepared = prepare(sources, loader, machine);
     let mut findings = prepared.findings;
     let engine = Engine::new(&prepared.ruleset, &prepared.context);
@@ -253,21 +255,31 @@ pub fn flows(
     // A file that is missing leaves its contents unknown; the rest can be judged.
     let refuses = |finding: &Diagnostic| finding.severity == Severity::Error && finding.code != Code::Unreadable;
     if prepared.refused.is_some() || findings.iter().any(refuses) {
-        return (Ok(Vec::new()), findings);
+        let nothing = Shown {
+            lines: Vec::new(),
+            narrow: Vec::new(),
+            json: Value::Null,
+        };
+        return (Ok(nothing), findings);
     }
     let flows = Flows::new(&engine, &zones);
-    let lines = match pair {
+    let shown = match pair {
         None => Ok(flows.matrix()),
         Some((from, to)) => flows.named(from, to),
     };
     let assumed = prepared.policy.assumptions.iter();
-    let lines = lines.map(|lines| {
-        assumed
-            .map(|one| printable(&format!("assumed: {}", one.text)).into_owned())
-            .chain(lines)
-            .collect()
+    let assumed: Vec<String> = assumed.map(|one| printable(&one.text).into_owned()).collect();
+    let shown = shown.map(|mut shown| {
+        for lines in [&mut shown.lines, &mut shown.narrow] {
+            let told = assumed.iter().map(|text| format!("assumed: {text}"));
+            lines.splice(0..0, told);
+        }
+        shown.json["version"] = 1.into();
+        shown.json["config"] = prepared.name.as_str().into();
+        shown.json["assumed"] = assumed.into();
+        shown
     });
-    (lines, findings)
+    (shown, findings)
 }
 
 /// What a machine does with a pf.conf that pfctl refuses: where some statements could not be read, or there is a complaint
@@ -335,7 +347,7 @@ pub fn draft(
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return (String::new(), findings);
     }
-    let assumptions = policy::needed_assumptions(&lowered.ruleset);
+    let assumptions = told(&policy::needed_assumptions(&lowered.ruleset), &lowered.ruleset);
     let (ruleset, _, _) = policy::settle_ruleset(&verify::parsed(&assumptions, &macros), lowered.ruleset, context);
     let engine = Engine::new(&ruleset, context);
     let file = name.rsplit('/').next().unwrap_or(name);
@@ -353,6 +365,28 @@ pub fn draft(
         circumstances::settle_draft(&writing, context, &draft, &macros),
         findings,
     )
+}
+
+/// The `assume` statements with what each of them means for what is proved. That a table is empty of which pf.conf lets
+/// the addresses through is nobody's to assume: the statement is a comment.
+fn told(assumptions: &str, ruleset: &Ruleset) -> String {
+    let admits = |name: &str| {
+        let is = |peer: &Peer| !peer.negated && matches!(&peer.host, Host::Table(table) if **table == *name);
+        let mut rules = ruleset.all_rules().map(|(_, rule)| rule);
+        rules.any(|rule| rule.action == Action::Pass && (is(&rule.source) || is(&rule.destination)))
+    };
+    let lines = assumptions.lines().map(|line| {
+        let table = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+        match table {
+            Some((name, " empty")) if admits(name) => {
+                format!("# {line:<34} # pf.conf passes what is in it: who is that?\n")
+            }
+            Some((_, " empty")) => format!("{line:<36} # proved for hosts that are not in it\n"),
+            Some(_) => format!("{line:<36} # proved as long as nobody else is in it\n"),
+            None => format!("{line:<36} # what is loaded there was not looked at\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// How many of the pass rules that decide something the policy speaks of, and where the others are.

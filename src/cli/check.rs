@@ -111,8 +111,10 @@ impl Progress {
 }
 
 /// The report of one machine, and the texts that it speaks of.
-fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failure> {
+fn one(mut loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failure> {
     let known_from = loaded.known_from();
+    let from_stdin = arguments.input.config.as_deref() == Some(Path::new("-"));
+    let (files, elsewhere) = policies(&mut loaded, &arguments.policy, from_stdin)?;
     let Loaded {
         mut sources,
         name,
@@ -121,42 +123,9 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
         context,
         assumed,
         diagnostics,
-        policies,
-        policies_are_found,
         project,
         ..
     } = loaded;
-    let (mut files, mut elsewhere) = (Vec::new(), Vec::new());
-    let from_stdin = arguments.input.config.as_deref() == Some(Path::new("-"));
-    let explicit = !arguments.policy.is_empty();
-    for path in if explicit { &arguments.policy } else { &policies } {
-        let bytes = if policies_are_found && !explicit {
-            loader.load_beside(path)
-        } else {
-            read_file(path)
-        };
-        let bytes = bytes.map_err(|error| Failure::unreadable(path, &error))?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let configs = policy::configs(&text);
-        let speaks = speaks_of(&configs, &name);
-        // One that is about another pf.conf is none of this one's business; but one about none is a slip.
-        let here = |config: &String| path.with_file_name(config).exists();
-        let slip = match explicit {
-            true => !speaks && !from_stdin,
-            false => !speaks && !configs.iter().any(here),
-        };
-        if !(explicit || speaks || slip) {
-            continue;
-        }
-        let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
-        let file = sources.add(shown, text);
-        if explicit || speaks {
-            files.push(file);
-        }
-        if let Some(config) = configs.first().filter(|_| slip) {
-            elsewhere.push(of_another(&sources, file, config, &name, explicit));
-        }
-    }
     // `em0=ADDRESS` is settled by the loader already.
     let assumptions = arguments.input.assume.iter().filter(|fact| !fact.contains('='));
     let machine = Machine {
@@ -176,8 +145,52 @@ fn one(loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), Failu
     Ok((router, sources))
 }
 
+/// The policies that are named, else those beside pf.conf that speak of it; and the warnings that some speak of another.
+pub(crate) fn policies(
+    loaded: &mut Loaded,
+    named: &[PathBuf],
+    from_stdin: bool,
+) -> Result<(Vec<FileId>, Vec<Diagnostic>), Failure> {
+    let (mut files, mut elsewhere) = (Vec::new(), Vec::new());
+    let explicit = !named.is_empty();
+    let paths = if explicit {
+        named.to_vec()
+    } else {
+        loaded.policies.clone()
+    };
+    for path in paths {
+        let bytes = if loaded.policies_are_found && !explicit {
+            loaded.loader.load_beside(&path)
+        } else {
+            read_file(&path)
+        };
+        let bytes = bytes.map_err(|error| Failure::unreadable(&path, &error))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let configs = policy::configs(&text);
+        let speaks = speaks_of(&configs, &loaded.name);
+        // One that is about another pf.conf is none of this one's business; but one about none is a slip.
+        let here = |config: &String| path.with_file_name(config).exists();
+        let slip = match explicit {
+            true => !speaks && !from_stdin,
+            false => !speaks && !configs.iter().any(here),
+        };
+        if !(explicit || speaks || slip) {
+            continue;
+        }
+        let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
+        let file = loaded.sources.add(shown, text);
+        if explicit || speaks {
+            files.push(file);
+        }
+        if let Some(config) = configs.first().filter(|_| slip) {
+            elsewhere.push(of_another(&loaded.sources, file, config, &loaded.name, explicit));
+        }
+    }
+    Ok((files, elsewhere))
+}
+
 /// Whether a policy that names those by `config` is about the pf.conf of that name: it names it, or none.
-pub(crate) fn speaks_of(configs: &[String], config: &str) -> bool {
+fn speaks_of(configs: &[String], config: &str) -> bool {
     let name = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
     configs.is_empty() || configs.iter().any(|named| name(named) == name(config))
 }

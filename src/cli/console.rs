@@ -73,6 +73,9 @@ impl Console {
 
     /// Writes findings to standard error, in the format that was asked for.
     pub(crate) fn findings(self, findings: &[Diagnostic], sources: &Sources) {
+        if findings.is_empty() {
+            return;
+        }
         let look = Look {
             color: self.error_color,
             ..self.look()

@@ -6,6 +6,7 @@ use clap::Args;
 use pfproof::context::{assumptions_in_full, write_toml_from};
 use pfproof::diagnostic::{Code, Diagnostic, Severity};
 use pfproof::report::{self, Format, Look};
+use serde_json::{Value, json};
 
 use super::Status;
 use super::console::Console;
@@ -25,10 +26,6 @@ pub(crate) struct Arguments {
 /// Prints the context to standard output, what is wrong with its sources to standard error.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
-    if arguments.output.format() == super::options::Format::Json {
-        console.message("pfproof: context has no `--format json` yet\n");
-        return Status::CouldNotJudge;
-    }
     let loaded = match discover::load_one(&arguments.input) {
         Ok(loaded) => loaded,
         Err(failure) => {
@@ -56,7 +53,25 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     console.message(&report::diagnostics(&found, &loaded.sources, format, look));
     let wrong = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let status = if wrong { Status::CouldNotJudge } else { Status::Success };
-    console.answer(&text(&loaded), status)
+    let answer = match arguments.output.format() {
+        super::options::Format::Json => json(&loaded),
+        super::options::Format::Human | super::options::Format::Short => text(&loaded),
+    };
+    console.answer(&answer, status)
+}
+
+/// The keys of context.toml as JSON, with where it comes from and what is assumed.
+fn json(loaded: &Loaded) -> String {
+    let written = write_toml_from(&loaded.context, &loaded.facts, &loaded.sources);
+    // What was written here is read again: it is one language.
+    let context: Value = toml::from_str(&written).unwrap_or(Value::Null);
+    let answer = json!({
+        "version": 1,
+        "from": loaded.known_from(),
+        "assumed": assumptions_in_full(&loaded.context, &loaded.facts.assumed),
+        "context": context,
+    });
+    format!("{answer}\n")
 }
 
 /// The context as context.toml, with where it comes from and what is assumed as comments.

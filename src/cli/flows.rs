@@ -1,21 +1,18 @@
 //! `pfproof flows`: who reaches whom, and what passes between two zones, exactly.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pfproof::check::{Machine, flows};
 use pfproof::diagnostic::{Code, Severity};
-use pfproof::policy;
 use pfproof::report::printable;
-use pfproof::source::FileId;
 
 use super::Status;
-use super::check::speaks_of;
+use super::check::policies;
 use super::console::Console;
 use super::discover::{self, Failure, Loaded};
 use super::expanded::state;
-use super::files::read_file;
-use super::options::{Input, Output};
+use super::options::{Format, Input, Output};
 
 /// Show what passes between zones: the matrix, or one pair in few boxes
 #[derive(Args, Debug)]
@@ -42,10 +39,6 @@ pub(crate) struct Arguments {
 /// Prints the matrix, or the flows of one pair of zones.
 pub(crate) fn run(arguments: &Arguments) -> Status {
     let console = Console::new(&arguments.output);
-    if arguments.output.format() == super::options::Format::Json {
-        console.message("pfproof: flows has no `--format json` yet\n");
-        return Status::CouldNotJudge;
-    }
     match answer(arguments, console) {
         Ok(status) => status,
         Err(failure) => {
@@ -57,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
 
 fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
     let mut loaded = discover::load_one(&arguments.input)?;
-    let policies = policies(&mut loaded, &arguments.policy)?;
+    let from_stdin = arguments.input.config.as_deref() == Some(Path::new("-"));
+    let (policies, elsewhere) = policies(&mut loaded, &arguments.policy, from_stdin)?;
     let Loaded {
         mut sources,
         name,
@@ -77,11 +71,12 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
         assumptions: Vec::new(),
     };
     let pair = arguments.from.as_deref().zip(arguments.to.as_deref());
-    let (lines, found) = flows(&mut sources, &loader, machine, pair);
+    let (shown, found) = flows(&mut sources, &loader, machine, pair);
     diagnostics.extend(found);
     // A file that is missing leaves its contents unknown; the rest can be judged.
     let refused = |code: Code| code != Code::Unreadable;
     diagnostics.retain(|finding| finding.severity == Severity::Error);
+    diagnostics.extend(elsewhere);
     diagnostics.extend(state);
     console.findings(&diagnostics, &sources);
     if diagnostics
@@ -90,10 +85,12 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
     {
         return Ok(Status::CouldNotJudge);
     }
-    Ok(match lines {
-        Ok(lines) => {
-            let mut text = lines.join("\n");
-            text.push('\n');
+    Ok(match shown {
+        Ok(shown) => {
+            let text = match arguments.output.format() {
+                Format::Json => format!("{}\n", shown.json),
+                Format::Human | Format::Short => shown.text(console.look()),
+            };
             console.answer(&text, Status::Success)
         }
         Err(words) => {
@@ -101,28 +98,4 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
             Status::CouldNotJudge
         }
     })
-}
-
-/// The policies that are named, else those beside pf.conf that speak of it.
-fn policies(loaded: &mut Loaded, named: &[PathBuf]) -> Result<Vec<FileId>, Failure> {
-    let explicit = !named.is_empty();
-    let mut files = Vec::new();
-    for path in if explicit {
-        named.to_vec()
-    } else {
-        loaded.policies.clone()
-    } {
-        let bytes = if loaded.policies_are_found && !explicit {
-            loaded.loader.load_beside(&path)
-        } else {
-            read_file(&path)
-        };
-        let bytes = bytes.map_err(|error| Failure::unreadable(&path, &error))?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if explicit || speaks_of(&policy::configs(&text), &loaded.name) {
-            let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-            files.push(loaded.sources.add(shown, text));
-        }
-    }
-    Ok(files)
 }

@@ -79,8 +79,14 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     match written {
         Ok(()) => {
             let statements = text.lines().filter(|line| is_statement(line)).count();
+            let open = text.lines().filter(|line| line.starts_with("# closed")).count();
+            let open = match open {
+                0 => String::new(),
+                1 => ", 1 `closed` for you to decide".to_owned(),
+                open => format!(", {open} `closed` for you to decide"),
+            };
             let next = format!(
-                "{shown}: {statements} statements; now `pfproof check {}`\n",
+                "{shown}: {statements} statements{open}; now `pfproof check {}`\n",
                 loaded.name
             );
             console.answer(&next, Status::Success)

@@ -13,7 +13,7 @@ use super::Subject;
 use super::moved::{Change, Mover, Side};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Decider, Effort, Engine, Field, Goal, PacketBox, Place, Question};
-use crate::eval::{Machine, Memory, Met, Usual};
+use crate::eval::{Machine, Memory, Met, Unproven, Usual};
 use crate::net::RangeSet;
 use crate::packet::Packet;
 use crate::policy::{Network, Policy, Zones};
@@ -30,7 +30,7 @@ const EFFORT: Effort = Effort {
 const STEPS_OF_DECIDERS: u64 = 10_000;
 const MOST_CLASSES: usize = 100;
 /// For how many rules the rules that decide instead are looked for, and how many of them are named.
-const MOST_EXPLAINED: usize = 50;
+const MOST_EXPLAINED: usize = 100;
 const MOST_NAMED: usize = 3;
 
 /// A rule that decides packets of one that never does.
@@ -50,6 +50,14 @@ struct Fate {
     instead: Vec<Instead>,
     /// Match rules before them that change what they would match.
     translators: Vec<RuleId>,
+    /// Whether it was looked for.
+    looked: bool,
+    /// Whether some of them meet no rule at all: `set skip`.
+    skipped: bool,
+    /// Whether it is not so of some, or not known.
+    met: bool,
+    /// Why the evaluator could not follow some of them.
+    unproven: Option<String>,
 }
 
 /// The rules that one statement of pf.conf makes.
@@ -80,16 +88,17 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
             engine: subject.engine,
         };
         let mut mover = Mover::new(subject);
-        let mut explained = 0;
+        let mut left = MOST_EXPLAINED;
         for line in lines.values() {
             let Some((id, rule)) = line.never.first().and_then(|id| Some((id, ruleset.rule(id)?))) else {
                 continue;
             };
             let mut fate = Fate::default();
-            let left = MOST_EXPLAINED.saturating_sub(explained);
-            for id in line.never.iter().take(left) {
-                explained += 1;
-                explainer.explain(id, &mut fate);
+            // Of half the rules of a line nothing is said: the others may be decided otherwise.
+            if let Some(rest) = left.checked_sub(line.never.len()) {
+                left = rest;
+                fate.looked = true;
+                line.never.iter().for_each(|id| explainer.explain(id, &mut fate));
             }
             fate.instead.sort_by(|a, b| b.magnitude.total_cmp(&a.magnitude));
             findings.push(finding(subject, line, (id, rule), &fate, &mut mover));
@@ -151,18 +160,28 @@ impl Explainer<'_> {
         let question = Question::new(self.engine.matched_by(id), Goal::Any)
             .of_one_hop()
             .within(STEPS_OF_DECIDERS);
-        let classes = self.engine.classes(question).take(MOST_CLASSES).map_while(Result::ok);
-        for class in classes {
+        for class in self.engine.classes(question).take(MOST_CLASSES) {
+            let Ok(class) = class else {
+                fate.met = true;
+                break;
+            };
             let Some(hop) = class.journey.hops.first() else {
                 continue;
             };
             let Some(header) = choose(&self.usual(&class.region), &class.equal, self.zones) else {
+                fate.met = true;
                 continue;
             };
             let packet = self.engine.space().packet(&header);
-            let Ok(seen) = self.machine.decide(&packet, &mut Memory::default(), &mut Usual) else {
-                continue;
+            let seen = match self.machine.decide(&packet, &mut Memory::default(), &mut Usual) {
+                Ok(seen) => seen,
+                Err(Unproven(why)) => {
+                    fate.unproven.get_or_insert(why);
+                    continue;
+                }
             };
+            fate.skipped |= seen.skipped;
+            fate.met |= !seen.skipped;
             let met = seen.met.iter().any(|met| match met {
                 Met::Matched(rule, _) => rule == id,
                 Met::Missed(..) => false,
@@ -263,7 +282,7 @@ fn finding(
             listed(several.iter().map(|id| format!("@{id}")))
         ),
     };
-    let by = by(subject, line, rule, &instead, &fate.translators);
+    let by = by(subject, line, rule, &instead, fate);
     let code = if whole { Code::NeverDecides } else { Code::DeadListItem };
     let mut finding = Diagnostic::new(code, format!("{who}: {by}")).at(rule.origin.span);
     // Where some of them do what it would do, taking it away may well be meant: what the rest does is said.
@@ -303,10 +322,10 @@ fn finding(
 }
 
 /// Who decides the packets of a rule instead, and what becomes of them.
-fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rule)], translators: &[RuleId]) -> String {
+fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rule)], fate: &Fate) -> String {
     let whose = if line.never.len() == 1 { "its" } else { "their" };
-    if instead.is_empty() && !translators.is_empty() {
-        let named = translators.iter().map(|id| named(subject, id, rule));
+    if instead.is_empty() && !fate.translators.is_empty() {
+        let named = fate.translators.iter().map(|id| named(subject, id, rule));
         return format!("{whose} packets are translated before by match {}", listed(named));
     }
     let mut groups: IndexMap<Acts, Vec<String>, FxBuildHasher> = IndexMap::default();
@@ -315,7 +334,7 @@ fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rul
         others.push(named(subject, &one.rule, rule));
     }
     match groups.as_slice().len() {
-        0 => return format!("other rules decide all {whose} packets"),
+        0 => return unnamed(whose, fate),
         1 => {}
         _ => {
             let parts = groups.into_iter().map(|(acts, others)| {
@@ -336,6 +355,17 @@ fn by(subject: Subject<'_>, line: &Line, rule: &Rule, instead: &[(&Instead, &Rul
         },
         Some((acts, others)) => format!("{whose} packets are {} by {}", acts.word(), listed(others.into_iter())),
         None => String::new(),
+    }
+}
+
+/// Why no rule is named that decides the packets of a rule instead.
+fn unnamed(whose: &str, fate: &Fate) -> String {
+    let instead = format!("which rules decide {whose} packets instead");
+    match &fate.unproven {
+        _ if !fate.looked => format!("{instead} was not looked for, for there are too many such rules"),
+        Some(why) => format!("{instead} is not known here: {why}"),
+        None if fate.skipped && !fate.met => format!("{whose} packets meet no rule (`set skip`)"),
+        None => format!("{instead} was not found out"),
     }
 }
 

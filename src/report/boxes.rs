@@ -1,15 +1,14 @@
 //! Sets of packets in few words: `tcp 80 443 1883, udp 53 123 1883, icmp  from iot to clients`.
 
-use std::net::IpAddr;
-
-use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, address, transport};
+use super::hosts::{Known, Speaker, addresses};
+use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
 use crate::policy::{Network, ZoneOnMachine, Zones, addressless};
 
 /// How many ranges of addresses or ports are listed before «…».
 const MOST: usize = 6;
 
-/// Words for sets of addresses: the zones' names, `self`, and for the rest the addresses themselves.
+/// Words for sets of packets: the zones' names, `self`, and for the rest the addresses themselves.
 pub(crate) struct Namer<'a> {
     zones: &'a Zones<'a>,
     network: &'a Network<'a>,
@@ -29,23 +28,28 @@ impl<'a> Namer<'a> {
         self.network.engine()
     }
 
-    /// The set of packets, which is joined, one line for each pair of ends, the protocols and ports merged.
+    /// The set of packets, which is joined, in lines: the protocols and ports of each pair of ends merged; and ends that
+    /// send or take the same.
     pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
-        let mut lines: Vec<(String, Vec<PacketBox>)> = Vec::new();
+        let mut pairs: Vec<(Ends, Vec<PacketBox>)> = Vec::new();
         for part in packets.boxes() {
             let ends = self.ends(part);
-            match lines.iter_mut().find(|(known, _)| *known == ends) {
+            match pairs.iter_mut().find(|(known, _)| *known == ends) {
                 Some((_, boxes)) => boxes.push(part.clone()),
-                None => lines.push((ends, vec![part.clone()])),
+                None => pairs.push((ends, vec![part.clone()])),
             }
         }
-        let words = lines.iter().map(|(ends, boxes)| {
-            let what = what(boxes);
-            if what.is_empty() {
-                ends.trim_start().to_owned()
-            } else {
-                format!("{what}  {ends}")
+        let mut lines: Vec<(String, Ends)> = Vec::new();
+        for (ends, boxes) in pairs {
+            let what = what(&boxes);
+            let alike = lines.iter_mut().filter(|(known, _)| *known == what);
+            if !alike.into_iter().any(|(_, known)| known.take(&ends)) {
+                lines.push((what, ends));
             }
+        }
+        let words = lines.iter().map(|(what, ends)| match what.as_str() {
+            "" => ends.words(),
+            what => format!("{what}  {}", ends.words()),
         });
         words.collect()
     }
@@ -55,8 +59,7 @@ impl<'a> Namer<'a> {
         what(packets.boxes())
     }
 
-    /// `from iot to clients`.
-    fn ends(&self, part: &PacketBox) -> String {
+    fn ends(&self, part: &PacketBox) -> Ends {
         let family = part.family;
         let [sources, destinations] = [Field::Source, Field::Destination].map(|field| part.numbers(field));
         let space = self.engine().space();
@@ -70,18 +73,21 @@ impl<'a> Namer<'a> {
         let from = if arrived.is_empty() {
             let own = self.network.own(family);
             if own.is_subset(&sources) {
-                "self".to_owned()
+                vec!["self".to_owned()]
             } else {
-                format!("self ({})", addresses(&sources, family))
+                vec![format!("self ({})", addresses(&sources, family))]
             }
         } else {
             self.source_words(&sources, &arrived, family)
         };
-        format!("from {from} to {}", self.destination_words(&destinations, family))
+        Ends {
+            from,
+            to: self.destination_words(&destinations, family),
+        }
     }
 
     /// Who sends: the zones whose hosts are the sources; for the rest the addresses, and where they arrive.
-    fn source_words(&self, sources: &RangeSet, arrived: &[usize], family: Family) -> String {
+    fn source_words(&self, sources: &RangeSet, arrived: &[usize], family: Family) -> Vec<String> {
         let names: Vec<&str> = arrived
             .iter()
             .map(|&id| self.engine().space().interface_name(id))
@@ -90,10 +96,10 @@ impl<'a> Namer<'a> {
             [only] => format!(" on {only}"),
             several => format!(" on {{ {} }}", several.join(" ")),
         };
-        let line = Field::Source.line(family);
         let core = self.without_oddities(sources, family);
-        if core == self.without_oddities(&line, family) {
-            return format!("any{on}");
+        let any = self.without_oddities(&Field::Source.line(family), family);
+        if core == any {
+            return vec![format!("any{on}")];
         }
         let zones = || self.zones.all().iter();
         let own = || zones().filter(|zone| arrived.iter().all(|id| zone.interfaces.contains(id)));
@@ -104,32 +110,44 @@ impl<'a> Namer<'a> {
             let global = self.hosts(zone, family, false);
             Known::new(zone, self.without_oddities(&sent, family), &global, family)
         };
-        let here = Known::sorted(own().map(known));
+        let hosts = self.speaker(own().map(known), family);
+        let everywhere = self.speaker(zones().map(known), family);
         // A host without an address yet is in every zone of the interface that does not name its own.
         let everybody = own().find(|zone| zone.only(family).is_none());
         let odd = sources.minus(&core);
         if let Some(zone) = everybody.filter(|_| sources.is_subset(addressless(family))) {
-            return format!("{} ({})", zone.name, addresses(sources, family));
+            return vec![format!("{} ({})", zone.name, addresses(sources, family))];
         }
-        let (mut words, left) = in_zones(&core, &here, family);
+        let (mut words, left) = hosts.in_zones(&core);
         if words.is_empty()
-            && let Some(zone) = zones().map(known).find(|known| known.all == core && !core.is_empty())
+            && let Some(zone) = everywhere.named(&core)
         {
-            return format!("the addresses of {}{on}", zone.name);
+            return vec![format!("the addresses of {zone}{on}")];
         }
         let named = own().filter_map(|zone| zone.only(family));
-        let odd = match everybody {
-            Some(_) => RangeSet::empty(),
-            None => named.fold(odd, |odd, only| odd.minus(only)),
+        let unnamed = match everybody {
+            Some(_) if !(words.is_empty() && left.is_empty()) => RangeSet::empty(),
+            _ => named.fold(odd.clone(), |odd, only| odd.minus(only)),
         };
-        if words.is_empty() {
-            return format!("{}{on}", addresses(sources, family));
-        }
-        let rest = left.union(&odd);
+        let rest = hosts.filled(&left).union(&unnamed);
         if !rest.is_empty() {
             words.push(format!("{}{on}", addresses(&rest, family)));
         }
-        words.join(", ")
+        let but = format!("any{on} but {}", everywhere.listed(&any.minus(&core)));
+        if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
+            words = vec![but];
+            // They are in a zone that is none of these.
+            let here = everybody.map(|zone| self.hosts(zone, family, true));
+            if here.is_some_and(|here| here.is_disjoint(&core)) && !odd.is_disjoint(addressless(family)) {
+                words.push("hosts without an address".to_owned());
+            }
+        }
+        words
+    }
+
+    /// Words for hosts of a family, with those zones.
+    fn speaker<'z>(&self, zones: impl Iterator<Item = Known<'z>>, family: Family) -> Speaker<'z> {
+        Speaker::new(zones, self.oddities(family), family)
     }
 
     /// The hosts of a zone; without those that are not globally reachable behind a default route unless `special`.
@@ -142,137 +160,140 @@ impl<'a> Namer<'a> {
 
     /// Without the addresses that make two sets differ though a reader would call them the same.
     fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
-        let hosts = set
-            .minus(self.network.not_hosts(family))
-            .minus(self.network.own(family));
+        set.minus(&self.oddities(family))
+    }
+
+    /// The addresses that are no hosts: names of zones and networks are used as if they did not have them.
+    fn oddities(&self, family: Family) -> RangeSet {
+        let odd = self.network.not_hosts(family).union(self.network.own(family));
         match family {
-            Family::Inet => hosts,
+            Family::Inet => odd,
             // IPv4 within IPv6, which nobody sends.
-            Family::Inet6 => hosts
-                .minus(&RangeSet::range(0, u128::from(u32::MAX)))
-                .minus(&RangeSet::range(0xffff << 32, 0xffff_ffff_ffff)),
+            Family::Inet6 => odd
+                .union(&RangeSet::range(0, u128::from(u32::MAX)))
+                .union(&RangeSet::range(0xffff << 32, 0xffff_ffff_ffff)),
         }
     }
 
-    fn destination_words(&self, destinations: &RangeSet, family: Family) -> String {
+    fn destination_words(&self, destinations: &RangeSet, family: Family) -> Vec<String> {
         if *destinations == Field::Destination.line(family) {
-            return "any".to_owned();
+            return vec!["any".to_owned()];
         }
-        let own = self.network.own(family);
         let taken = self.network.taken(family);
         if !destinations.is_empty() && destinations.is_subset(taken) {
-            return if own.is_subset(destinations) {
-                "self".to_owned()
-            } else {
-                format!("self ({})", addresses(destinations, family))
-            };
+            return vec![self.itself(destinations, family)];
         }
-        let known = Known::sorted(self.zones.all().iter().map(|zone| {
+        let known = self.zones.all().iter().map(|zone| {
             let hosts = self.without_oddities(&self.hosts(zone, family, true), family);
             Known::new(zone, hosts, &self.hosts(zone, family, false), family)
-        }));
-        let (mut named, left) = in_zones(&self.without_oddities(destinations, family), &known, family);
-        if !own.is_empty() && !own.is_disjoint(destinations) {
-            let part = destinations.intersection(own);
-            named.push(if part == *own {
-                "self".to_owned()
-            } else {
-                format!("self ({})", addresses(&part, family))
-            });
+        });
+        let hosts = self.speaker(known, family);
+        let core = self.without_oddities(destinations, family);
+        let (mut words, left) = hosts.in_zones(&core);
+        if !left.is_empty() {
+            words.push(addresses(&hosts.filled(&left), family));
         }
-        if named.is_empty() || !left.is_empty() {
-            let rest = if left.is_empty() { destinations } else { &left };
-            named.push(addresses(rest, family));
+        let any = self.without_oddities(&Field::Destination.line(family), family);
+        let but = format!("any but {}", hosts.listed(&any.minus(&core)));
+        if core == any && words.len() > 1 && is_listed(&words) {
+            words = vec!["any host".to_owned()];
+        } else if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
+            words = vec![but];
         }
-        named.join(", ")
+        let own = destinations.intersection(self.network.own(family));
+        if !own.is_empty() {
+            words.push(self.itself(&own, family));
+        }
+        if words.is_empty() {
+            words.push(addresses(destinations, family));
+        }
+        words
+    }
+
+    /// What the machine takes in, in words: `self`, `self (10.0.0.1, multicast)`.
+    fn itself(&self, taken: &RangeSet, family: Family) -> String {
+        let own = self.network.own(family);
+        if own.is_subset(taken) {
+            return "self".to_owned();
+        }
+        let multicast = match family {
+            Family::Inet => RangeSet::range(0xe000_0000, 0xefff_ffff),
+            Family::Inet6 => RangeSet::range(0xff << 120, u128::MAX),
+        };
+        let all = self.network.taken(family);
+        let shared = all.minus(own).minus(&multicast);
+        let (mut rest, mut words) = (taken.clone(), Vec::new());
+        for (set, word) in [(shared, "broadcast"), (multicast, "multicast")] {
+            // A single one is told as shortly by itself.
+            if set.ranges().len() > 1 && set.is_subset(taken) {
+                rest = rest.minus(&set);
+                words.push(word.to_owned());
+            }
+        }
+        if !rest.is_empty() {
+            words.insert(0, addresses(&rest, family));
+        }
+        format!("self ({})", words.join(", "))
     }
 }
 
-/// A zone and the addresses that it stands for in one place.
-struct Known<'a> {
-    name: &'a str,
-    /// Its place among the zones of the policy, where it is written.
-    order: u32,
-    all: RangeSet,
-    /// The same without what is not globally reachable: what `require` asks about.
-    global: RangeSet,
+/// Whether addresses are listed among words for hosts, not zones alone.
+fn is_listed(words: &[String]) -> bool {
+    words.iter().any(|word| word.contains(['(', '/', '.', ':']))
 }
 
-impl<'a> Known<'a> {
-    /// The zone with those of the addresses that it means.
-    fn new(zone: &'a ZoneOnMachine, all: RangeSet, global: &RangeSet, family: Family) -> Self {
-        let (all, global) = match zone.only(family) {
-            Some(only) => {
-                let all = all.intersection(only);
-                (all.clone(), all)
-            }
-            None => {
-                let global = all.intersection(global);
-                (all, global)
+/// Who sends and who is sent to, in words.
+#[derive(Debug, PartialEq, Eq)]
+struct Ends {
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+impl Ends {
+    /// `from iot to clients`; what lists exceptions comes last.
+    fn words(&self) -> String {
+        let list = |words: &[String]| {
+            let (but, plain): (Vec<&str>, Vec<&str>) = words
+                .iter()
+                .map(String::as_str)
+                .partition(|word| word.contains(" but "));
+            [plain, but].concat().join(", ")
+        };
+        format!("from {} to {}", list(&self.from), list(&self.to))
+    }
+
+    /// Takes others in that are the same at one end.
+    fn take(&mut self, other: &Self) -> bool {
+        let add = |words: &mut Vec<String>, more: &[String]| {
+            for word in more {
+                match word.split_once(" (") {
+                    // A part of something, and all but that.
+                    Some((whole, part)) => {
+                        let but = format!("{whole} but {}", part.trim_end_matches(')'));
+                        let known = words.iter().any(|known| known == word || known == whole);
+                        match words.iter_mut().find(|known| **known == but) {
+                            Some(known) => *known = whole.to_owned(),
+                            None if known => {}
+                            None => words.push(word.clone()),
+                        }
+                    }
+                    None if words.contains(word) => {}
+                    None => {
+                        words.retain(|known| known.split_once(" (").is_none_or(|(whole, _)| whole != word));
+                        words.push(word.clone());
+                    }
+                }
             }
         };
-        Self {
-            name: &zone.name,
-            order: zone.span.start,
-            all,
-            global,
-        }
-    }
-
-    /// The zones, those of the most addresses first.
-    fn sorted(zones: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut zones: Vec<Self> = zones.filter(|zone| !zone.all.is_empty()).collect();
-        zones.sort_by_key(|zone| std::cmp::Reverse(size(&zone.all)));
-        zones
-    }
-
-    fn is(&self, set: &RangeSet) -> bool {
-        *set == self.all || *set == self.global
-    }
-}
-
-/// How many numbers there are, less one where it is all of them.
-fn size(set: &RangeSet) -> u128 {
-    let ranges = set.ranges().iter();
-    ranges.fold(0, |sum: u128, (first, last)| {
-        sum.saturating_add((last - first).saturating_add(1))
-    })
-}
-
-/// Words for the addresses that lie in zones, and the rest: `lan`, `world but admins`, `lan (10.0.0.7)`. A zone is named
-/// for none that it does not have.
-fn in_zones(set: &RangeSet, zones: &[Known<'_>], family: Family) -> (Vec<String>, RangeSet) {
-    let mut words: Vec<(u32, String)> = Vec::new();
-    let mut left = set.clone();
-    for zone in zones {
-        let there = left.intersection(&zone.all);
-        if there.is_empty() {
-            continue;
-        }
-        let missing = [zone.all.minus(&there), zone.global.minus(&there)];
-        let but = || {
-            let others = zones.iter().filter(|other| other.name != zone.name);
-            others.into_iter().find(|other| missing.contains(&other.all))
-        };
-        let word = if zone.is(&there) {
-            zone.name.to_owned()
-        } else if let Some(other) = but() {
-            format!("{} but {}", zone.name, other.name)
+        if self.to == other.to {
+            add(&mut self.from, &other.from);
+        } else if self.from == other.from {
+            add(&mut self.to, &other.to);
         } else {
-            continue;
-        };
-        words.push((zone.order, word));
-        left = left.minus(&zone.all);
-    }
-    for zone in zones.iter().rev() {
-        let part = left.intersection(&zone.all);
-        if !part.is_empty() {
-            words.push((zone.order, format!("{} ({})", zone.name, addresses(&part, family))));
-            left = left.minus(&part);
+            return false;
         }
+        true
     }
-    words.sort_by_key(|(order, _)| *order);
-    (words.into_iter().map(|(_, word)| word).collect(), left)
 }
 
 /// The numbers of a set, up to a bound that no machine reaches.
@@ -410,38 +431,11 @@ pub(crate) fn port_words(ports: &RangeSet) -> String {
     list(ports)
 }
 
-fn shortened(mut words: Vec<String>) -> String {
+pub(super) fn shortened(mut words: Vec<String>) -> String {
     let more = words.len().saturating_sub(MOST);
     if more > 1 {
         words.truncate(MOST);
         words.push(format!("… ({more} more)"));
     }
     words.join(" ")
-}
-
-/// Addresses in words: prefixes and ranges.
-pub(crate) fn addresses(set: &RangeSet, family: Family) -> String {
-    if *set == Field::Source.line(family) {
-        return "any".to_owned();
-    }
-    shortened(
-        set.ranges()
-            .iter()
-            .map(|&(first, last)| range(first, last, family))
-            .collect(),
-    )
-}
-
-pub(super) fn range(first: u128, last: u128, family: Family) -> String {
-    let [from, to]: [IpAddr; 2] = [first, last].map(|number| address(number, family));
-    if first == last {
-        return from.to_string();
-    }
-    let size = last - first;
-    let bits = (size + 1).trailing_zeros();
-    let aligned = size.wrapping_add(1).is_power_of_two() && first & size == 0;
-    if aligned {
-        return format!("{from}/{}", u32::from(family.bits()) - bits);
-    }
-    format!("{from} - {to}")
 }

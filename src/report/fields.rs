@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::boxes::{protocols, range};
+use super::boxes::protocols;
+use super::hosts::range;
 use crate::engine::{Field, PacketBox, Place, Space};
 use crate::net::RangeSet;
 

@@ -8,9 +8,12 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+use serde_json::{Value as Json, json};
 
 use super::boxes::Namer;
-use super::look::printable;
+use super::fields::boxes as boxes_of;
+use super::look::{Look, printable};
 use crate::engine::{
     Class, Condition, Decider, Engine, Field, Goal, InterfaceId, PacketSet, Place, Question, Undecided, Unknown, Value,
     address_number, transport,
@@ -82,6 +85,23 @@ enum Translated {
 }
 
 impl Passage {
+    /// `{"from","to","passes","translated","open"}`.
+    fn json(self, from: &str, to: &str) -> Json {
+        let passes = match self.reach {
+            Reach::Nothing => "nothing",
+            Reach::Spoofed => "spoofed",
+            Reach::Part => "part",
+            Reach::All => "all",
+            Reach::Unknown => "unknown",
+        };
+        let translated = match self.translated {
+            Translated::Nothing => "nothing",
+            Translated::Some => "some",
+            Translated::All => "all",
+        };
+        json!({"from": from, "to": to, "passes": passes, "translated": translated, "open": self.open})
+    }
+
     fn words(self) -> String {
         let reach = match self.reach {
             Reach::Nothing => "-",
@@ -97,6 +117,40 @@ impl Passage {
         };
         let open = if self.open { " *" } else { "" };
         format!("{reach}{nat}{open}")
+    }
+}
+
+/// An answer about flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// For people.
+    pub lines: Vec<String>,
+    /// The same where the columns of `lines` do not fit.
+    pub narrow: Vec<String>,
+    /// For programs: `pairs`, or `from`, `to` and `flows`.
+    pub json: Json,
+}
+
+impl Shown {
+    fn new(lines: &[String], narrow: &[String], json: Json) -> Self {
+        let shown = |lines: &[String]| lines.iter().map(|line| printable(line).into_owned()).collect();
+        Self {
+            lines: shown(lines),
+            narrow: shown(narrow),
+            json,
+        }
+    }
+
+    /// The lines, in that width.
+    #[must_use]
+    pub fn text(&self, look: Look) -> String {
+        let fits = self.lines.iter().all(|line| line.chars().count() <= look.width);
+        let lines = if fits { &self.lines } else { &self.narrow };
+        let lines = lines.iter().map(|line| {
+            let indent = line.len() - line.trim_start().len() + 4;
+            format!("{}\n", look.wrap(line, indent))
+        });
+        lines.collect()
     }
 }
 
@@ -165,9 +219,8 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         names.filter_map(|name| self.zone(name)).collect()
     }
 
-    /// The matrix in lines: a row for each sender, a column for each receiver, and what the words mean.
-    #[must_use]
-    pub fn matrix(&self) -> Vec<String> {
+    /// What gets from each zone to each other one.
+    fn passages(&self) -> DiGraph<Zone, Passage> {
         let mut graph: DiGraph<Zone, Passage> = DiGraph::new();
         let nodes: Vec<NodeIndex> = self.zones().into_iter().map(|zone| graph.add_node(zone)).collect();
         for &from in &nodes {
@@ -178,6 +231,19 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
                 }
             }
         }
+        graph
+    }
+
+    /// The matrix: a row for each sender, a column for each receiver, and what the words mean.
+    #[must_use]
+    pub fn matrix(&self) -> Shown {
+        let graph = self.passages();
+        let edges = graph.edge_references().map(|edge| {
+            let name = |node: NodeIndex| graph.node_weight(node).map_or("", |zone| zone.name.as_str());
+            edge.weight().json(name(edge.source()), name(edge.target()))
+        });
+        let pairs: Vec<Json> = edges.collect();
+        let nodes: Vec<NodeIndex> = graph.node_indices().collect();
         let names: Vec<&str> = graph.node_weights().map(|zone| zone.name.as_str()).collect();
         let cell = |from: NodeIndex, to: NodeIndex| {
             let edge = graph.find_edge(from, to).and_then(|edge| graph.edge_weight(edge));
@@ -206,14 +272,24 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             lines
                 .push("* with anchors that others fill empty; it hangs on what is not known of the machine".to_owned());
         }
-        lines.iter().map(|line| printable(line).into_owned()).collect()
+        let pairs_width = names.iter().map(|name| name.len()).max().unwrap_or(0) * 2 + 3;
+        let mut narrow: Vec<String> = Vec::new();
+        for (&from, name) in nodes.iter().zip(&names) {
+            let others = nodes.iter().zip(&names).filter(|(to, _)| **to != from);
+            narrow.extend(others.map(|(&to, other)| {
+                let pair = format!("{name} > {other}");
+                format!("{pair:<pairs_width$}  {}", cell(from, to))
+            }));
+        }
+        narrow.extend(lines.last().filter(|line| line.starts_with('*')).cloned());
+        Shown::new(&lines, &narrow, json!({"pairs": pairs}))
     }
 
     /// What gets from one zone to the other, by their names.
     ///
     /// # Errors
     /// In words, where there is no such zone or the steps run out.
-    pub fn named(&self, from: &str, to: &str) -> Result<Vec<String>, String> {
+    pub fn named(&self, from: &str, to: &str) -> Result<Shown, String> {
         let zone = |name: &str| {
             let zone = self.zone(name);
             zone.ok_or_else(|| format!("no zone, interface, group or address `{name}`"))
@@ -222,11 +298,11 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
         self.between(&zone(from)?, &zone(to)?).map_err(steps)
     }
 
-    /// What gets from one zone to the other, in few boxes with the rules that decide, in lines.
+    /// What gets from one zone to the other, in few boxes with the rules that decide.
     ///
     /// # Errors
     /// If the steps run out.
-    pub fn between(&self, from: &Zone, to: &Zone) -> Result<Vec<String>, Undecided> {
+    pub fn between(&self, from: &Zone, to: &Zone) -> Result<Shown, Undecided> {
         let mut groups: IndexMap<String, Vec<_>> = IndexMap::new();
         for class in self
             .engine
@@ -237,16 +313,24 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             groups.entry(self.way(&class)).or_default().push(class.region);
         }
         let namer = Namer::of_zones(self.zones);
-        let mut lines = Vec::new();
+        let (mut lines, mut flows) = (Vec::new(), Vec::new());
         for (way, boxes) in groups {
             let packets: PacketSet = boxes.into_iter().collect();
-            lines.extend(namer.lines(&packets.simplified().joined()));
+            let packets = packets.simplified().joined();
+            let words = namer.lines(&packets);
+            let (boxes, left_out) = boxes_of(packets.boxes(), self.engine.space());
+            flows.push(json!({"packets": words, "way": way, "boxes": boxes, "boxes_left_out": left_out}));
+            lines.extend(words);
             lines.push(format!("    {way}"));
         }
         if lines.is_empty() {
             lines.push(format!("nothing gets from {} to {}", from.name, to.name));
         }
-        Ok(lines.iter().map(|line| printable(line).into_owned()).collect())
+        Ok(Shown::new(
+            &lines,
+            &lines,
+            json!({"from": from.name, "to": to.name, "flows": flows}),
+        ))
     }
 
     /// The way of a class in words: `in by @3, out no rule matches, nat to 203.0.113.7`.
@@ -266,7 +350,7 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             for (what, value) in [("nat to", &hop.ends.source), ("rdr to", &hop.ends.destination)] {
                 match value {
                     Value::OneOf(set) if hop.state && !hop.translated_by.is_empty() => {
-                        words.push(format!("{what} {}", super::boxes::addresses(set, family)));
+                        words.push(format!("{what} {}", super::hosts::addresses(set, family)));
                     }
                     Value::AddressOf(name) => words.push(format!("{what} the address of {name}")),
                     Value::OneOf(_) | Value::Same | Value::Moved => {}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use indexmap::IndexMap;
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
     SpanContents, ThemeCharacters, ThemeStyles,
@@ -10,31 +11,77 @@ use miette::{
 
 use super::look::{Look, Paint, for_terminal, printable};
 use super::severity_word;
-use crate::diagnostic::{Diagnostic, Label};
-use crate::source::{FileId, SourceFile, Sources};
+use crate::diagnostic::{Code, Diagnostic, Label, Severity};
+use crate::source::{FileId, SourceFile, Sources, Span};
 
 /// How many findings are drawn; the rest is counted.
 const MOST: usize = 50;
+/// How many of one kind are, where they are no errors.
+const MOST_ALIKE: usize = 3;
+/// How many lines are named of what is not drawn.
+const MOST_LINES: usize = 12;
 /// Lines longer than this many bytes are not drawn, only named by their place.
 const LONGEST_LINE: u32 = 500;
 /// So many letters are shown of what is wrong in such a line.
 const MOST_LETTERS: usize = 40;
 
-/// The findings, drawn one after the other with an empty line between; past the fiftieth they are only counted.
+/// The findings, drawn one after the other with an empty line between; of those of one kind that are no errors only some,
+/// past the fiftieth none: they are counted.
 #[must_use]
 pub fn diagnostics(findings: &[Diagnostic], sources: &Sources, look: Look) -> String {
-    let shown = if look.verbose { findings.len() } else { MOST };
-    let mut out = String::new();
-    for (at, finding) in findings.iter().take(shown).enumerate() {
-        if at > 0 {
-            out.push('\n');
+    let mut shown: Vec<&Diagnostic> = Vec::new();
+    let mut folded: IndexMap<(Severity, Code), Vec<&Diagnostic>> = IndexMap::new();
+    for finding in findings {
+        let kind = (finding.severity, finding.code);
+        let alike = shown
+            .iter()
+            .filter(|known| (known.severity, known.code) == kind)
+            .count();
+        let many = alike >= MOST_ALIKE && finding.severity != Severity::Error || shown.len() >= MOST;
+        match folded.get_mut(&kind) {
+            _ if look.verbose || !many => shown.push(finding),
+            Some(rest) => rest.push(finding),
+            None => drop(folded.insert(kind, vec![finding])),
         }
-        out.push_str(&diagnostic(finding, sources, look));
     }
-    if let Some(rest) = findings.len().checked_sub(shown).filter(|&rest| rest > 0) {
-        out.push_str(&format!("\n… and {rest} more (`--format short` shows all)\n"));
-    }
+    let mut drawn: Vec<String> = shown.iter().map(|finding| diagnostic(finding, sources, look)).collect();
+    drawn.extend(folded.iter().map(|(kind, rest)| match rest.as_slice() {
+        // As short as what would be said of it.
+        [only] if shown.len() < MOST => diagnostic(only, sources, look),
+        several => more(*kind, several, sources, look),
+    }));
+    let out = drawn.join("\n");
     for_terminal(out, look)
+}
+
+/// A line for findings that are not drawn: how many there are, and where.
+fn more((severity, code): (Severity, Code), findings: &[&Diagnostic], sources: &Sources, look: Look) -> String {
+    let word = severity_word(severity);
+    let places = findings.iter().filter_map(|finding| finding.primary.as_ref());
+    let mut lines: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for at in places.map(|label| sources.location(label.span)) {
+        lines.entry(at.name).or_default().push(at.line.to_string());
+    }
+    let files = lines.into_iter().map(|(name, mut lines)| {
+        lines.dedup();
+        let rest = lines.len().saturating_sub(MOST_LINES);
+        lines.truncate(MOST_LINES);
+        let rest = if rest > 0 {
+            format!(" and {rest} more")
+        } else {
+            String::new()
+        };
+        format!("{}:{}{rest}", printable(name), lines.join(" "))
+    });
+    let files: Vec<String> = files.collect();
+    let count = findings.len();
+    let words = format!(
+        "{word}: {count} more like it ({code}; `--verbose` shows all): {}",
+        files.join(", ")
+    );
+    let words = look.wrap(words.trim_end_matches([':', ' ']), 2);
+    let rest = words.get(word.len()..).unwrap_or("");
+    format!("{}{rest}\n", look.paint(Paint::of(severity), word))
 }
 
 /// One finding, drawn.
@@ -63,8 +110,10 @@ pub fn diagnostic(finding: &Diagnostic, sources: &Sources, look: Look) -> String
         .all(|label| is_whole(sources.file(label.span.file), label))
     {
         // A line under a whole statement would point at nothing.
-        for label in statements {
-            out.push_str(&statement(sources, label, look));
+        let mut told: IndexMap<Span, Vec<&Label>> = IndexMap::new();
+        statements.for_each(|label| told.entry(label.span).or_default().push(label));
+        for labels in told.values() {
+            out.push_str(&statement(sources, labels, look));
         }
     } else {
         for ((file, _), group) in groups {
@@ -93,11 +142,14 @@ fn is_whole(file: &SourceFile, label: &Label) -> bool {
     label.span.start < label.span.end && blank(before) && blank(behind)
 }
 
-/// A whole statement: its place, its text in as many lines as it takes, what is said of it.
-fn statement(sources: &Sources, label: &Label, look: Look) -> String {
-    let at = sources.location(label.span);
+/// A whole statement: its place, its text in as many lines as it takes, what the labels say of it.
+fn statement(sources: &Sources, labels: &[&Label], look: Look) -> String {
+    let Some(first) = labels.first() else {
+        return String::new();
+    };
+    let at = sources.location(first.span);
     let place = look.paint(Paint::Note, &format!("{}:{}", at.name, at.line));
-    let text = sources.text(label.span).lines().map(|line| line.trim_end_matches('\\'));
+    let text = sources.text(first.span).lines().map(|line| line.trim_end_matches('\\'));
     let words: Vec<&str> = text.flat_map(str::split_whitespace).collect();
     let text = words.join(" ");
     let shown = text
@@ -105,7 +157,7 @@ fn statement(sources: &Sources, label: &Label, look: Look) -> String {
         .nth(LONGEST_LINE as usize)
         .map_or(&*text, |(end, _)| &text[..end]);
     let mut out = format!("  {place}\n{}\n", look.wrap(&format!("    {}", printable(shown)), 6));
-    if !label.text.is_empty() {
+    for label in labels.iter().filter(|label| !label.text.is_empty()) {
         let said = look.wrap(&format!("    {}", printable(&label.text)), 6);
         out.push_str(&look.paint(Paint::Faint, &said));
         out.push('\n');

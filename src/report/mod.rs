@@ -6,6 +6,7 @@ mod boxes;
 pub mod check;
 mod fields;
 pub mod flows;
+mod hosts;
 pub mod human;
 pub mod json;
 mod look;

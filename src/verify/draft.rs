@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::judge::{Case, verify};
+use super::obstacle::obstacle;
 use super::outcome::Outcome;
 use crate::engine::{Engine, Field, Goal, PacketBox, Question, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
-use crate::packet::Way;
 use crate::policy::ast::Demand;
 use crate::policy::{Macros, Network, Policy, Zones, read};
 use crate::source::{MemoryLoader, Sources};
@@ -20,6 +20,13 @@ const STEPS: u64 = 200_000;
 const MOST_PROTOCOLS: usize = 20;
 /// How many ports a line names; more are all.
 const MOST_PORTS: usize = 12;
+
+/// What the machine says to its neighbours on a link, of whatever network they are.
+const NEIGHBOURS: &str = "allow inet6 from self to fe80::/10";
+/// What is said before `closed` statements of which some do not hold.
+const OPEN: &str = ". Where that is not so yet, a packet shows it: block it in pf.conf, or allow it\n\
+                    # above; then take the # away. Spoofed ones are from addresses that are not routed there:\n\
+                    # `block in quick from urpf-failed` is for such.\n";
 
 /// The ends of flows: a zone or the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,6 +136,14 @@ struct Drafter<'a> {
     zones: Vec<DraftZone>,
 }
 
+/// The `closed` statements of a draft.
+#[derive(Default)]
+struct Closing {
+    text: String,
+    /// Those that do not hold.
+    open: Vec<(&'static str, Place)>,
+}
+
 /// What passes between two ends, by family and protocol: the ports, or all.
 type Passing = BTreeMap<(Option<Family>, Protocol), RangeSet>;
 
@@ -156,16 +171,16 @@ impl Drafter<'_> {
         }
         let head = text.clone();
         if !assumptions.is_empty() {
-            text.push_str("\n# What only the running machine knows, taken to be so:\n");
+            text.push_str("\n# What only the running machine knows. Is it so? Nothing below speaks of more:\n");
             text.push_str(assumptions);
         }
         let mut passing: Vec<Line> = Vec::new();
         let mut silent: Vec<Line> = Vec::new();
         let places = || (0..self.zones.len()).map(Place::Zone).chain([Place::Itself]);
         for from in places() {
-            for to in places().filter(|&to| to != from) {
+            for to in places().filter(|&to| to != from || from != Place::Itself) {
                 let lines = self.passing(from, to, &head);
-                if lines.is_empty() {
+                if lines.is_empty() && to != from {
                     silent.push(between(from, to));
                 }
                 passing.extend(lines);
@@ -173,8 +188,17 @@ impl Drafter<'_> {
         }
         let (required, allowed) = self.required(passing, &head);
         let requires = self.texts("require", merged(required));
-        let allows = self.texts("allow", merged(allowed));
-        let known: Vec<String> = requires.iter().chain(&allows).cloned().collect();
+        let mut allows = self.texts("allow", merged(allowed));
+        let known = |allows: &[String]| [requires.as_slice(), allows].concat();
+        let mut closed = self.closed(&head, known(&allows));
+        if !closed.open.is_empty() {
+            let more = [allows.as_slice(), &[NEIGHBOURS.to_owned()]].concat();
+            let with_neighbours = self.closed(&head, known(&more));
+            if with_neighbours.text != closed.text {
+                (allows, closed) = (more, with_neighbours);
+            }
+        }
+        let Closing { text: closed, open } = closed;
         for (part, says) in [
             (&requires, "# What gets through for sure, and its replies come back:\n"),
             (&allows, "# What else may get through:\n"),
@@ -188,8 +212,9 @@ impl Drafter<'_> {
                 });
             }
         }
-        text.push_str("\n# Nothing else:\n");
-        let open = self.closed(&mut text, &head, known);
+        text.push_str("\n# Nothing else");
+        text.push_str(if open.is_empty() { ":\n" } else { OPEN });
+        text.push_str(&closed);
         // What `closed` does not say where it had to be left out.
         let quiet = silent.into_iter().filter(|line| {
             let is_open = |places: &[Place], word| places.iter().any(|&place| open.contains(&(word, place)));
@@ -206,8 +231,8 @@ impl Drafter<'_> {
         text
     }
 
-    /// Writes the `closed` statements, those that do not hold as comments with a packet that shows it; which those are.
-    fn closed(&self, text: &mut String, head: &str, mut known: Vec<String>) -> Vec<(&'static str, Place)> {
+    /// The `closed` statements where those others are known, those that do not hold as comments with a packet that shows it.
+    fn closed(&self, head: &str, mut known: Vec<String>) -> Closing {
         let mut closed: Vec<(&'static str, Place, String)> = Vec::new();
         for (at, zone) in self.zones.iter().enumerate() {
             for word in ["from", "to"] {
@@ -216,35 +241,19 @@ impl Drafter<'_> {
         }
         let before = known.len();
         known.extend(closed.iter().map(|(.., line)| line.clone()));
+        let width = closed.iter().map(|(.., line)| line.len()).max().unwrap_or(0);
         let outcomes = self.outcomes(head, &known);
-        let mut open = Vec::new();
+        let mut closing = Closing::default();
         for ((word, place, line), outcome) in closed.into_iter().zip(outcomes.into_iter().skip(before)) {
-            let why = match outcome {
-                Outcome::Holds => {
-                    text.push_str(&format!("{line}\n"));
-                    continue;
-                }
-                Outcome::Unproven { .. } => "cannot be proved: `pfproof check` says why".to_owned(),
-                Outcome::Vacuous => "there is no such packet".to_owned(),
-                Outcome::Violated(violation) => {
-                    let mut examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
-                    let packet = examples.next().map(|example| &example.packet);
-                    packet.map_or_else(
-                        || "more gets through: `pfproof check` shows what".to_owned(),
-                        |packet| {
-                            let way = match packet.way {
-                                Way::In | Way::Forward => "in",
-                                Way::Out => "out",
-                            };
-                            format!("not so: {} {way} on {}", packet.brief(), packet.interface)
-                        },
-                    )
-                }
-            };
-            open.push((word, place));
-            text.push_str(&format!("# {line:<24} # {why}\n"));
+            if matches!(outcome, Outcome::Holds) {
+                closing.text.push_str(&format!("{line}\n"));
+                continue;
+            }
+            let why = obstacle(&outcome, self.engine);
+            closing.open.push((word, place));
+            closing.text.push_str(&format!("# {line:<width$}  # {why}\n"));
         }
-        open
+        closing
     }
 
     fn texts(&self, verb: &str, lines: Vec<Line>) -> Vec<String> {
@@ -282,10 +291,11 @@ impl Drafter<'_> {
             Place::Zone(at) => self.zones.get(at).is_some_and(|zone| zone.is_outside),
             Place::Itself => false,
         };
-        // What the whole world may send is not for anybody to require, but for services.
+        // What the whole world may send is not for anybody to require, but for services; nor what goes back where it
+        // came from.
         let (candidates, mut allowed): (Vec<Line>, Vec<Line>) = passing
             .into_iter()
-            .partition(|line| !line.ports.is_empty() || !line.from.iter().any(outside));
+            .partition(|line| line.from != line.to && (!line.ports.is_empty() || !line.from.iter().any(outside)));
         let holds = |lines: &[Line]| -> Vec<bool> {
             let texts = self.texts("require", lines.to_vec());
             let outcomes = self.outcomes(head, &texts);

@@ -1,5 +1,7 @@
 //! Who reaches whom without any policy: a graph of the networks around the machine, an edge for what gets through.
 
+use std::collections::BTreeMap;
+
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
@@ -11,15 +13,46 @@ use crate::policy::{Macros, Network, Zones};
 use crate::ruleset::{Modifiers, Name};
 use crate::source::Span;
 
-/// How many classes of packets are looked at for one edge.
-const MOST_CLASSES: usize = 300;
-/// How many steps all questions together may take, and one at most: the matrix is an overview, and must come at once.
-const STEPS: u64 = 60_000;
-const STEPS_OF_ONE: u64 = 4_000;
+/// How much is looked at: first a little of each pair of zones, for the matrix is an overview; then more of those pairs
+/// that this did not suffice for.
+const ROUNDS: [Effort; 2] = [
+    Effort {
+        steps: 60_000,
+        steps_of_one: 4_000,
+        classes: 300,
+    },
+    Effort {
+        steps: 1_500_000,
+        steps_of_one: 200_000,
+        classes: 3_000,
+    },
+];
 /// How many questions are asked about one pair of zones.
 const QUESTIONS: u64 = 3;
 /// How many zones there may be; with more the overview would be a wall.
 const MOST_ZONES: usize = 8;
+
+/// How far a search goes.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// How many steps all questions together may take.
+    steps: u64,
+    /// How many one may take.
+    steps_of_one: u64,
+    /// How many classes of packets are looked at for one question.
+    classes: usize,
+}
+
+impl Effort {
+    /// The share of one question where so many pairs of zones are asked about.
+    fn shared(self, pairs: usize) -> Self {
+        let share = self.steps / QUESTIONS / (pairs as u64).max(1);
+        Self {
+            steps_of_one: self.steps_of_one.min(share),
+            ..self
+        }
+    }
+}
 
 /// What gets through from one end to another.
 #[derive(Clone, Debug)]
@@ -89,21 +122,31 @@ pub fn matrix(engine: &Engine<'_>, macros: &Macros) -> Matrix {
     let mut graph = DiGraph::new();
     let mut hangs_on = Vec::new();
     let nodes: Vec<NodeIndex> = ends.iter().map(|(name, _)| graph.add_node(name.clone())).collect();
-    let pairs = (ends.len() * ends.len().saturating_sub(1)).max(1);
-    let steps = STEPS_OF_ONE.min(STEPS / QUESTIONS / pairs as u64);
-    for ((_, source), &from) in ends.iter().zip(&nodes) {
-        for ((_, destination), &to) in ends.iter().zip(&nodes) {
+    let indices = || 0..ends.len();
+    let mut open: Vec<(usize, usize)> = indices()
+        .flat_map(|from| indices().map(move |to| (from, to)))
+        .filter(|(from, to)| from != to)
+        .collect();
+    let mut reaches: BTreeMap<(usize, usize), Reach> = BTreeMap::new();
+    for round in ROUNDS {
+        let effort = round.shared(open.len());
+        for pair in std::mem::take(&mut open) {
             let packets = Packets {
-                source: source.clone(),
-                destination: destination.clone(),
+                source: ends[pair.0].1.clone(),
+                destination: ends[pair.1].1.clone(),
                 ..Packets::default()
             };
-            if from != to
-                && let Some(reach) = reach(&on_machine, &packets, steps, &mut hangs_on)
-            {
-                graph.add_edge(from, to, reach);
+            reaches.remove(&pair);
+            if let Some(reach) = reach(&on_machine, &packets, effort, &mut hangs_on) {
+                if !reach.whole {
+                    open.push(pair);
+                }
+                reaches.insert(pair, reach);
             }
         }
+    }
+    for ((from, to), reach) in reaches {
+        graph.add_edge(nodes[from], nodes[to], reach);
     }
     Matrix {
         hangs_on,
@@ -168,7 +211,7 @@ fn is_sure(class: &Class, implied: Option<&Condition>, hangs_on: &mut Vec<Unknow
 }
 
 /// What gets through of the packets from one end to the other; `None` where surely nothing does.
-fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Unknown>) -> Option<Reach> {
+fn reach(zones: &Zones<'_>, packets: &Packets, effort: Effort, hangs_on: &mut Vec<Unknown>) -> Option<Reach> {
     let engine = zones.network().engine();
     let context = engine.context();
     let (everything, ends) = zones.forbidden(packets).ok()?;
@@ -192,7 +235,7 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Un
                 .except(&zones.never_taken())
                 .except(zones.on_one_network())
                 .except_ending_in(zones.network().never_ending())
-                .within(steps);
+                .within(effort.steps_of_one);
             let question = match ends {
                 Some(ends) => question.ending_in(ends.clone()),
                 None => question,
@@ -203,8 +246,8 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Un
                 rule: None,
                 holds: true,
             });
-            let classes: Vec<_> = engine.classes(question).take(MOST_CLASSES).collect();
-            found.whole &= classes.len() < MOST_CLASSES && classes.iter().all(Result::is_ok);
+            let classes: Vec<_> = engine.classes(question).take(effort.classes).collect();
+            found.whole &= classes.len() < effort.classes && classes.iter().all(Result::is_ok);
             for class in classes.into_iter().flatten() {
                 let is_so = owner.is_none_or(|(field, owner)| {
                     !class.supposes(field, owner, context, false)
@@ -242,8 +285,8 @@ fn reach(zones: &Zones<'_>, packets: &Packets, steps: u64, hangs_on: &mut Vec<Un
             let mut any = false;
             let all = regions.all(|(guess, region)| {
                 any = true;
-                let stopped = Question::new(region, Goal::Stopped).within(steps);
-                let mut classes = engine.classes(stopped).take(MOST_CLASSES);
+                let stopped = Question::new(region, Goal::Stopped).within(effort.steps_of_one);
+                let mut classes = engine.classes(stopped).take(effort.classes);
                 // With another address, or with something in an anchor, it is no class of these.
                 classes.all(|class| {
                     class.is_ok_and(|class| {

@@ -13,6 +13,7 @@ mod expectation;
 mod guessing;
 mod judge;
 mod matrix;
+mod obstacle;
 mod outcome;
 mod replay;
 mod search;

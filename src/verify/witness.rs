@@ -93,7 +93,9 @@ pub(crate) fn choose(region: &PacketBox, equal: &[(Field, Field, u128)], zones: 
     };
     let source = address(&sources, &[behind, own, document, anybody.clone()])?;
     let taken = network.own(family).clone();
-    let destination = address(&destinations, &[others, anybody, taken])?;
+    // To itself it sends only what may go nowhere else.
+    let elsewhere = Some(destinations.minus(&RangeSet::single(source))).filter(|others| !others.is_empty());
+    let destination = address(&elsewhere.unwrap_or(destinations), &[others, anybody, taken])?;
     // Of what a router offers, people think of ssh first.
     let ssh = u128::from(22_u16);
     let dport = if network.own(family).contains(destination) && dports.contains(ssh) {
@@ -184,7 +186,12 @@ fn address(set: &RangeSet, preferred: &[RangeSet]) -> Option<u128> {
 /// The address that ends in 50, as examples do, if it is near; else the first.
 fn friendly(set: &RangeSet) -> Option<u128> {
     // Public resolvers, for somebody on the internet.
-    let known = [u128::from(0x0909_0909_u32), 0x2620_00fe_0000_0000_0000_0000_0000_00fe];
+    let known = [
+        0x0909_0909,
+        0x9570_7070,
+        0x2620_00fe_0000_0000_0000_0000_0000_00fe,
+        0x2620_00fe_0000_0000_0000_0000_0000_0009,
+    ];
     if let Some(known) = known.into_iter().find(|&known| set.contains(known)) {
         return Some(known);
     }

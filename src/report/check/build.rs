@@ -10,8 +10,9 @@ use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::{Packet, write_json};
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
-use crate::report::boxes::{Namer, addresses};
+use crate::report::boxes::Namer;
 use crate::report::fields;
+use crate::report::hosts::addresses;
 use crate::report::route::route;
 use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
@@ -162,7 +163,7 @@ impl Builder<'_> {
                 (vec![why.to_owned()], None)
             }
             Outcome::Violated(violation) => (Vec::new(), Some(violation)),
-            Outcome::Unproven { doubts, violation } => (self.doubts(doubts), Some(violation)),
+            Outcome::Unproven { doubts, violation } => (self.doubts(doubts, violation), Some(violation)),
         };
         reasons.dedup();
         let all = violation.map_or(&[][..], |violation| &violation.causes);
@@ -180,7 +181,10 @@ impl Builder<'_> {
             match causes.iter_mut().find(|known| known.looks_like(&cause)) {
                 Some(known) if known.choices.len() > cause.choices.len() => *known = cause,
                 Some(_) => {}
-                None => causes.push(cause),
+                None => match causes.iter_mut().find(|known| known.goes_with(&cause)) {
+                    Some(known) => known.says = format!("{}, or {}", known.says, cause.says),
+                    None => causes.push(cause),
+                },
             }
         }
         Some(Statement {
@@ -194,7 +198,7 @@ impl Builder<'_> {
             packets,
             boxes,
             more: violation.is_some_and(|violation| violation.more).then(|| {
-                let words = violation.map_or_else(Vec::new, |violation| self.doubts(&violation.doubts));
+                let words = violation.map_or_else(Vec::new, |violation| self.doubts(&violation.doubts, violation));
                 if words.is_empty() {
                     vec!["the list was cut short".to_owned()]
                 } else {
@@ -333,6 +337,8 @@ impl Builder<'_> {
                 translated: None,
             }
         });
+        // A packet that may not arrive, or its answer: both are the same loss.
+        let lost = matches!(cause.why, Why::Stopped | Why::ReplyStopped);
         let says = match &cause.why {
             Why::GetsThrough => "might get through".to_owned(),
             Why::Stopped => "might not get through".to_owned(),
@@ -344,7 +350,7 @@ impl Builder<'_> {
         };
         Some(Cause {
             key: format!("{:?}", (cause.why == Why::ReplyStopped, &cause.hops, &cause.end)),
-            kind: format!("{:?}", (&cause.why, &cause.end)),
+            kind: format!("{:?}", ((!lost).then_some(&cause.why), &cause.end)),
             says,
             packet: ends(packet),
             hops: hops.collect(),

@@ -1,12 +1,14 @@
 //! What an outcome hangs on, in words: why nothing is proved, and what must be so for a packet to go its way.
 
 use super::build::Builder;
-use crate::engine::{Condition, Decider, Unknown};
+use crate::engine::{Condition, Decider, Undecided, Unknown};
 use crate::ruleset::{Host, Peer};
 use crate::verify::{self, Doubt};
 
 impl Builder<'_> {
-    pub(super) fn doubts(&self, doubts: &[Doubt]) -> Vec<String> {
+    /// Why something is not proved, where those packets were found to offend.
+    pub(super) fn doubts(&self, doubts: &[Doubt], found: &verify::Violation) -> Vec<String> {
+        let kinds: usize = found.causes.iter().map(|cause| cause.packets.boxes().len()).sum();
         let mut reasons: Vec<String> = Vec::new();
         for doubt in doubts {
             let reason = match doubt {
@@ -14,10 +16,13 @@ impl Builder<'_> {
                 Doubt::Packets(unknown) => {
                     format!("{} is not known, and the statement names it", unknown_words(unknown))
                 }
-                Doubt::Undecided(crate::engine::Undecided::Steps) => {
+                Doubt::Undecided(Undecided::Steps) if kinds > 1 => {
+                    format!("the search ended with {kinds} kinds of packets found")
+                }
+                Doubt::Undecided(Undecided::Steps) => {
                     "the search ran out of steps: the question is too large".to_owned()
                 }
-                Doubt::Undecided(crate::engine::Undecided::Unmodelled(what)) => what.clone(),
+                Doubt::Undecided(Undecided::Unmodelled(what)) => what.clone(),
                 Doubt::Circumstance(words) => words.clone(),
             };
             let reason = match doubt.assumption(self.subject.engine.ruleset()) {

@@ -1,5 +1,7 @@
 //! The report of `check` for people at a terminal.
 
+use indexmap::{IndexMap, IndexSet};
+
 use super::{Cause, Hop, Report, Router, Row, Statement};
 use crate::report::human;
 use crate::report::look::{Look, Paint, for_terminal, printable};
@@ -9,6 +11,8 @@ use crate::source::Sources;
 const SHOWN: usize = 3;
 /// How many lines of «in all» are shown.
 const ALL: usize = 6;
+/// What is shorter is said again for each statement.
+const LONG: usize = 60;
 
 /// The whole report.
 pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> String {
@@ -23,6 +27,7 @@ pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> Strin
             folder,
             out: &mut out,
             told: Vec::new(),
+            shared: Vec::new(),
         };
         writer.router(router, sources);
     }
@@ -46,6 +51,8 @@ struct Writer<'a> {
     out: &'a mut String,
     /// The macros that were told of already.
     told: Vec<String>,
+    /// What was said of several statements at once, in the order of its numbers from 1.
+    shared: Vec<String>,
 }
 
 impl Writer<'_> {
@@ -61,6 +68,7 @@ impl Writer<'_> {
 
     fn router(mut self, router: &Router, sources: &Sources) {
         self.head(router);
+        self.shared(router);
         let mut seen: Vec<Seen> = Vec::new();
         for statement in router
             .statements
@@ -121,6 +129,47 @@ impl Writer<'_> {
         }
     }
 
+    /// What is to be said of several statements is said before them, once, with a number to refer to.
+    fn shared(&mut self, router: &Router) {
+        let mut counts: IndexMap<&str, usize> = IndexMap::new();
+        for statement in &router.statements {
+            let more = statement.more.iter().flatten();
+            let words: IndexSet<&str> = statement.reasons.iter().chain(more).map(String::as_str).collect();
+            for word in words.into_iter().filter(|word| word.len() > LONG) {
+                *counts.entry(word).or_default() += 1;
+            }
+        }
+        counts.retain(|_, count| *count > 1);
+        if counts.is_empty() {
+            return;
+        }
+        self.out.push('\n');
+        self.line("said of several statements:");
+        for (at, (words, count)) in counts.into_iter().enumerate() {
+            let number = at + 1;
+            let line = format!("  [{number}] {count} statements: {}", printable(words));
+            let line = self.look.wrap(&line, 6);
+            self.line(&line);
+            self.shared.push(words.to_owned());
+        }
+    }
+
+    /// Reasons in lines; those that were said of several statements by their numbers.
+    fn reasons(&mut self, reasons: &[String], head: &str) {
+        let number = |reason: &String| Some(self.shared.iter().position(|known| known == reason)? + 1);
+        let (known, own): (Vec<&String>, Vec<&String>) = reasons.iter().partition(|reason| number(reason).is_some());
+        let numbers = known.into_iter().filter_map(number).map(|number| format!("[{number}]"));
+        let numbers: Vec<String> = numbers.collect();
+        let mut lines: Vec<String> = own.into_iter().map(|reason| printable(reason).into_owned()).collect();
+        if !numbers.is_empty() {
+            lines.push(format!("see {}", numbers.join(", ")));
+        }
+        for line in lines {
+            let line = self.look.wrap(&format!("  {head}{line}"), 4);
+            self.line(&line);
+        }
+    }
+
     fn foot(&mut self, router: &Router) {
         if router.statements.is_empty() {
             return;
@@ -147,7 +196,14 @@ impl Writer<'_> {
         });
         let verbs: Vec<String> = verbs.into_iter().flatten().collect();
         self.out.push('\n');
-        self.line(&format!("{}   {}", parts.join(", "), verbs.join(" · ")));
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).count();
+        let (parts, verbs) = (parts.join(", "), verbs.join(" · "));
+        let between = if plain(&parts) + 3 + plain(&verbs) > self.look.width {
+            "\n  "
+        } else {
+            "   "
+        };
+        self.line(&format!("{parts}{between}{verbs}"));
         for line in &router.coverage {
             let line = self.look.wrap(&printable(line), 2);
             self.line(&line);
@@ -178,10 +234,7 @@ impl Writer<'_> {
                 None => look.paint(Paint::Strong, words),
             },
         );
-        for reason in &statement.reasons {
-            let reason = self.look.wrap(&format!("  {}", printable(reason)), 4);
-            self.line(&reason);
-        }
+        self.reasons(&statement.reasons, "");
         self.causes(statement, &place, seen);
         if let Some(repair) = &statement.repair {
             self.line("  repair (checked: this statement holds, no other breaks):");
@@ -257,10 +310,7 @@ impl Writer<'_> {
         if rest > 0 {
             self.line(&format!("          … {rest} more (`--verbose` shows all)"));
         }
-        for reason in statement.more.iter().flatten() {
-            let line = self.look.wrap(&format!("  and more: {}", printable(reason)), 4);
-            self.line(&line);
-        }
+        self.reasons(statement.more.as_deref().unwrap_or_default(), "and more: ");
     }
 
     /// The packet, what happens, on which conditions.
@@ -322,7 +372,10 @@ impl Writer<'_> {
                     head.clone_from(&blank);
                 }
                 if let Some(words) = translated {
-                    self.line(&format!("{head}becomes {}", printable(words)));
+                    let words = self
+                        .look
+                        .wrap(&format!("{head}becomes {}", printable(words)), blank.len() + 2);
+                    self.line(&words);
                 }
             }
         }

@@ -98,7 +98,16 @@ pub struct Cause {
 impl Cause {
     /// Whether a reader would see the same packet on the same way.
     fn looks_like(&self, other: &Self) -> bool {
-        (&self.says, &self.packet, &self.hops, &self.end) == (&other.says, &other.packet, &other.hops, &other.end)
+        self.says == other.says && self.is_way_of(other)
+    }
+
+    /// Whether both only might happen, to the same packet on the same way, on the same conditions.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.json.is_none() && other.json.is_none() && self.choices == other.choices && self.is_way_of(other)
+    }
+
+    fn is_way_of(&self, other: &Self) -> bool {
+        (&self.packet, &self.hops, &self.end) == (&other.packet, &other.hops, &other.end)
     }
 }
 
