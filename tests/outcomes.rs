@@ -394,3 +394,24 @@ fn anchors_that_call_each_other_are_given_up_soon() {
     assert_eq!(statement.outcome, "unproven");
     assert_eq!(statement.reasons, ["the anchors make too many rules"]);
 }
+
+#[test]
+fn peers_of_a_tunnel_meet_at_the_machine() {
+    let machine = format!("{MACHINE}[interface.wg0]\naddresses = [\"10.9.0.1/24\", \"2001:db8:9::1/64\"]\n");
+    let zones = "zone vpn on wg0\nzone lan on em1\n";
+    let rules = "block\npass on { wg0 em1 }\n";
+    for (statement, outcome) in [
+        ("forbid from 10.9.0.2 to 10.9.0.3", "violated"),
+        ("forbid from 2001:db8:9::2 to 2001:db8:9::3", "violated"),
+        ("require inet proto tcp from vpn to vpn port 22", "holds"),
+        ("forbid from 10.0.1.2 to 10.0.1.3", "holds"),
+    ] {
+        check_on(rules, &machine, zones, &[(statement, outcome)]);
+    }
+    check_on(
+        "block\npass in on wg0\n",
+        &machine,
+        zones,
+        &[("require inet proto tcp from vpn to vpn port 22", "violated")],
+    );
+}
