@@ -415,3 +415,22 @@ fn peers_of_a_tunnel_meet_at_the_machine() {
         &[("require inet proto tcp from vpn to vpn port 22", "violated")],
     );
 }
+
+#[test]
+fn no_network_lies_behind_loopback_and_one_peer_behind_a_point_to_point_interface() {
+    let machine = format!(
+        "{MACHINE}[interface.lo1]\naddresses = [\"10.99.0.1/24\", \"2001:db8:99::1/64\"]\n\
+         [interface.tun0]\naddresses = [\"10.8.0.1/24\"]\n[[route]]\nto = \"::/0\"\ninterface = \"em0\"\n"
+    );
+    // The rest of them goes by the default routes.
+    check_on(
+        "block\npass in on em1\npass out on em0\n",
+        &machine,
+        ZONES,
+        &[
+            ("forbid from 10.0.1.5 to 10.99.0.5", "violated"),
+            ("forbid from 2001:db8:1::5 to 2001:db8:99::5", "violated"),
+            ("forbid from 10.0.1.5 to 10.8.0.5", "violated"),
+        ],
+    );
+}

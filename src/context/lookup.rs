@@ -111,7 +111,7 @@ impl Interface {
         self.peer.is_some()
             || matches!(
                 driver(&self.name),
-                "gif" | "gre" | "ppp" | "pppoe" | "pppx" | "sec" | "tun"
+                "gif" | "gre" | "mpe" | "mpip" | "ppp" | "pppoe" | "pppx" | "rport" | "sec" | "tun" | "umb" | "upl"
             )
     }
 
