@@ -434,3 +434,27 @@ fn no_network_lies_behind_loopback_and_one_peer_behind_a_point_to_point_interfac
         ],
     );
 }
+
+#[test]
+fn broadcast_is_that_of_the_domain_where_it_is_looked_up() {
+    let machine = format!(
+        "{MACHINE}[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
+         [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\nrtable = 5\n"
+    );
+    let zones = "zone wan on em0\nzone lan on em1\nzone other on em2\n";
+    for (protocol, outcome) in [("tcp", "holds"), ("udp", "violated")] {
+        check_on(
+            &format!("block\npass in on em2 proto {protocol} to 10.0.1.255 rtable 0\n"),
+            &machine,
+            zones,
+            &[("closed from other", outcome)],
+        );
+    }
+    // Another table knows no broadcast addresses.
+    check_on(
+        "block\npass in on em1 to 10.0.1.255 rtable 5\npass out on em0\n",
+        &machine,
+        zones,
+        &[("closed from lan", "violated"), ("closed to wan", "violated")],
+    );
+}

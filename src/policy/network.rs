@@ -236,6 +236,13 @@ impl<'a> Network<'a> {
         &self.domain(interface, family).shared
     }
 
+    /// The same where a packet is that goes by that routing table.
+    #[must_use]
+    pub fn shared_by_table(&self, rtable: u32, family: Family) -> RangeSet {
+        let known = self.of(family).domains.get(&rtable);
+        known.map_or_else(|| Domain::of(family).shared, |domain| domain.shared.clone())
+    }
+
     /// The own addresses of an interface.
     #[must_use]
     pub fn own_of(&self, interface: InterfaceId, family: Family) -> RangeSet {
@@ -373,10 +380,10 @@ impl Network<'_> {
             let tcp = families.filter_map(|family| {
                 here(family)?
                     .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
-                    // An own address of another domain may be looked up by a rule's `rtable`.
+                    // It may have been looked up in another domain, by a rule's `rtable`.
                     .with(
                         Field::Destination,
-                        &self.shared_beside(id, family).minus(self.own(family)),
+                        &self.of(family).anywhere.shared.minus(self.own(family)),
                     )
             });
             tcp.chain(links).collect::<Vec<_>>()
