@@ -458,3 +458,21 @@ fn broadcast_is_that_of_the_domain_where_it_is_looked_up() {
         &[("closed from lan", "violated"), ("closed to wan", "violated")],
     );
 }
+
+#[test]
+fn the_networks_of_carp_are_those_of_its_device() {
+    let machine = "[interface.em0]\naddresses = []\n[interface.em1]\naddresses = [\"10.0.1.1/24\", \"fe80::1/64\"]\n\
+                   [interface.carp0]\naddresses = [\"198.51.100.1/24\"]\ncarpdev = \"em0\"\n\
+                   [interface.carp1]\naddresses = [\"10.0.1.9/24\", \"fe80::9/64\"]\ncarpdev = \"em1\"\n";
+    // Hosts of that network meet without the machine, which sends from the only address there, while it
+    // is master.
+    let (_, router) = judged(
+        "block\npass on em0 inet\npass in on em1 inet6\n",
+        machine,
+        "zone wan on em0\nzone lan on em1\n",
+        "forbid from 198.51.100.7 to 198.51.100.8\nrequire inet proto udp from self to 198.51.100.7 port 53\n\
+         forbid from fe80::5 to fe80::9\n",
+    );
+    let outcomes: Vec<_> = router.statements.iter().map(|statement| statement.outcome).collect();
+    assert_eq!(outcomes, ["holds", "unproven", "violated"], "{:?}", router.findings);
+}

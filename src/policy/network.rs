@@ -103,7 +103,7 @@ impl Domain {
 }
 
 /// What lies behind one interface.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Behind {
     /// Its own addresses.
     own: RangeSet,
@@ -458,6 +458,7 @@ impl Addresses {
             }
             facts.interfaces.push(behind);
         }
+        facts.settle_carps(engine, family);
         facts.anywhere.settle(family);
         facts.domains.values_mut().for_each(|domain| domain.settle(family));
         for (id, interface) in context.interfaces.iter().enumerate() {
@@ -500,6 +501,34 @@ impl Addresses {
             }
         }
         facts
+    }
+}
+
+impl Addresses {
+    /// What goes by a carp(4) interface is met on its device: there are its networks, its link-local addresses, and the
+    /// others where the device has none itself.
+    fn settle_carps(&mut self, engine: &Engine<'_>, family: Family) {
+        let context = engine.context();
+        for (id, carp) in context.interfaces.iter().enumerate() {
+            let device = engine.space().interface(context.seen_on(&carp.name));
+            let lent = self
+                .interfaces
+                .get(id)
+                .cloned()
+                .filter(|_| !carp.down && device != Some(id));
+            let (Some(lent), Some(at)) = (lent, device) else {
+                continue;
+            };
+            let device = context.interfaces.get(at);
+            let is_alone = device.is_some_and(|device| device.addresses_of(family).next().is_none());
+            if let Some(behind) = self.interfaces.get_mut(at) {
+                behind.own = behind.own.union(&match is_alone {
+                    true => lent.own,
+                    false => lent.own.intersection(&linked(family)),
+                });
+                behind.networks.extend(lent.networks);
+            }
+        }
     }
 }
 
