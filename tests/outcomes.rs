@@ -476,3 +476,15 @@ fn the_networks_of_carp_are_those_of_its_device() {
     let outcomes: Vec<_> = router.statements.iter().map(|statement| statement.outcome).collect();
     assert_eq!(outcomes, ["holds", "unproven", "violated"], "{:?}", router.findings);
 }
+
+#[test]
+fn what_a_program_makes_of_replies_is_not_asked() {
+    check(
+        "block\npass in on em1 inet proto tcp to port 80 divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "holds")],
+    );
+    check(
+        "block\npass in on em1 inet proto tcp to port 80\npass out on em0 inet proto tcp divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "violated")],
+    );
+}
