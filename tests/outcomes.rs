@@ -404,3 +404,97 @@ fn anchors_that_call_each_other_are_given_up_soon() {
         assert_eq!(router.statements[0].reasons, [reason]);
     }
 }
+
+#[test]
+fn peers_of_a_tunnel_meet_at_the_machine() {
+    let machine = format!("{MACHINE}[interface.wg0]\naddresses = [\"10.9.0.1/24\", \"2001:db8:9::1/64\"]\n");
+    let zones = "zone vpn on wg0\nzone lan on em1\n";
+    let rules = "block\npass on { wg0 em1 }\n";
+    for (statement, outcome) in [
+        ("forbid from 10.9.0.2 to 10.9.0.3", "violated"),
+        ("forbid from 2001:db8:9::2 to 2001:db8:9::3", "violated"),
+        ("require inet proto tcp from vpn to vpn port 22", "holds"),
+        ("forbid from 10.0.1.2 to 10.0.1.3", "holds"),
+    ] {
+        check_on(rules, &machine, zones, &[(statement, outcome)]);
+    }
+    check_on(
+        "block\npass in on wg0\n",
+        &machine,
+        zones,
+        &[("require inet proto tcp from vpn to vpn port 22", "violated")],
+    );
+}
+
+#[test]
+fn no_network_lies_behind_loopback_and_one_peer_behind_a_point_to_point_interface() {
+    let machine = format!(
+        "{MACHINE}[interface.lo1]\naddresses = [\"10.99.0.1/24\", \"2001:db8:99::1/64\"]\n\
+         [interface.tun0]\naddresses = [\"10.8.0.1/24\"]\n[[route]]\nto = \"::/0\"\ninterface = \"em0\"\n"
+    );
+    // The rest of them goes by the default routes.
+    check_on(
+        "block\npass in on em1\npass out on em0\n",
+        &machine,
+        ZONES,
+        &[
+            ("forbid from 10.0.1.5 to 10.99.0.5", "violated"),
+            ("forbid from 2001:db8:1::5 to 2001:db8:99::5", "violated"),
+            ("forbid from 10.0.1.5 to 10.8.0.5", "violated"),
+        ],
+    );
+}
+
+#[test]
+fn broadcast_is_that_of_the_domain_where_it_is_looked_up() {
+    let machine = format!(
+        "{MACHINE}[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
+         [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\nrtable = 5\n"
+    );
+    let zones = "zone wan on em0\nzone lan on em1\nzone other on em2\n";
+    for (protocol, outcome) in [("tcp", "holds"), ("udp", "violated")] {
+        check_on(
+            &format!("block\npass in on em2 proto {protocol} to 10.0.1.255 rtable 0\n"),
+            &machine,
+            zones,
+            &[("closed from other", outcome)],
+        );
+    }
+    // Another table knows no broadcast addresses.
+    check_on(
+        "block\npass in on em1 to 10.0.1.255 rtable 5\npass out on em0\n",
+        &machine,
+        zones,
+        &[("closed from lan", "violated"), ("closed to wan", "violated")],
+    );
+}
+
+#[test]
+fn the_networks_of_carp_are_those_of_its_device() {
+    let machine = "[interface.em0]\naddresses = []\n[interface.em1]\naddresses = [\"10.0.1.1/24\", \"fe80::1/64\"]\n\
+                   [interface.carp0]\naddresses = [\"198.51.100.1/24\"]\ncarpdev = \"em0\"\n\
+                   [interface.carp1]\naddresses = [\"10.0.1.9/24\", \"fe80::9/64\"]\ncarpdev = \"em1\"\n";
+    // Hosts of that network meet without the machine, which sends from the only address there, while it
+    // is master.
+    let (_, router) = judged(
+        "block\npass on em0 inet\npass in on em1 inet6\n",
+        machine,
+        "zone wan on em0\nzone lan on em1\n",
+        "forbid from 198.51.100.7 to 198.51.100.8\nrequire inet proto udp from self to 198.51.100.7 port 53\n\
+         forbid from fe80::5 to fe80::9\n",
+    );
+    let outcomes: Vec<_> = router.statements.iter().map(|statement| statement.outcome).collect();
+    assert_eq!(outcomes, ["holds", "unproven", "violated"], "{:?}", router.findings);
+}
+
+#[test]
+fn what_a_program_makes_of_replies_is_not_asked() {
+    check(
+        "block\npass in on em1 inet proto tcp to port 80 divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "holds")],
+    );
+    check(
+        "block\npass in on em1 inet proto tcp to port 80\npass out on em0 inet proto tcp divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "violated")],
+    );
+}

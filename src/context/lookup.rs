@@ -111,8 +111,15 @@ impl Interface {
         self.peer.is_some()
             || matches!(
                 driver(&self.name),
-                "gif" | "gre" | "ppp" | "pppoe" | "pppx" | "sec" | "tun"
+                "gif" | "gre" | "mpe" | "mpip" | "ppp" | "pppoe" | "pppx" | "rport" | "sec" | "tun" | "umb" | "upl"
             )
+    }
+
+    /// Whether the hosts of its networks meet on its link: not the peers of a tunnel, which have only the machine in
+    /// common.
+    #[must_use]
+    pub fn is_shared_link(&self) -> bool {
+        !self.is_point_to_point() && !matches!(driver(&self.name), "mgre" | "wg")
     }
 
     /// Whether it is in the group by its own doing: `all`, its cloned driver's name, or a group it was given.

@@ -122,8 +122,15 @@ fn implied_routes(interface: &Interface) -> Vec<TableRoute<'_>> {
         let has_peer = interface
             .peer
             .is_some_and(|peer| Family::of(peer) == Family::of(net.addr()));
-        if !interface.down && !interface.backup && !has_peer && !is_link_local(net.addr()) {
-            routes.push(route(net, RouteKind::Connected));
+        // Behind a loopback interface there is no network but 127/8, and IPv4 knows none behind a point-to-point one.
+        let is_alone = match net {
+            IpNet::V4(_) if interface.is_loopback() => !net.addr().is_loopback(),
+            IpNet::V4(_) => interface.is_point_to_point(),
+            IpNet::V6(_) => has_peer || interface.is_loopback(),
+        };
+        if !interface.down && !interface.backup && !is_link_local(net.addr()) {
+            let behind = if is_alone { single(net.addr()) } else { net };
+            routes.push(route(behind, RouteKind::Connected));
         }
     }
     if let (Some(peer), false) = (interface.peer, interface.down) {

@@ -96,7 +96,12 @@ impl<'e, 'a> Classes<'e, 'a> {
         let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
         let diverted = diverted.and_then(|(rule, _)| rule.divert);
         if let Some(Divert::Packet { .. }) = diverted {
-            return self.ended_at(path, End::Diverted, &now);
+            let end = match place {
+                // The program is taken to send on what comes back.
+                Place::Out { on, .. } if path.follows => End::Leaves(on),
+                Place::In(_) | Place::Out { .. } => End::Diverted,
+            };
+            return self.ended_at(path, end, &now);
         }
         let copies = self.question.copies && self.question.goal == Goal::GetsThrough;
         if let (Some(route), Some(RouteToKind::DupTo), Course::First, true) = (route, kind, course, copies) {

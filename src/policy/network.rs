@@ -103,7 +103,7 @@ impl Domain {
 }
 
 /// What lies behind one interface.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Behind {
     /// Its own addresses.
     own: RangeSet,
@@ -240,6 +240,13 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn shared_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
         &self.domain(interface, family).shared
+    }
+
+    /// The same where a packet is that goes by that routing table.
+    #[must_use]
+    pub fn shared_by_table(&self, rtable: u32, family: Family) -> RangeSet {
+        let known = self.of(family).domains.get(&rtable);
+        known.map_or_else(|| Domain::of(family).shared, |domain| domain.shared.clone())
     }
 
     /// The own addresses of an interface.
@@ -379,10 +386,10 @@ impl Network<'_> {
             let tcp = families.filter_map(|family| {
                 here(family)?
                     .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
-                    // An own address of another domain may be looked up by a rule's `rtable`.
+                    // It may have been looked up in another domain, by a rule's `rtable`.
                     .with(
                         Field::Destination,
-                        &self.shared_beside(id, family).minus(self.own(family)),
+                        &self.of(family).anywhere.shared.minus(self.own(family)),
                     )
             });
             tcp.chain(links).collect::<Vec<_>>()
@@ -460,6 +467,7 @@ impl Addresses {
             }
             facts.interfaces.push(behind);
         }
+        facts.settle_carps(engine, family);
         facts.anywhere.settle(family);
         facts.domains.values_mut().for_each(|domain| domain.settle(family));
         for (id, interface) in context.interfaces.iter().enumerate() {
@@ -503,6 +511,34 @@ impl Addresses {
             }
         }
         facts
+    }
+}
+
+impl Addresses {
+    /// What goes by a carp(4) interface is met on its device: there are its networks, its link-local addresses, and the
+    /// others where the device has none itself.
+    fn settle_carps(&mut self, engine: &Engine<'_>, family: Family) {
+        let context = engine.context();
+        for (id, carp) in context.interfaces.iter().enumerate() {
+            let device = engine.space().interface(context.seen_on(&carp.name));
+            let lent = self
+                .interfaces
+                .get(id)
+                .cloned()
+                .filter(|_| !carp.down && device != Some(id));
+            let (Some(lent), Some(at)) = (lent, device) else {
+                continue;
+            };
+            let device = context.interfaces.get(at);
+            let is_alone = device.is_some_and(|device| device.addresses_of(family).next().is_none());
+            if let Some(behind) = self.interfaces.get_mut(at) {
+                behind.own = behind.own.union(&match is_alone {
+                    true => lent.own,
+                    false => lent.own.intersection(&linked(family)),
+                });
+                behind.networks.extend(lent.networks);
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
 use super::network::{addressless, linked};
 use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::zones::{Resolved, ZoneId, Zones, whole};
+use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Direction, Family, RangeSet};
@@ -494,11 +495,14 @@ impl Zones<'_> {
         made.get_or_init(|| self.on_a_network(|net, _, _| net.clone()))
     }
 
-    /// The packets from one network of the interface that they arrive on, to those of its addresses.
+    /// The packets from one network of the interface that they arrive on, to those of its addresses; none of a tunnel,
+    /// whose peers do not meet without the machine.
     fn on_a_network(&self, to: impl Fn(&RangeSet, InterfaceId, Family) -> RangeSet) -> PacketSet {
         let space = self.network.engine().space();
+        let links = &self.network.engine().context().interfaces;
+        let is_shared = |id: &InterfaceId| links.get(*id).is_some_and(Interface::is_shared_link);
         let mut boxes = Vec::new();
-        for id in self.network.interfaces() {
+        for id in self.network.interfaces().filter(is_shared) {
             let place = RangeSet::single(space.number(Place::In(id)));
             for family in Family::BOTH {
                 boxes.extend(self.network.networks(id, family).iter().filter_map(|net| {

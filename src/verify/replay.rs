@@ -6,7 +6,7 @@ use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
 use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
-use crate::eval::{Choices, Criterion, End, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
+use crate::eval::{Choices, Criterion, End, Evaluation, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
 use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
@@ -270,8 +270,11 @@ fn follow<C: Choices>(
         packet.way = Way::In;
         let mut after = memory.clone();
         let journey = machine.follow(packet, &mut after, choices)?;
-        let goes_on = |last: &Packet| last.dst != packet.dst && !is_shared(last, network);
-        if !routed_by_pf(&journey) && !journey.last().is_some_and(goes_on) {
+        let goes_on = |hop: &Evaluation| {
+            let shared = network.shared_by_table(hop.rtable, hop.after.family);
+            !shared.contains(address_number(hop.after.dst))
+        };
+        if !routed_by_pf(&journey) && !journey.hops.last().is_some_and(goes_on) {
             *memory = after;
             return Ok(journey);
         }

@@ -93,7 +93,8 @@ to = "default"
 interface = "em0"
 via = "198.51.100.254"
 "#,
-    // An address besides, on an interface that is up and one that nothing leaves by; a network within another.
+    // An address besides, on an interface that is up and one behind which no network lies, whatever its prefix; a network
+    // within another.
     r#"
 [interface.em0]
 addresses = ["198.51.100.1/24", "198.51.100.9/32"]
@@ -155,6 +156,11 @@ impl Site {
         let (mut own, mut broadcasts, mut networks) = (Vec::new(), Vec::new(), Vec::new());
         for interface in &context.interfaces {
             for net in interface.addresses.iter().filter_map(|address| address.known()) {
+                let net = if interface.is_loopback() {
+                    IpNet::from(net.addr())
+                } else {
+                    net
+                };
                 own.push((net.addr(), on(&interface.name)));
                 let broadcasting = net.addr().is_ipv4() && net.prefix_len() < 31;
                 broadcasts.extend(broadcasting.then(|| (net.broadcast(), on(&interface.name))));
