@@ -498,3 +498,29 @@ fn what_a_program_makes_of_replies_is_not_asked() {
         &[("require inet proto tcp from lan to wan port 80", "violated")],
     );
 }
+
+#[test]
+fn what_is_sent_from_an_unknown_address_is_from_any_and_perhaps_from_a_named_one() {
+    let machine = "[interface.em0]\naddresses = [\"dhcp\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    check_on(
+        "block\npass out on em0 proto tcp from 203.0.113.7\n",
+        machine,
+        "zone wan on em0\n",
+        &[
+            ("forbid from self to wan", "unproven"),
+            ("forbid from any to wan", "unproven"),
+            ("forbid from 203.0.113.7 to wan", "unproven"),
+            ("forbid from 203.0.113.0/24 to wan", "unproven"),
+            ("forbid from { any ! self } to wan", "holds"),
+            ("forbid from { any ! 203.0.113.7 } to wan", "holds"),
+            ("forbid from 203.0.113.8 to wan", "holds"),
+        ],
+    );
+    check_on(
+        "block\npass out on em0 proto tcp from (em0)\n",
+        machine,
+        "zone wan on em0\n",
+        &[("forbid from 203.0.113.7 to wan", "unproven")],
+    );
+}

@@ -6,7 +6,7 @@ use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
 use super::network::Network;
 use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::sets::{Purpose, Selection, at_end};
-use super::zones::{Resolved, Zones};
+use super::zones::{Both, Resolved, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
@@ -66,10 +66,7 @@ impl Zones<'_> {
     /// # Errors
     /// The complaint about a name, if there is anything to guess.
     pub fn guessed_forbidden(&self, packets: &Packets) -> Made<Vec<Guess>> {
-        let senders = match &packets.source.hosts {
-            Some(_) => self.named_owners(&packets.source),
-            None => self.owners(),
-        };
+        let senders = self.owners();
         let takers = self.named_owners(&packets.destination);
         if senders.is_empty() && takers.is_empty() {
             return Ok(Vec::new());
@@ -79,16 +76,42 @@ impl Zones<'_> {
             destination: End::default(),
             ..packets.clone()
         };
-        let sent = senders.into_iter().map(|interface| {
-            let sent = with_ports(self.sent_by_unknown(interface), Field::SourcePort, &packets.source);
-            let packets = sent.intersection(&transports(&anywhere));
-            guess(interface, Field::Source, packets, Some(ends.clone()))
-        });
+        let mut sent = Vec::new();
+        for interface in senders {
+            let values = self.values_meant(&packets.source, interface)?;
+            let by = self.really_sent(self.sent_from(|_, family| {
+                let meant = &values[usize::from(family == Family::Inet6)];
+                self.network.unknown_own(interface, family).intersection(meant)
+            }));
+            let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&transports(&anywhere));
+            sent.push(guess(interface, Field::Source, by, Some(ends.clone())));
+        }
         let taken = takers.into_iter().map(|interface| {
             let ends = self.at_machine(interface).intersection(&ports(packets));
             guess(interface, Field::Destination, selection.packets.clone(), Some(ends))
         });
-        Ok(sent.chain(taken).filter(|guess| !guess.packets.is_empty()).collect())
+        let guesses = sent.into_iter().chain(taken);
+        Ok(guesses.filter(|guess| !guess.packets.is_empty()).collect())
+    }
+
+    /// With which values the unknown address of an interface is one of the sources: with any where the machine is meant,
+    /// or anything; else with those that are named.
+    fn values_meant(&self, source: &End, interface: InterfaceId) -> Made<Both> {
+        let Some(hosts) = &source.hosts else {
+            return Ok(Family::BOTH.map(whole));
+        };
+        let (mut all, mut without) = (Both::default(), Both::default());
+        for (item, resolved) in self.resolve(hosts)? {
+            let set = match resolved {
+                Resolved::Any => Family::BOTH.map(whole),
+                _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
+                Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => set,
+                Resolved::Itself | Resolved::Zone(_) => Both::default(),
+            };
+            let sum = if item.negated { &mut without } else { &mut all };
+            *sum = [sum[0].union(&set[0]), sum[1].union(&set[1])];
+        }
+        Ok([all[0].minus(&without[0]), all[1].minus(&without[1])])
     }
 
     /// The packets of a `closed` of everything, or of what leaves to some zone, that the machine sends from addresses
@@ -191,9 +214,18 @@ impl Zones<'_> {
 
     /// Those of them that a list of hosts means: by `self`, or by name.
     fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
-        let context = self.network.engine().context();
         let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
-        let means = |id: InterfaceId, host: &Host| match host {
+        let named = |&id: &InterfaceId| {
+            let by = |negated| items().any(|item| item.negated == negated && self.is_meant(id, &item.host));
+            by(false) && !by(true)
+        };
+        self.owners().into_iter().filter(named).collect()
+    }
+
+    /// Whether a host is the machine itself, or the addresses of that interface by name.
+    fn is_meant(&self, interface: InterfaceId, host: &Host) -> bool {
+        let context = self.network.engine().context();
+        match host {
             Host::Itself => true,
             Host::Named(name, modifiers) => {
                 let of_addresses = Modifiers {
@@ -201,18 +233,13 @@ impl Zones<'_> {
                     ..*modifiers
                 } == Modifiers::default();
                 let is_zone = self.all().iter().any(|zone| zone.name == *name);
-                let interface = context.interfaces.get(id);
+                let interface = context.interfaces.get(interface);
                 of_addresses
                     && !is_zone
                     && interface.is_some_and(|one| context.members(name).iter().any(|member| member.name == one.name))
             }
             Host::Any | Host::Prefix(_) | Host::Table(_) => false,
-        };
-        let named = |&id: &InterfaceId| {
-            let by = |negated| items().any(|item| item.negated == negated && means(id, &item.host));
-            by(false) && !by(true)
-        };
-        self.owners().into_iter().filter(named).collect()
+        }
     }
 
     /// What the machine sends by any interface from that one's unknown address.

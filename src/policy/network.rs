@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use ipnet::IpNet;
 
 use super::special::globally_reachable;
+use super::zones::whole;
 use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
@@ -520,22 +521,13 @@ impl Addresses {
     fn settle_carps(&mut self, engine: &Engine<'_>, family: Family) {
         let context = engine.context();
         for (id, carp) in context.interfaces.iter().enumerate() {
-            let device = engine.space().interface(context.seen_on(&carp.name));
-            let lent = self
-                .interfaces
-                .get(id)
-                .cloned()
-                .filter(|_| !carp.down && device != Some(id));
-            let (Some(lent), Some(at)) = (lent, device) else {
-                continue;
-            };
-            let device = context.interfaces.get(at);
-            let is_alone = device.is_some_and(|device| device.addresses_of(family).next().is_none());
-            if let Some(behind) = self.interfaces.get_mut(at) {
-                behind.own = behind.own.union(&match is_alone {
-                    true => lent.own,
-                    false => lent.own.intersection(&linked(family)),
-                });
+            let at = engine.space().interface(context.seen_on(&carp.name));
+            let at = at.filter(|&at| at != id && !carp.down).unwrap_or(usize::MAX);
+            let lent = self.interfaces.get(id).cloned().unwrap_or_default();
+            if let (Some(device), Some(behind)) = (context.interfaces.get(at), self.interfaces.get_mut(at)) {
+                let has_none = device.addresses_of(family).next().is_none();
+                let met = if has_none { whole(family) } else { linked(family) };
+                behind.own = behind.own.union(&lent.own.intersection(&met));
                 behind.networks.extend(lent.networks);
             }
         }
