@@ -18,7 +18,7 @@ use crate::net::RangeSet;
 use crate::packet::Packet;
 use crate::policy::{Network, Policy, Zones};
 use crate::ruleset::{Action, Name, Rule, RuleId};
-use crate::verify::{choose, rank};
+use crate::verify::{Rank, choose, rank};
 
 /// What the proofs about all rules may take together.
 const EFFORT: Effort = Effort {
@@ -40,7 +40,7 @@ struct Instead {
     magnitude: f64,
     example: Packet,
     /// How readable that is; less is better.
-    rank: (u8, u8, usize),
+    rank: Rank,
 }
 
 /// What becomes of the packets of rules that never decide.
@@ -198,7 +198,12 @@ impl Explainer<'_> {
                     if seen.rule.as_ref() == Some(rule)
                         && (met || changed.is_empty() && known(rule).is_some_and(|rule| rule.quick)) =>
                 {
-                    fate.add(rule, class.region.magnitude(), rank(&class.region), packet);
+                    fate.add(
+                        rule,
+                        class.region.magnitude(),
+                        rank(&class.region, self.zones.network()),
+                        packet,
+                    );
                 }
                 Decider::Rule(_) if !met => {
                     for id in changed {
@@ -238,7 +243,7 @@ impl Explainer<'_> {
 }
 
 impl Fate {
-    fn add(&mut self, rule: &RuleId, magnitude: f64, rank: (u8, u8, usize), example: Packet) {
+    fn add(&mut self, rule: &RuleId, magnitude: f64, rank: Rank, example: Packet) {
         match self.instead.iter_mut().find(|known| known.rule == *rule) {
             Some(known) => {
                 known.magnitude = known.magnitude.max(magnitude);

@@ -4,6 +4,7 @@
 //! parsed by itself with `grammar/policy.pest` and built into the [AST](ast), so that one run reports every error.
 //! Asking the engine is the business of `verify`.
 
+mod addresses;
 mod assume;
 pub mod ast;
 mod build;
@@ -18,11 +19,11 @@ mod special;
 mod statements;
 mod zones;
 
+pub(crate) use addresses::addressless;
 pub use assume::{needed_assumptions, settle_addresses, settle_ruleset};
 pub use ast::Policy;
 pub use guesses::Guess;
 pub use network::Network;
-pub(crate) use network::addressless;
 pub(crate) use protocols::port_numbers;
 pub use read::{assumption, configs, read};
 pub use sets::{Excuse, Selection};

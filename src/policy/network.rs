@@ -5,15 +5,10 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::LazyLock;
 
-use ipnet::IpNet;
-
-use super::special::globally_reachable;
-use super::zones::whole;
-use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable};
-use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, address_number, transport};
+use super::addresses::{Addresses, Behind, Domain, Tables, addressless, linked, number, prefix};
+use crate::context::{Interface, InterfaceAddress};
+use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::ruleset::{Rule, Ruleset, Translation};
 
@@ -27,98 +22,8 @@ pub struct Network<'a> {
     never_ending: OnceCell<PacketSet>,
 }
 
-/// The addresses of one family.
-#[derive(Debug, Default)]
-struct Addresses {
-    /// Those of any routing domain.
-    anywhere: Domain,
-    /// By routing domain.
-    domains: BTreeMap<u32, Domain>,
-    /// By interface.
-    interfaces: Vec<Behind>,
-}
-
-/// The addresses of one routing domain: in another one the same numbers are other hosts.
-#[derive(Debug, Default)]
-struct Domain {
-    /// The machine's own, as they are met on a wire.
-    own: RangeSet,
-    /// Its loopback addresses: on no wire, but what is redirected there ends here.
-    loopback: RangeSet,
-    /// What the machine takes in besides.
-    shared: RangeSet,
-    /// Network addresses: they belong to no host.
-    nets: RangeSet,
-    /// All that it takes in.
-    taken: RangeSet,
-    /// The addresses that no host has.
-    not_hosts: RangeSet,
-}
-
 /// The interfaces of one routing domain, in one direction.
 type Met<'d> = (Direction, &'d [InterfaceId]);
-
-impl Domain {
-    fn of(family: Family) -> Self {
-        let shared: &[&str] = match family {
-            Family::Inet => &["0.0.0.0/32", "255.255.255.255/32", "224.0.0.0/4"],
-            Family::Inet6 => &["ff00::/8"],
-        };
-        Self {
-            shared: shared
-                .iter()
-                .fold(RangeSet::empty(), |all, net| all.union(&number(net))),
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, interface: &Interface, family: Family) {
-        if !interface.owns_addresses() {
-            return;
-        }
-        let point_to_point = interface.is_point_to_point();
-        for net in interface.addresses_of(family).filter_map(InterfaceAddress::known) {
-            let of_a_link = matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
-            if net.addr().is_loopback() {
-                self.loopback = self.loopback.union(&single(net.addr()));
-            } else if !(interface.is_loopback() && of_a_link) {
-                self.own = self.own.union(&single(net.addr()));
-            }
-            if interface.down {
-                continue;
-            }
-            if let Some(broadcast) = interface.shared_of(net) {
-                self.shared = self.shared.union(&single(IpAddr::V4(broadcast)));
-            }
-            if net.prefix_len() + 1 < family.bits() && !point_to_point && !interface.is_loopback() {
-                self.nets = self.nets.union(&single(net.network()));
-            }
-        }
-    }
-
-    /// Settles what follows from the interfaces, when all of them are known.
-    fn settle(&mut self, family: Family) {
-        self.taken = self.own.union(&self.loopback).union(&self.shared);
-        self.not_hosts = self.shared.union(&self.nets).union(&unforwardable(family));
-    }
-}
-
-/// What lies behind one interface.
-#[derive(Clone, Debug, Default)]
-struct Behind {
-    /// Its own addresses.
-    own: RangeSet,
-    /// What is routed out of it, the machine's own addresses in those networks included.
-    routed: RangeSet,
-    /// Its networks.
-    networks: Vec<RangeSet>,
-    /// The hosts among them, one by one.
-    hosts: RangeSet,
-    /// Those of them that are meant where nobody names special ones.
-    usual_hosts: RangeSet,
-    /// Whether a default route leaves by it.
-    default: bool,
-}
 
 impl<'a> Network<'a> {
     /// The network of the engine's machine.
@@ -235,6 +140,12 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn taken_beside(&self, interface: InterfaceId, family: Family) -> &RangeSet {
         &self.domain(interface, family).taken
+    }
+
+    /// The broadcast and multicast destinations in any routing domain.
+    #[must_use]
+    pub fn shared(&self, family: Family) -> &RangeSet {
+        &self.of(family).anywhere.shared
     }
 
     /// The broadcast and multicast destinations in the routing domain of an interface.
@@ -446,94 +357,6 @@ impl Network<'_> {
     }
 }
 
-/// The routing tables of the routing domains.
-type Tables<'c> = BTreeMap<u32, RouteTable<'c>>;
-
-impl Addresses {
-    fn new(engine: &Engine<'_>, tables: &Tables<'_>, family: Family) -> Self {
-        let context = engine.context();
-        let mut facts = Self {
-            anywhere: Domain::of(family),
-            ..Self::default()
-        };
-        for interface in &context.interfaces {
-            facts.anywhere.add(interface, family);
-            let domain = facts.domains.entry(interface.rdomain);
-            domain.or_insert_with(|| Domain::of(family)).add(interface, family);
-            let nets = interface.addresses_of(family).filter_map(InterfaceAddress::known);
-            let mut behind = Behind::default();
-            for net in nets {
-                behind.own = behind.own.union(&single(net.addr()));
-                behind.networks.push(prefix(net));
-            }
-            facts.interfaces.push(behind);
-        }
-        facts.settle_carps(engine, family);
-        facts.anywhere.settle(family);
-        facts.domains.values_mut().for_each(|domain| domain.settle(family));
-        for (id, interface) in context.interfaces.iter().enumerate() {
-            let table = tables.get(&interface.rdomain);
-            let routes = || table.into_iter().flat_map(RouteTable::routes);
-            let here = |address: IpAddr| {
-                routes()
-                    .filter(|route| route.kind != RouteKind::Local)
-                    .find(|route| route.to.contains(&address))
-                    .is_some_and(|route| route.interface == interface.name)
-            };
-            let own = context
-                .interfaces
-                .iter()
-                .flat_map(|interface| interface.addresses_of(family))
-                .filter_map(InterfaceAddress::known)
-                .map(|net| net.addr())
-                // Its networks are whole, whoever has an address in them.
-                .filter(|&address| here(address) || interface.addresses_of(family).any(|own| in_net(own, address)))
-                .map(single);
-            let routed = own.fold(engine.routed_to(id, family), |all, own| all.union(&own));
-            // A link-local address is one of its link, whatever route it may seem to take.
-            let linked = linked(family);
-            let links = facts.interfaces.get(id).map_or(&[][..], |behind| &behind.networks);
-            let routed = links
-                .iter()
-                .fold(routed.minus(&linked), |all, net| all.union(&net.intersection(&linked)));
-            let default = routes().any(|route| {
-                route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
-            });
-            let domain = facts.domains.get(&interface.rdomain).unwrap_or(&facts.anywhere);
-            let hosts = routed.minus(&domain.not_hosts).minus(&domain.own);
-            if let Some(behind) = facts.interfaces.get_mut(id) {
-                behind.usual_hosts = match default {
-                    true => hosts.intersection(globally_reachable(family)),
-                    false => hosts.clone(),
-                };
-                behind.hosts = hosts;
-                behind.routed = routed;
-                behind.default = default;
-            }
-        }
-        facts
-    }
-}
-
-impl Addresses {
-    /// What goes by a carp(4) interface is met on its device: there are its networks, its link-local addresses, and the
-    /// others where the device has none itself.
-    fn settle_carps(&mut self, engine: &Engine<'_>, family: Family) {
-        let context = engine.context();
-        for (id, carp) in context.interfaces.iter().enumerate() {
-            let at = engine.space().interface(context.seen_on(&carp.name));
-            let at = at.filter(|&at| at != id && !carp.down).unwrap_or(usize::MAX);
-            let lent = self.interfaces.get(id).cloned().unwrap_or_default();
-            if let (Some(device), Some(behind)) = (context.interfaces.get(at), self.interfaces.get_mut(at)) {
-                let has_none = device.addresses_of(family).next().is_none();
-                let met = if has_none { whole(family) } else { linked(family) };
-                behind.own = behind.own.union(&lent.own.intersection(&met));
-                behind.networks.extend(lent.networks);
-            }
-        }
-    }
-}
-
 fn rules(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
     ruleset.anchors.values().flat_map(|anchor| &anchor.rules)
 }
@@ -542,11 +365,6 @@ fn rules(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
 fn redirects(rule: &Rule) -> bool {
     let translates = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
     translates || rule.rtable.is_some() || rule.route_to.is_some()
-}
-
-/// Whether an address is in the network of an interface's address.
-fn in_net(own: InterfaceAddress, address: IpAddr) -> bool {
-    own.known().is_some_and(|net| net.contains(&address))
 }
 
 /// The sources and destinations of packets that are refused as soon as they come from a wire.
@@ -559,46 +377,4 @@ fn refused(family: Family) -> (RangeSet, RangeSet) {
             (both.union(&number("ff00::/8")), both.union(&number("::/128")))
         }
     }
-}
-
-/// Sources or destinations that are never forwarded.
-fn unforwardable(family: Family) -> RangeSet {
-    match family {
-        Family::Inet => number("0.0.0.0/8").union(&number("127.0.0.0/8")),
-        Family::Inet6 => number("::/127").union(&linked(family)),
-    }
-}
-
-/// The sources of hosts without an address yet: they belong to every zone of the interface they arrive on.
-pub(crate) fn addressless(family: Family) -> &'static RangeSet {
-    static ADDRESSLESS: LazyLock<[RangeSet; 2]> =
-        LazyLock::new(|| Family::BOTH.map(|family| RangeSet::single(0).union(&linked(family))));
-    match family {
-        Family::Inet => &ADDRESSLESS[0],
-        Family::Inet6 => &ADDRESSLESS[1],
-    }
-}
-
-/// The link-local addresses: those of IPv6, for those of IPv4 are routed as others are.
-pub(super) fn linked(family: Family) -> RangeSet {
-    match family {
-        Family::Inet => RangeSet::empty(),
-        // fe80::/10
-        Family::Inet6 => RangeSet::range(0xfe80 << 112, (0xfec0 << 112) - 1),
-    }
-}
-
-/// The numbers of the addresses of a network that is written here.
-fn number(text: &str) -> RangeSet {
-    text.parse().map_or_else(|_| RangeSet::empty(), prefix)
-}
-
-/// The number of one address, as a set.
-pub(super) fn single(address: IpAddr) -> RangeSet {
-    RangeSet::single(address_number(address))
-}
-
-/// The numbers of the addresses of a network.
-pub(super) fn prefix(net: IpNet) -> RangeSet {
-    RangeSet::range(address_number(net.network()), address_number(net.broadcast()))
 }

@@ -4,8 +4,8 @@
 //! where they end (`forbid`, `closed to`), *ends* holds headers at the end: the original header with destination and
 //! port as translated, at the place of the last hop. `allow` and `require` *excuse* by either.
 
+use super::addresses::{addressless, linked};
 use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
-use super::network::{addressless, linked};
 use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::context::Interface;

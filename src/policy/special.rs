@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-use super::network::prefix;
+use super::addresses::prefix;
 use crate::net::{Family, RangeSet};
 
 static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {

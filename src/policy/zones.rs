@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
+use super::addresses::{prefix, single};
 use super::ast::{Host, HostItem, Hosts, Policy, Zone};
-use super::network::{Network, prefix, single};
+use super::network::Network;
 use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::engine::{InterfaceId, PacketSet, Unknown};

@@ -300,8 +300,9 @@ impl Judge<'_> {
         }
         let mut ranked = Vec::new();
         for (mut cause, mut suspects) in causes.into_iter().zip(suspects) {
-            suspects.sort_by_key(|one| witness::rank(&one.class.region));
-            let rank = suspects.first().map(|one| witness::rank(&one.class.region));
+            let network = self.searcher.zones.network();
+            suspects.sort_by_key(|one| witness::rank(&one.class.region, network));
+            let rank = suspects.first().map(|one| witness::rank(&one.class.region, network));
             cause.packets = suspects.iter().map(|one| one.class.region.clone()).collect();
             ranked.push((cause.own_reverse, rank, cause, suspects));
         }

@@ -27,4 +27,4 @@ pub(crate) use judge::{hold, must_pass};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};
 pub(crate) use replay::gets_through;
-pub(crate) use witness::{choose, rank};
+pub(crate) use witness::{Rank, choose, rank};

@@ -13,7 +13,7 @@ const PORTS: [u16; 20] = [
 const EPHEMERAL: u16 = 49152;
 
 /// How readable a class is: lower is better. Fit to sort the classes of one cause.
-pub(crate) fn rank(region: &PacketBox) -> (u8, u8, usize) {
+pub(crate) fn rank(region: &PacketBox, network: &Network<'_>) -> Rank {
     let transports = region.numbers(Field::Transport);
     let kind = preferred_transports(region.family)
         .iter()
@@ -22,12 +22,19 @@ pub(crate) fn rank(region: &PacketBox) -> (u8, u8, usize) {
     let options = !region.numbers(Field::Options).contains(0) || !region.numbers(Field::Fragment).contains(0);
     let port = port(&region.numbers(Field::DestinationPort));
     let port = PORTS.iter().position(|&known| known == port).unwrap_or(PORTS.len());
+    // Only to broadcast or multicast addresses.
+    let destinations = region.limit(Field::Destination);
+    let to_all = destinations.is_some_and(|to| to.is_subset(network.shared(region.family)));
     (
         u8::from(options),
+        u8::from(to_all),
         u8::from(region.family == Family::Inet6),
         kind.min(100) * 100 + port,
     )
 }
+
+/// By options, destinations, family, and kind; less is better.
+pub(crate) type Rank = (u8, u8, u8, usize);
 
 /// Transports in the order of preference: a SYN, udp, an echo request, then what else hosts send.
 fn preferred_transports(family: Family) -> [u128; 4] {
