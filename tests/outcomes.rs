@@ -523,4 +523,14 @@ fn what_is_sent_from_an_unknown_address_is_from_any_and_perhaps_from_a_named_one
         "zone wan on em0\n",
         &[("forbid from 203.0.113.7 to wan", "unproven")],
     );
+    // What pretends to come from there arrives, and is not the machine's.
+    check_on(
+        "block\npass in on em0 inet proto udp from (em0) to 10.0.1.1\n",
+        machine,
+        "zone wan on em0\n",
+        &[
+            ("forbid from em0 to self", "unproven"),
+            ("forbid from self to self", "holds"),
+        ],
+    );
 }

@@ -83,6 +83,7 @@ impl Zones<'_> {
                 let meant = &values[usize::from(family == Family::Inet6)];
                 self.network.unknown_own(interface, family).intersection(meant)
             }));
+            let by = by.union(self.arriving_from_unknown(&packets.source, interface));
             let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&transports(&anywhere));
             sent.push(guess(interface, Field::Source, by, Some(ends.clone())));
         }
@@ -92,6 +93,18 @@ impl Zones<'_> {
         });
         let guesses = sent.into_iter().chain(taken);
         Ok(guesses.filter(|guess| !guess.packets.is_empty()).collect())
+    }
+
+    /// What pretends to come from that interface's unknown address, where it is named: it arrives by the interface.
+    fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> PacketSet {
+        let mut items = source.hosts.iter().flat_map(|hosts| &hosts.items);
+        let is_named = |item: &HostItem| item.host != Host::Itself && self.is_meant(interface, &item.host);
+        if !items.any(|item| !item.negated && is_named(item)) || !self.named_owners(source).contains(&interface) {
+            return PacketSet::empty();
+        }
+        let from = |family| PacketBox::all(family).with(Field::Source, &self.network.unknown_own(interface, family));
+        let from: PacketSet = Family::BOTH.into_iter().filter_map(from).collect();
+        from.intersection(&self.network.engine().space().arriving([interface]))
     }
 
     /// With which values the unknown address of an interface is one of the sources: with any where the machine is meant,
