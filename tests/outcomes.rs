@@ -534,3 +534,36 @@ fn what_is_sent_from_an_unknown_address_is_from_any_and_perhaps_from_a_named_one
         ],
     );
 }
+
+#[test]
+fn a_required_source_may_be_the_address_of_an_interface_that_is_not_known() {
+    let machine = |address: &str| {
+        format!(
+            "[interface.em0]\naddresses = [\"{address}\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+             [[route]]\nto = \"default\"\ninterface = \"em0\"\n"
+        )
+    };
+    let rules = "block\npass in on em0\npass out on em1 received-on em0\n";
+    let zones = "zone lan on em1\nzone wan on em0\n";
+    check_on(
+        rules,
+        &machine("203.0.113.7/24"),
+        zones,
+        &[
+            ("require proto tcp from 203.0.113.7 to lan port 80", "violated"),
+            ("require proto tcp from em0 to lan port 80", "violated"),
+            ("require proto tcp from 203.0.113.0/24 to lan port 80", "holds"),
+        ],
+    );
+    check_on(
+        rules,
+        &machine("dhcp"),
+        zones,
+        &[
+            ("require proto tcp from 203.0.113.7 to lan port 80", "unproven"),
+            ("require proto tcp from em0 to lan port 80", "violated"),
+            ("require proto tcp from 203.0.113.0/24 to lan port 80", "holds"),
+            ("require proto tcp from { 203.0.113.7 ! em0 } to lan port 80", "holds"),
+        ],
+    );
+}

@@ -5,7 +5,7 @@
 use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
 use super::network::Network;
 use super::protocols::{beginnings, port_numbers, ports, transports};
-use super::sets::{Purpose, Selection, at_end};
+use super::sets::{Purpose, Selection, at_end, singles};
 use super::zones::{Both, Resolved, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
@@ -34,10 +34,11 @@ impl Zones<'_> {
     /// # Errors
     /// The complaint about a name, if there is anything to guess.
     pub fn guessed_flows(&self, packets: &Packets) -> Made<Vec<Guess>> {
-        let (senders, takers) = (
-            self.named_owners(&packets.source),
-            self.named_owners(&packets.destination),
-        );
+        let senders = match &packets.source.hosts {
+            Some(_) => self.owners(),
+            None => Vec::new(),
+        };
+        let takers = self.named_owners(&packets.destination);
         if senders.is_empty() && takers.is_empty() {
             return Ok(Vec::new());
         }
@@ -45,20 +46,47 @@ impl Zones<'_> {
         let to = self.destinations(&packets.destination, Purpose::Flows, &mut known)?;
         let from = self.sources(&packets.source, Purpose::Flows, &mut known)?;
         let begins = beginnings(packets);
-        let sent = senders.into_iter().map(|interface| {
-            let sent = self.sent_from(|on, family| {
-                let unknown = (on == interface).then(|| self.network.unknown_own(on, family));
-                unknown.unwrap_or_else(RangeSet::empty)
-            });
-            let packets = with_ports(self.really_sent(sent), Field::SourcePort, &packets.source).intersection(&to);
-            guess(interface, Field::Source, packets.intersection(&begins), None)
-        });
+        let mut sent = Vec::new();
+        for interface in senders {
+            let by = self.really_sent(self.flows_from_unknown(&packets.source, interface)?);
+            let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&to);
+            sent.push(guess(interface, Field::Source, by.intersection(&begins), None));
+        }
         let taken = takers.into_iter().map(|interface| {
             let to = with_ports(self.to_unknown(interface), Field::DestinationPort, &packets.destination);
             let packets = from.intersection(&to).intersection(&begins);
             guess(interface, Field::Destination, packets, None)
         });
-        Ok(sent.chain(taken).filter(|guess| !guess.packets.is_empty()).collect())
+        let guesses = sent.into_iter().chain(taken);
+        Ok(guesses.filter(|guess| !guess.packets.is_empty()).collect())
+    }
+
+    /// What the machine sends from the unknown address of an interface that begins a flow from that source: by that
+    /// interface where the machine is meant; by any in its routing domain where it is named, or may be an address that is.
+    fn flows_from_unknown(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
+        let (mut all, mut without) = (PacketSet::empty(), PacketSet::empty());
+        let Some(hosts) = &source.hosts else {
+            return Ok(all);
+        };
+        let interfaces = &self.network.engine().context().interfaces;
+        let rdomain = |id: InterfaceId| interfaces.get(id).map(|one| one.rdomain);
+        for (item, resolved) in self.resolve(hosts)? {
+            let sent = self.sent_from(|on, family| {
+                let own = || self.network.unknown_own(interface, family);
+                match &resolved {
+                    Resolved::Itself if on == interface => own(),
+                    Resolved::Any | Resolved::Itself | Resolved::Zone(_) => RangeSet::empty(),
+                    _ if rdomain(on) != rdomain(interface) => RangeSet::empty(),
+                    _ if self.is_meant(interface, &item.host) => own(),
+                    Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => {
+                        singles(&set[usize::from(family == Family::Inet6)]).intersection(&own())
+                    }
+                }
+            });
+            let sum = if item.negated { &mut without } else { &mut all };
+            *sum = std::mem::take(sum).union(sent);
+        }
+        Ok(all.minus(&without))
     }
 
     /// The packets of a `forbid` besides [`forbidden`](Zones::forbidden).

@@ -450,10 +450,9 @@ impl Zones<'_> {
     /// The addresses without those that no host has in the routing domain of an interface, unless they were named one
     /// by one.
     fn without_special(&self, set: RangeSet, named: &RangeSet, by: InterfaceId, family: Family) -> RangeSet {
-        let singles = RangeSet::from_ranges(named.ranges().iter().copied().filter(|(first, last)| first == last));
         let special = self.network.not_hosts_beside(by, family);
         let special = special.union(self.network.own_beside(by, family));
-        set.minus(&special.minus(&singles))
+        set.minus(&special.minus(&singles(named)))
     }
 
     fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose) -> RangeSet {
@@ -537,4 +536,9 @@ pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
         part.clone().without(Field::Tag).replaced(Field::Place, &places)
     });
     boxes.collect()
+}
+
+/// Those of the addresses that were named one by one.
+pub(super) fn singles(named: &RangeSet) -> RangeSet {
+    RangeSet::from_ranges(named.ranges().iter().copied().filter(|(first, last)| first == last))
 }
