@@ -533,6 +533,15 @@ fn what_is_sent_from_an_unknown_address_is_from_any_and_perhaps_from_a_named_one
             ("forbid from self to self", "holds"),
         ],
     );
+    check_on(
+        "block\npass in on em0 inet from (em0) to (em0)\n",
+        machine,
+        "zone wan on em0\n",
+        &[
+            ("forbid inet from em0 to em0", "unproven"),
+            ("forbid inet from 10.0.1.5 to em0", "holds"),
+        ],
+    );
 }
 
 #[test]

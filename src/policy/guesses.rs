@@ -123,6 +123,19 @@ impl Zones<'_> {
         Ok(guesses.filter(|guess| !guess.packets.is_empty()).collect())
     }
 
+    /// The interfaces whose unknown address a `forbid` names as a source, where it names one as the destination, too:
+    /// of packets from one to the other no guess is made.
+    pub(super) fn unknown_at_both_ends(&self, packets: &Packets) -> Vec<Unknown> {
+        if self.named_owners(&packets.destination).is_empty() {
+            return Vec::new();
+        }
+        let sources = self.named_owners(&packets.source).into_iter();
+        let pretended = sources.filter(|&id| !self.arriving_from_unknown(&packets.source, id).is_empty());
+        let interfaces = &self.network.engine().context().interfaces;
+        let names = pretended.filter_map(|id| Some(interfaces.get(id)?.name.as_str()));
+        names.map(|name| Unknown::Address(name.into())).collect()
+    }
+
     /// What pretends to come from that interface's unknown address, where it is named: it arrives by the interface.
     fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> PacketSet {
         let mut items = source.hosts.iter().flat_map(|hosts| &hosts.items);

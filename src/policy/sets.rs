@@ -78,6 +78,7 @@ impl Zones<'_> {
         };
         let region = from.intersection(&transports(&without_destination));
         selection.packets = region;
+        selection.unknown.extend(self.unknown_at_both_ends(packets));
         Ok((selection, ends.intersection(&ports(packets))))
     }
 
