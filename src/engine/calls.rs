@@ -26,8 +26,8 @@ fn is_child(path: &str, parent: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
 }
 
-/// The anchors of a loop that the main ruleset gets into: each calls the next, the last the first. Empty where there is
-/// none.
+/// The anchors of a loop that the main ruleset gets into, by name: each calls itself by way of the others. Empty where
+/// there is none.
 pub(super) fn looping(ruleset: &Ruleset) -> Vec<Name> {
     let mut graph: DiGraph<&Name, ()> = DiGraph::new();
     let nodes: FxHashMap<&Name, NodeIndex> = ruleset

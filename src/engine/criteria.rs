@@ -293,7 +293,7 @@ impl<'a, 's> Reader<'a, 's> {
                 let asked = (Name::from(anchor), name.clone(), family);
                 let known = self.known.borrow().tables.get(&asked).cloned();
                 known.unwrap_or_else(|| {
-                    let hosts = hosts::of_table(hosts::table(self.ruleset, anchor, name), name, family);
+                    let hosts = hosts::of_table(self.ruleset.table(anchor, name), name, family);
                     self.known.borrow_mut().tables.insert(asked, hosts.clone());
                     hosts
                 })

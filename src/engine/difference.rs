@@ -11,7 +11,6 @@
 use super::Engine;
 use super::criteria::Reader;
 use super::header::{Field, PacketBox};
-use super::hosts;
 use super::journey::{Class, Decider, Undecided};
 use super::list::Kind;
 use super::question::{Goal, Question};
@@ -136,7 +135,7 @@ impl Engine<'_> {
     /// Whether the two rules are the same, down to the tables and anchors that they name.
     fn means_the_same(&self, after: &Engine<'_>, (id, rule): &(RuleId, &Rule), other: &(RuleId, &Rule)) -> bool {
         let (old, new) = (self.compiled.ruleset, after.compiled.ruleset);
-        let table = |name: &Name| hosts::table(old, &id.anchor, name) == hosts::table(new, &id.anchor, name);
+        let table = |name: &Name| old.table(&id.anchor, name) == new.table(&id.anchor, name);
         let host = |host: &Host| match host {
             Host::Table(name) => table(name),
             Host::Any

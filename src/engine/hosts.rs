@@ -12,7 +12,7 @@ use super::journey::Unknown;
 use super::routing::{line, prefix};
 use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{DynamicAddress, Name, Ruleset, Table};
+use crate::ruleset::{DynamicAddress, Name, Table};
 
 /// A set of addresses of one family.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +49,6 @@ impl Hosts {
             },
         }
     }
-}
-
-/// The table that a rule of an anchor means: the anchor's own, else the main ruleset's.
-pub(super) fn table<'r>(ruleset: &'r Ruleset, anchor: &str, name: &str) -> Option<&'r Table> {
-    let of = |path: &str| ruleset.anchors.get(path)?.tables.get(name);
-    of(anchor).or_else(|| of(Ruleset::MAIN))
 }
 
 /// The addresses of a family in a table; a table that nobody defines is empty (`pfr_match_addr`).

@@ -67,7 +67,7 @@ pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: 
         // What pf makes of such a pool is not modelled: it may be any address.
         PoolAddress::Other(_) => any(line(family)),
         PoolAddress::Table(name) => {
-            let found = hosts::of_table(hosts::table(ruleset, anchor, name), name, family);
+            let found = hosts::of_table(ruleset.table(anchor, name), name, family);
             match found.maybe {
                 Some((maybe, _)) => any(found.surely.union(&maybe)),
                 None => any(found.surely),

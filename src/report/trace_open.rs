@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::context::{Context, is_link_local};
 use crate::eval::{Criterion, Evaluation, Journey, Met};
-use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, Pool, PoolAddress, Rule, RuleId, Ruleset, Translation};
+use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, PoolAddress, Rule, RuleId, Ruleset};
 
 use super::trace_miss::Seen;
 
@@ -111,7 +111,7 @@ impl<'f> Filled<'f> {
         let ends = [(&rule.source, seen.src), (&rule.destination, seen.dst)];
         let not_in = ends.into_iter().filter(|(peer, _)| peer.negated);
         let not_in = not_in.filter_map(|(peer, address)| self.whether(id, peer, address));
-        let pools = pools(rule).into_iter().filter_map(|pool| match &pool.address {
+        let pools = rule.pools().filter_map(|pool| match &pool.address {
             PoolAddress::Table(name) if self.is_open(id, name) => Some(format!("what is in table <{name}>")),
             PoolAddress::Table(_) | PoolAddress::Prefix(_) | PoolAddress::Dynamic(_) | PoolAddress::Other(_) => None,
         });
@@ -126,19 +126,16 @@ impl<'f> Filled<'f> {
     /// The tables of a rule whose contents are not known.
     fn tables<'r>(&self, id: &RuleId, rule: &'r Rule) -> Vec<&'r Name> {
         let ends = [&rule.source, &rule.destination].into_iter().filter_map(table);
-        let pools = pools(rule).into_iter().filter_map(|pool| match &pool.address {
+        let pools = rule.pools().filter_map(|pool| match &pool.address {
             PoolAddress::Table(name) => Some(name),
             PoolAddress::Prefix(_) | PoolAddress::Dynamic(_) | PoolAddress::Other(_) => None,
         });
         ends.chain(pools).filter(|name| self.is_open(id, name)).collect()
     }
 
-    /// Whether others fill the table that a rule means by that name: its anchor's, else the main one.
+    /// Whether others fill the table that a rule means by that name.
     fn is_open(&self, id: &RuleId, name: &Name) -> bool {
-        let of = |path: &str| self.ruleset.anchors.get(path)?.tables.get(name);
-        of(&id.anchor)
-            .or_else(|| of(Ruleset::MAIN))
-            .is_some_and(|table| table.unknown)
+        self.ruleset.table(&id.anchor, name).is_some_and(|table| table.unknown)
     }
 
     fn is_filled(&self, call: &AnchorCall) -> bool {
@@ -161,19 +158,4 @@ fn table(peer: &Peer) -> Option<&Name> {
         Host::Table(name) => Some(name),
         _ => None,
     }
-}
-
-/// The pools that a rule takes addresses from.
-fn pools(rule: &Rule) -> Vec<&Pool> {
-    let mut pools: Vec<&Pool> = rule.route_to.iter().map(|route| &route.pool).collect();
-    match rule.translation.as_deref() {
-        None => {}
-        Some(Translation::Nat { pool, .. } | Translation::Rdr { pool, .. }) => pools.push(pool),
-        Some(Translation::NatAndRdr { nat, rdr, .. }) => pools.extend([nat, rdr]),
-        Some(Translation::Af(af_to)) => {
-            pools.push(&af_to.source);
-            pools.extend(&af_to.destination);
-        }
-    }
-    pools
 }

@@ -93,6 +93,14 @@ impl Ruleset {
         })
     }
 
+    /// The table that a rule of an anchor means: the anchor's own, else the main ruleset's; `None` where neither has it
+    /// (`pfr_attach_table`).
+    #[must_use]
+    pub fn table(&self, anchor: &str, name: &str) -> Option<&Table> {
+        let of = |path: &str| self.anchors.get(path)?.tables.get(name);
+        of(anchor).or_else(|| of(Self::MAIN))
+    }
+
     /// The rules of the anchor at that path; none where it is absent.
     #[must_use]
     pub fn rules(&self, path: &str) -> &[Rule] {
