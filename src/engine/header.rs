@@ -24,7 +24,8 @@ pub enum Field {
     DestinationPort,
     /// Source port; 0 where the protocol has none.
     SourcePort,
-    /// Options and extension headers: 0 none, 1 some, 2 router alert alone, 3 routing header of type 0.
+    /// Options and extension headers: 0 none that needs `allow-opts`, 1 some, 2 a routing header of type 0. A router
+    /// alert by itself is none to pf where IGMP and multicast listener discovery demand it.
     Options,
     /// 0 whole, 1 the first fragment, 2 a later one. Only whole ones exist while pf reassembles.
     Fragment,
@@ -67,8 +68,8 @@ impl Field {
             Self::Destination | Self::Source => RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits()))),
             Self::DestinationPort | Self::SourcePort => RangeSet::range(0, u128::from(u16::MAX)),
             Self::Options => match family {
-                Family::Inet => RangeSet::range(0, 2),
-                Family::Inet6 => RangeSet::range(0, 3),
+                Family::Inet => RangeSet::range(0, 1),
+                Family::Inet6 => RangeSet::range(0, 2),
             },
             Self::Fragment => RangeSet::range(0, 2),
             Self::Tos | Self::Ttl => RangeSet::range(0, u128::from(u8::MAX)),

@@ -15,7 +15,7 @@ use super::space::Place;
 use super::translate::Translator;
 use super::transport;
 use super::witness;
-use crate::net::{Family, Protocol, RangeSet};
+use crate::net::RangeSet;
 use crate::ruleset::{KeepState, Rule, SourceTrack};
 
 /// In how many ways the rewriting rules of one hop may match or not, for one box of packets.
@@ -393,46 +393,42 @@ impl<'e, 'a> Classes<'e, 'a> {
         let decision = entry.and_then(|entry| self.compiled.list.rule(entry).map(|(id, rule)| (entry, id, rule)));
         let rule = decision.map(|(_, _, rule)| rule);
         let decider = decision.map_or(Decider::Default, |(_, id, _)| Decider::Rule(id.clone()));
-        // Options need `allow-opts`.
-        let mut clean = vec![path.region.clone()];
-        if !rule.is_some_and(|rule| rule.allow_opts) {
-            let alert_allowed = match frame.start.family {
-                Family::Inet => transport::protocol(Protocol::IGMP, Family::Inet),
-                Family::Inet6 => transport::listener_discovery(),
+        let Some(path) = self.without_options(path, frame, rule, &decider) else {
+            return;
+        };
+        match decision {
+            None => {
+                let tagging = if frame.met.taggers.is_empty() {
+                    frame.tagging.clone()
+                } else {
+                    Tagging::After(Rc::clone(frame), stop(&path))
+                };
+                // Without a state, too, the packet goes by the routing table that match rules have set.
+                let mut now = frame.start.clone();
+                now.rtable = frame.until(stop(&path)).rtable;
+                self.passed(path, self.place(frame), Decider::Default, now, tagging, false, None);
+            }
+            Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
+        }
+    }
+
+    /// The packets that pass: those with options need `allow-opts`, the others are dropped.
+    fn without_options(&mut self, path: Path, frame: &Frame, rule: Option<&Rule>, decider: &Decider) -> Option<Path> {
+        if rule.is_some_and(|rule| rule.allow_opts) {
+            return Some(path);
+        }
+        let clean = frame.start.part(&path.region, Field::Options, &RangeSet::single(0));
+        if self.question.goal != Goal::GetsThrough {
+            let others = match &clean {
+                Some(clean) => path.region.minus(clean),
+                None => vec![path.region.clone()],
             };
-            let now = &frame.start;
-            let none = now.part(&path.region, Field::Options, &RangeSet::single(0));
-            let alert = now
-                .part(&path.region, Field::Options, &RangeSet::single(2))
-                .and_then(|alert| now.part(&alert, Field::Transport, &alert_allowed));
-            clean = none.into_iter().chain(alert).collect();
-            if self.question.goal != Goal::GetsThrough {
-                let dropped = clean.iter().fold(vec![path.region.clone()], |left, part| {
-                    left.iter().flat_map(|rest| rest.minus(part)).collect()
-                });
-                for region in dropped {
-                    let path = Path { region, ..path.clone() };
-                    self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Options));
-                }
+            for region in others {
+                let path = Path { region, ..path.clone() };
+                self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Options));
             }
         }
-        for region in clean {
-            let path = Path { region, ..path.clone() };
-            match decision {
-                None => {
-                    let tagging = if frame.met.taggers.is_empty() {
-                        frame.tagging.clone()
-                    } else {
-                        Tagging::After(Rc::clone(frame), stop(&path))
-                    };
-                    // Without a state, too, the packet goes by the routing table that match rules have set.
-                    let mut now = frame.start.clone();
-                    now.rtable = frame.until(stop(&path)).rtable;
-                    self.passed(path, self.place(frame), Decider::Default, now, tagging, false, None);
-                }
-                Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
-            }
-        }
+        clean.map(|region| Path { region, ..path })
     }
 
     pub(super) fn pass_by_rule(

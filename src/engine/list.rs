@@ -212,7 +212,7 @@ impl<'a> Builder<'_, 'a> {
                 Family::Inet6 => {
                     self.drop(
                         Drop::RoutingHeader,
-                        all.clone().with(Field::Options, &RangeSet::single(3)),
+                        all.clone().with(Field::Options, &RangeSet::single(2)),
                     );
                     let near = RangeSet::range(0, 254);
                     let neighbour = whole_of(&transport::neighbour_discovery());

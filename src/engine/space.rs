@@ -242,7 +242,7 @@ impl Space {
             .with(Field::Source, address_number(packet.src))
             .with(Field::DestinationPort, ports(packet.dport))
             .with(Field::SourcePort, ports(packet.sport))
-            .with(Field::Options, options_number(packet)?)
+            .with(Field::Options, options_number(packet, number)?)
             .with(Field::Fragment, fragment)
             .with(Field::Tos, u128::from(packet.tos))
             .with(Field::Ttl, u128::from(packet.ttl))
@@ -279,7 +279,6 @@ impl Space {
         match header.get(Field::Options) {
             0 => {}
             1 => packet.options = IpOptions::Some,
-            2 => packet.options = IpOptions::RouterAlert,
             _ => packet.extensions = vec![ExtensionHeader::Routing0],
         }
         packet.fragment = match header.get(Field::Fragment) {
@@ -296,18 +295,23 @@ impl Space {
     }
 }
 
-/// The number of a packet's options on the line of [`Field::Options`].
-fn options_number(packet: &Packet) -> Option<u128> {
+/// The number of the options on the line of [`Field::Options`] of a packet with that number of its protocol.
+fn options_number(packet: &Packet, protocol: u128) -> Option<u128> {
+    let demanded = match packet.family {
+        Family::Inet => transport::protocol(Protocol::IGMP, Family::Inet),
+        Family::Inet6 => transport::listener_discovery(),
+    };
+    let alert = u128::from(!demanded.contains(protocol));
     let of_extension = |extension: &ExtensionHeader| match extension {
         ExtensionHeader::Authentication | ExtensionHeader::AtomicFragment => 0,
         ExtensionHeader::HopByHop | ExtensionHeader::Destination | ExtensionHeader::Routing2 => 1,
-        ExtensionHeader::RouterAlert => 2,
-        ExtensionHeader::Routing0 => 3,
+        ExtensionHeader::RouterAlert => alert,
+        ExtensionHeader::Routing0 => 2,
     };
     let of_options = match packet.options {
         IpOptions::None => 0,
         IpOptions::Some => 1,
-        IpOptions::RouterAlert => 2,
+        IpOptions::RouterAlert => alert,
     };
     let mut numbers = packet.extensions.iter().map(of_extension).filter(|&number| number != 0);
     match (numbers.next(), numbers.next()) {

@@ -50,7 +50,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Adds the classes of a question; `false` where the search has to end.
+    /// Adds the classes of a question.
     fn collect(
         &mut self,
         classes: impl Iterator<Item = Result<Class, Undecided>>,
@@ -60,20 +60,28 @@ impl Found {
         for class in classes {
             match class {
                 Ok(class) if counts(&class) => {
-                    if self.offences.len() >= MOST_OFFENCES {
-                        self.more = true;
+                    if !self.offend(why, class) {
                         return;
                     }
-                    self.offences.push(Offence {
-                        why: why.clone(),
-                        class,
-                        implied: None,
-                    });
                 }
                 Ok(_) => {}
                 Err(undecided) => self.undecided(undecided),
             }
         }
+    }
+
+    /// Adds a class; `false` where there are too many.
+    fn offend(&mut self, why: &Why, class: Class) -> bool {
+        if self.offences.len() >= MOST_OFFENCES {
+            self.more = true;
+            return false;
+        }
+        self.offences.push(Offence {
+            why: why.clone(),
+            class,
+            implied: None,
+        });
+        true
     }
 
     /// Says of each offence that it is one only if that is so, or is not.
@@ -331,23 +339,31 @@ impl Searcher<'_> {
     /// The packets of the region that do not get through, or not as required.
     fn required(&self, region: &PacketSet, expected: &[Expected]) -> Found {
         let mut found = Found::default();
-        let stopped = Question::new(region.clone(), Goal::Stopped);
-        // A destination without a route holds: what keeps the packet away is no rule.
-        let kept_away = |class: &Class| class.journey.end != End::NoRoute;
-        found.collect(self.engine.classes(stopped), &Why::Stopped, kept_away);
-        let passing = Question::new(region.clone(), Goal::GetsThrough).without_copies();
-        for (at, class) in self.engine.classes(passing).enumerate() {
-            if at >= MOST_CLASSES || found.offences.len() >= MOST_OFFENCES {
-                found.more = true;
-                // INVARIANT: what was not looked at is never taken for held.
-                found.undecided(Undecided::Steps);
-                break;
-            }
+        let mut amiss = Found::default();
+        let all = Question::new(region.clone(), Goal::Any).without_copies();
+        let mut passing = 0;
+        for class in self.engine.classes(all) {
             match class {
-                Ok(class) => self.as_required(&class, expected, &mut found),
                 Err(undecided) => found.undecided(undecided),
+                Ok(class) if !class.journey.gets_through() => {
+                    // A destination without a route holds: what keeps the packet away is no rule.
+                    if class.journey.end != End::NoRoute && !found.offend(&Why::Stopped, class) {
+                        break;
+                    }
+                }
+                Ok(_) if passing >= MOST_CLASSES || amiss.offences.len() >= MOST_OFFENCES => {
+                    found.more = true;
+                    // INVARIANT: what was not looked at is never taken for held.
+                    found.undecided(Undecided::Steps);
+                    break;
+                }
+                Ok(class) => {
+                    passing += 1;
+                    self.as_required(&class, expected, &mut amiss);
+                }
             }
         }
+        found.add(amiss);
         found
     }
 
