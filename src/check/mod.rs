@@ -163,6 +163,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     };
     let (mut verified, complaints) = verify(case);
     findings.extend(complaints);
+    let mut coverage = None;
     if let Some(text) = main_text(sources, &name) {
         let patient = repair::Patient {
             name: &name,
@@ -175,17 +176,25 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             engine: &engine,
             ruleset: &ruleset,
         };
-        circumstances::hold(&patient, &mut verified);
-        repair::find(&patient, sources, &mut verified);
-        {
+        let sources = &*sources;
+        let mend = || {
+            circumstances::hold(&patient, &mut verified);
+            repair::find(&patient, sources, &mut verified);
+        };
+        let look = || {
             let never_elsewhere = circumstances::never_deciding(&patient);
-            findings.extend(lint::findings(lint::Subject {
+            let linted = lint::findings(lint::Subject {
                 sources,
                 engine: &engine,
                 assumed_anchors: &assumed_anchors,
                 never_elsewhere: never_elsewhere.as_ref(),
-            }));
-        }
+            });
+            let speaks = !policy.statements.is_empty();
+            (linted, speaks.then(|| coverage_words(case, sources)).flatten())
+        };
+        let ((), (linted, covered)) = rayon::join(mend, look);
+        findings.extend(linted);
+        coverage = covered;
     }
     let mut report = router(Subject {
         sources,
@@ -194,9 +203,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         verified: &verified,
         macros: &defined,
     });
-    if !policy.statements.is_empty() {
-        report.coverage = coverage_words(case, sources).into_iter().collect();
-    }
+    report.coverage = coverage.into_iter().collect();
     if without_policy {
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }

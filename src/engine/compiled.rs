@@ -1,10 +1,7 @@
 //! [`Compiled`]: a ruleset on a machine as the search needs it, and what is asked of it again and again.
 
-use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
-use std::sync::LazyLock;
-
-use rustc_hash::FxHashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::criteria::{About, Fact, Reader};
 use super::decided::ByRule;
@@ -12,6 +9,7 @@ use super::first_match::FirstMatch;
 use super::header::Field;
 use super::journey::{End, Unknown};
 use super::list::List;
+use super::memo::Memo;
 use super::met::{Meetings, Met};
 use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, prefix};
@@ -22,9 +20,6 @@ use super::translate::{self, Supply};
 use crate::context::{Context, InterfaceAddress};
 use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
-
-/// Where destinations go, by the interface that packets come in on, the routing table, and the family.
-type Destinations = FxHashMap<(InterfaceId, u32, Family), Rc<[Piece]>>;
 
 /// An interface of which an address is not known: what a destination may be to it.
 pub(super) struct UnknownNetwork {
@@ -49,13 +44,14 @@ pub(super) struct Compiled<'a> {
     /// Of each interface, whether `set skip` names it.
     pub(super) skipped: Vec<bool>,
     /// Made when it is first asked for.
-    pub(super) by_rule: OnceCell<ByRule>,
-    pub(super) first_match: OnceCell<FirstMatch>,
+    pub(super) by_rule: OnceLock<ByRule>,
+    pub(super) first_match: OnceLock<FirstMatch>,
     /// The places of one direction where pf looks, and those where it does not.
     pub(super) alike: Vec<RangeSet>,
-    destinations: RefCell<Destinations>,
+    /// Where destinations go, by the interface that packets come in on, the routing table, and the family.
+    destinations: Memo<(InterfaceId, u32, Family), [Piece]>,
     pub(super) meetings: Meetings,
-    routes: RefCell<FxHashMap<u32, Rc<Routes>>>,
+    routes: Memo<u32, Routes>,
 }
 
 impl<'a> Compiled<'a> {
@@ -67,13 +63,13 @@ impl<'a> Compiled<'a> {
         let skipped: Vec<bool> = context.interfaces.iter().map(skips).collect();
         Self {
             tags: list.rules.iter().map(|(_, rule)| tag(rule)).collect(),
-            by_rule: OnceCell::new(),
-            first_match: OnceCell::new(),
+            by_rule: OnceLock::new(),
+            first_match: OnceLock::new(),
             alike: alike(&space, &skipped),
             skipped,
             meetings: Meetings::new(&list),
-            routes: RefCell::default(),
-            destinations: RefCell::default(),
+            routes: Memo::default(),
+            destinations: Memo::default(),
             everything: space.anywhere(),
             ruleset,
             context,
@@ -83,16 +79,13 @@ impl<'a> Compiled<'a> {
     }
 
     /// The entries that packets of that family can meet at the place of that number, or at any.
-    pub(super) fn met(&self, place: Option<u128>, family: Family) -> Rc<Met> {
+    pub(super) fn met(&self, place: Option<u128>, family: Family) -> Arc<Met> {
         self.meetings.at(&self.list, place, family)
     }
 
-    fn routes(&self, rtable: u32) -> Rc<Routes> {
-        let mut known = self.routes.borrow_mut();
-        let routes = known
-            .entry(rtable)
-            .or_insert_with(|| Rc::new(Routes::new(self.context, &self.space, rtable)));
-        Rc::clone(routes)
+    fn routes(&self, rtable: u32) -> Arc<Routes> {
+        self.routes
+            .get(rtable, || Routes::new(self.context, &self.space, rtable))
     }
 
     fn rdomain(&self, interface: InterfaceId) -> u32 {
@@ -144,14 +137,17 @@ impl<'a> Compiled<'a> {
 
     /// Where destinations go, for packets that came in on that interface: what the stack takes for the machine
     /// itself, then the routing table.
-    pub(super) fn destinations(&self, from: InterfaceId, now: &Now) -> Rc<[Piece]> {
+    pub(super) fn destinations(&self, from: InterfaceId, now: &Now) -> Arc<[Piece]> {
         let rtable = now.rtable.unwrap_or_else(|| self.rdomain(from));
-        if let Some(known) = self.destinations.borrow().get(&(from, rtable, now.family)) {
-            return Rc::clone(known);
-        }
-        let taken_in = taken_in(self.context, rtable, now.family, |_| true);
+        self.destinations.get((from, rtable, now.family), || {
+            self.destinations_by(from, rtable, now.family)
+        })
+    }
+
+    fn destinations_by(&self, from: InterfaceId, rtable: u32, family: Family) -> Vec<Piece> {
+        let taken_in = taken_in(self.context, rtable, family, |_| true);
         let routes = self.routes(rtable);
-        let routed = routes.pieces(now.family).iter().map(|piece| Piece {
+        let routed = routes.pieces(family).iter().map(|piece| Piece {
             addresses: piece.addresses.minus(&taken_in),
             ..piece.clone()
         });
@@ -161,11 +157,11 @@ impl<'a> Compiled<'a> {
             given: false,
             label: None,
         };
-        let loopback = loopback(now.family);
+        let loopback = loopback(family);
         let mut pieces: Vec<Piece> = Vec::new();
         for piece in routed {
             match piece.target {
-                Target::Local(owner) if !self.takes(from, owner, now.family) => {
+                Target::Local(owner) if !self.takes(from, owner, family) => {
                     pieces.push(local(piece.addresses.minus(&loopback), Target::Refused));
                     let addresses = piece.addresses.intersection(&loopback);
                     pieces.push(Piece { addresses, ..piece });
@@ -173,15 +169,10 @@ impl<'a> Compiled<'a> {
                 _ => pieces.push(piece),
             }
         }
-        let here = self::taken_in(self.context, rtable, now.family, |owner| {
-            self.takes(from, owner, now.family)
-        });
+        let here = self::taken_in(self.context, rtable, family, |owner| self.takes(from, owner, family));
         pieces.push(local(taken_in.minus(&here), Target::Refused));
         pieces.push(local(here, Target::Local(from)));
-        let pieces = pieces.into_iter().filter(|piece| !piece.addresses.is_empty());
-        let pieces: Rc<[Piece]> = pieces.collect();
-        let mut known = self.destinations.borrow_mut();
-        known.insert((from, rtable, now.family), Rc::clone(&pieces));
+        pieces.retain(|piece| !piece.addresses.is_empty());
         pieces
     }
 

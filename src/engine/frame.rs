@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::criteria::{About, Fact};
 use super::header::{Field, Header, PacketBox};
@@ -123,7 +124,7 @@ pub(super) struct Frame {
     pub(super) steps: Vec<(Position, Now)>,
     pub(super) tagging: Tagging,
     /// The entries that this place can meet.
-    pub(super) met: Rc<Met>,
+    pub(super) met: Arc<Met>,
 }
 
 /// The steps that are left.

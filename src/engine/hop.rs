@@ -1,6 +1,7 @@
 //! One hop: what match rules make of the header, which entries may decide, and what comes of it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::cover::Duty;
 use super::following::Course;
@@ -76,7 +77,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             start: arrival.now,
             steps: Vec::new(),
             tagging: arrival.tagging,
-            met: Rc::clone(&met),
+            met: Arc::clone(&met),
         };
         let entries = &compiled.list.entries;
         let rewriters: Vec<&Entry> = met

@@ -3,8 +3,8 @@
 //! Entries are grouped by which fields they bind. Each group has an interval tree for each of these; a query counts
 //! the overlaps in each tree, by two binary searches, and walks the one with the fewest.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::header::Field;
 
@@ -26,7 +26,7 @@ struct Group {
     bound: Bound,
     members: Vec<usize>,
     /// For each field that they bind, once it is asked for.
-    trees: [OnceCell<Tree>; Index::FIELDS.len()],
+    trees: [OnceLock<Tree>; Index::FIELDS.len()],
 }
 
 /// An interval tree: the intervals sorted by their first number, and for each the greatest last one below it.

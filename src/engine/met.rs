@@ -2,8 +2,7 @@
 //!
 //! Places that no entry tells apart are one group; what a group meets is found out when it is first asked for.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -11,6 +10,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use super::header::Field;
 use super::index::Index;
 use super::list::{Entry, Kind, List};
+use super::memo::Memo;
 use crate::net::{Family, RangeSet};
 
 /// How many rules may set a tag at one place only if more than the header is so, for each way to be followed.
@@ -33,9 +33,6 @@ pub(super) struct Met {
     pub(super) loggers: Vec<usize>,
 }
 
-/// What a group of places, or all, meets, by family, as far as it was asked for.
-type Known = FxHashMap<(Option<usize>, Family), Rc<Met>>;
-
 /// What packets can meet.
 #[derive(Debug)]
 pub(super) struct Meetings {
@@ -45,7 +42,8 @@ pub(super) struct Meetings {
     groups: Vec<(u128, usize)>,
     /// Whether entries are looked up, or gone through one by one.
     indexed: bool,
-    known: RefCell<Known>,
+    /// What a group of places, or all, meets, by family.
+    known: Memo<(Option<usize>, Family), Met>,
 }
 
 /// Entries that ask for the same places: for those that are in all of these.
@@ -93,7 +91,7 @@ impl Meetings {
             groups: cuts.into_iter().map(|place| (place, group(place))).collect(),
             asking,
             indexed: true,
-            known: RefCell::default(),
+            known: Memo::default(),
         }
     }
 
@@ -107,29 +105,26 @@ impl Meetings {
     }
 
     /// The entries that packets of that family can meet at the place of that number, or at any.
-    pub(super) fn at(&self, list: &List<'_>, place: Option<u128>, family: Family) -> Rc<Met> {
+    pub(super) fn at(&self, list: &List<'_>, place: Option<u128>, family: Family) -> Arc<Met> {
         let group = place.and_then(|place| {
             let after = self.groups.partition_point(|&(begin, _)| begin <= place);
             self.groups.get(after.checked_sub(1)?).map(|&(_, group)| group)
         });
-        if let Some(known) = self.known.borrow().get(&(group, family)) {
-            return Rc::clone(known);
-        }
-        let here = self
-            .asking
-            .iter()
-            .filter(|asking| place.is_none_or(|place| asking.asks_for(place)));
-        let mut numbers: Vec<usize> = here.flat_map(|asking| asking.entries.iter().copied()).collect();
-        numbers.sort_unstable();
-        let entries = numbers.into_iter().filter_map(|number| {
-            let entry = list.entries.get(number)?;
-            (entry.own()?.region.family == family).then_some((number, entry))
-        });
-        // At one place it is no use to look entries up by theirs.
-        let by = |field: Field| self.indexed && !(place.is_some() && field == Field::Place);
-        let met = Rc::new(Met::new(list, entries, by));
-        self.known.borrow_mut().insert((group, family), Rc::clone(&met));
-        met
+        self.known.get((group, family), || {
+            let here = self
+                .asking
+                .iter()
+                .filter(|asking| place.is_none_or(|place| asking.asks_for(place)));
+            let mut numbers: Vec<usize> = here.flat_map(|asking| asking.entries.iter().copied()).collect();
+            numbers.sort_unstable();
+            let entries = numbers.into_iter().filter_map(|number| {
+                let entry = list.entries.get(number)?;
+                (entry.own()?.region.family == family).then_some((number, entry))
+            });
+            // At one place it is no use to look entries up by theirs.
+            let by = |field: Field| self.indexed && !(place.is_some() && field == Field::Place);
+            Met::new(list, entries, by)
+        })
     }
 }
 

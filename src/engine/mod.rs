@@ -30,6 +30,7 @@ mod hosts;
 mod index;
 mod journey;
 mod list;
+mod memo;
 mod met;
 mod onward;
 mod question;

@@ -3,8 +3,8 @@
 //! Which addresses lie behind which interface, which the machine itself takes in, which no host has, and which the
 //! network stack never takes (`ip_input.c`, `ip6_input.c`, `ip6_forward.c`, `tcp_input.c`).
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::addresses::{Addresses, Behind, Domain, Tables, addressless, linked, number, prefix};
 use crate::context::{Interface, InterfaceAddress};
@@ -19,7 +19,7 @@ pub struct Network<'a> {
     families: [Addresses; 2],
     /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
     may_change: bool,
-    never_ending: OnceCell<PacketSet>,
+    never_ending: OnceLock<PacketSet>,
 }
 
 /// The interfaces of one routing domain, in one direction.
@@ -39,7 +39,7 @@ impl<'a> Network<'a> {
             engine,
             families: Family::BOTH.map(|family| Addresses::new(engine, &tables, family)),
             may_change: rules(engine.ruleset()).any(redirects),
-            never_ending: OnceCell::new(),
+            never_ending: OnceLock::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! [`Zones`]: what the names of a policy stand for on one machine, and what is wrong with them.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
@@ -70,11 +70,11 @@ pub struct Zones<'a> {
 /// The sets that most statements need, each made when it is first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Common {
-    pub(super) everything: OnceCell<PacketSet>,
-    pub(super) excusing: OnceCell<PacketSet>,
-    pub(super) on_one_network: OnceCell<PacketSet>,
-    pub(super) within_one_network: OnceCell<PacketSet>,
-    pub(super) shared_tcp: OnceCell<PacketSet>,
+    pub(super) everything: OnceLock<PacketSet>,
+    pub(super) excusing: OnceLock<PacketSet>,
+    pub(super) on_one_network: OnceLock<PacketSet>,
+    pub(super) within_one_network: OnceLock<PacketSet>,
+    pub(super) shared_tcp: OnceLock<PacketSet>,
 }
 
 impl<'a> Zones<'a> {

@@ -29,7 +29,7 @@ impl std::fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Reads the files that pf.conf, a policy or a table names.
-pub trait Loader {
+pub trait Loader: Sync {
     /// The bytes of the file that is written as `path`; relative paths are from pf.conf's folder.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! From the packets that offend a statement to its outcome.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
 
 use super::agreement::{contradictions, unused_allows};
 use super::coverage::Coverage;
@@ -60,22 +62,28 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     let judge = Judge {
         case,
         searcher: Searcher::new(case, &zones),
-        machine: OnceCell::new(),
+        machine: OnceLock::new(),
     };
     let mut verified = Verified::default();
-    for (number, statement) in case.policy.statements.iter().enumerate() {
-        match judge.searcher.offences(statement) {
-            Ok(found) => {
-                let outcome = judge.outcome(statement, found, &mut verified.faults);
-                diagnostics.extend(vacuous(statement, &outcome));
-                diagnostics.extend(half_closed(statement, case.policy));
+    let statements = case.policy.statements.par_iter();
+    let judged: Vec<_> = statements.map(|statement| judge.judged(statement)).collect();
+    for (number, judged) in judged.into_iter().enumerate() {
+        match judged {
+            Ok((outcome, faults)) => {
                 verified.judgements.push(Judgement {
                     statement: number,
                     outcome,
                     repair: None,
                 });
+                verified.faults.extend(faults);
             }
             Err(finding) => diagnostics.push(*finding),
+        }
+    }
+    for judgement in &verified.judgements {
+        if let Some(statement) = case.policy.statements.get(judgement.statement) {
+            diagnostics.extend(vacuous(statement, &judgement.outcome));
+            diagnostics.extend(half_closed(statement, case.policy));
         }
     }
     diagnostics.extend(contradictions(case.policy, &zones, &judge.searcher.never_taken));
@@ -88,7 +96,7 @@ pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
     let network = Network::new(case.engine);
     let (zones, _) = Zones::new(case.policy, &network);
     let searcher = Searcher::new(case, &zones);
-    numbers.iter().all(|&number| {
+    numbers.par_iter().all(|&number| {
         let statement = case.policy.statements.get(number);
         let found = statement.and_then(|statement| Some((statement, searcher.offences(statement).ok()?)));
         found.is_some_and(|(statement, found)| {
@@ -165,10 +173,18 @@ struct Judge<'a> {
     case: Case<'a>,
     searcher: Searcher<'a>,
     /// For replays, once there is something to replay.
-    machine: OnceCell<Machine<'a>>,
+    machine: OnceLock<Machine<'a>>,
 }
 
 impl Judge<'_> {
+    /// What becomes of a statement, and what did not replay.
+    fn judged(&self, statement: &Statement) -> Result<(Outcome, Vec<String>), Box<Diagnostic>> {
+        let found = self.searcher.offences(statement)?;
+        let mut faults = Vec::new();
+        let outcome = self.outcome(statement, found, &mut faults);
+        Ok((outcome, faults))
+    }
+
     fn outcome(&self, statement: &Statement, found: Found, faults: &mut Vec<String>) -> Outcome {
         if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
             return Outcome::Vacuous;

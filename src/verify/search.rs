@@ -1,6 +1,6 @@
 //! Which packets offend a statement: the questions to the engine.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use super::expectation::{Expected, resolve};
 use super::guessing;
@@ -142,7 +142,7 @@ pub(super) struct Searcher<'a> {
     pub(super) zones: &'a Zones<'a>,
     policy: &'a Policy,
     /// What `allow` and `require` excuse, once some `closed` asks for it.
-    excuses: OnceCell<Excuses>,
+    excuses: OnceLock<Excuses>,
     pub(super) never_taken: PacketSet,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Searcher<'a> {
             engine: case.engine,
             zones,
             policy: case.policy,
-            excuses: OnceCell::new(),
+            excuses: OnceLock::new(),
             never_taken: zones.never_taken(),
         }
     }

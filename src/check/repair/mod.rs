@@ -6,6 +6,8 @@
 
 mod candidates;
 
+use rayon::prelude::*;
+
 use crate::context::Context;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::Engine;
@@ -21,8 +23,10 @@ use crate::verify::{Case, Outcome, Repair, Verified, Violation, gets_through, ho
 
 /// Rulesets with more rules are not mended.
 const MOST_RULES: usize = 1000;
-/// How many changed rulesets are proved for one run.
-const MOST_PROOFS: usize = 12;
+/// How many changed rulesets are proved for one statement.
+const MOST_PROOFS: usize = 3;
+/// How many statements are mended in one run.
+const MOST_MENDED: usize = 8;
 /// How many rules a repair may have.
 const LONGEST: usize = 5;
 
@@ -111,22 +115,25 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Veri
         })
         .count();
     let network = Network::new(patient.engine);
-    let mut trials = Trials {
+    let trials = Trials {
         patient,
         line,
         at,
         must_pass: must_pass(patient.policy, &network, &held),
         network: &network,
         held,
-        left: MOST_PROOFS,
     };
-    for judgement in &mut verified.judgements {
-        if let (Some(statement), Outcome::Violated(violation)) =
-            (patient.policy.statements.get(judgement.statement), &judgement.outcome)
-        {
+    let judgements = verified.judgements.iter_mut();
+    let broken: Vec<_> = judgements
+        .filter(|one| violated(&one.outcome))
+        .take(MOST_MENDED)
+        .collect();
+    broken.into_par_iter().for_each(|judgement| {
+        let statement = patient.policy.statements.get(judgement.statement);
+        if let (Some(statement), Outcome::Violated(violation)) = (statement, &judgement.outcome) {
             judgement.repair = trials.repair(judgement.statement, statement, violation);
         }
-    }
+    });
 }
 
 /// The line after which rules are put: behind the blocks that the ruleset begins with.
@@ -163,18 +170,17 @@ struct Trials<'a> {
     /// The statements that hold, and packets that they require to get through.
     held: Vec<usize>,
     must_pass: Vec<Packet>,
-    /// How many proofs are left.
-    left: usize,
 }
 
 impl Trials<'_> {
-    fn repair(&mut self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
+    fn repair(&self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
         let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
         let must_stop: Vec<&Packet> = examples.map(|example| &example.packet).collect();
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
+        let mut proofs = 0;
         for candidate in self.lowered(self.patient.candidates(statement)) {
-            if chosen.len() >= LONGEST || self.left == 0 {
+            if chosen.len() >= LONGEST {
                 break;
             }
             chosen.push(candidate);
@@ -190,6 +196,10 @@ impl Trials<'_> {
             }
             let shortened = self.shortened(&chosen, &must_stop);
             for rules in [shortened, texts(&chosen)] {
+                if proofs >= MOST_PROOFS {
+                    return None;
+                }
+                proofs += 1;
                 if self.is_proved(number, &rules) {
                     let after = (self.patient.name.to_owned(), self.line);
                     return Some(Repair { rules, after });
@@ -255,11 +265,7 @@ impl Trials<'_> {
     }
 
     /// Whether with the rules added to the text the statement holds, and those that held still do.
-    fn is_proved(&mut self, number: usize, rules: &[String]) -> bool {
-        let Some(left) = self.left.checked_sub(1) else {
-            return false;
-        };
-        self.left = left;
+    fn is_proved(&self, number: usize, rules: &[String]) -> bool {
         let patient = self.patient;
         let mut text = String::with_capacity(patient.text.len() + 200);
         let mut lines = patient.text.split_inclusive('\n');
