@@ -1,13 +1,12 @@
 //! What a rule asks for, as boxes over the header at its place in the evaluation (the `PF_TEST_ATTRIB`s of
 //! `pf_match_rule`). A rule becomes several boxes where a criterion binds some packets and not others.
 
-use std::cell::RefCell;
-
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 use super::header::{Field, PacketBox};
 use super::hosts::{self, Hosts};
 use super::journey::Unknown;
+use super::memo::Memo;
 use super::routing::{Routes, Target, line};
 use super::space::{Place, Space, address_number};
 use super::transport;
@@ -61,8 +60,10 @@ pub(super) struct Reader<'a, 's> {
     pub(super) space: &'s Space,
     /// The routing tables of the routing domains.
     pub(super) routes: Vec<(u32, Routes)>,
-    /// What many rules ask for alike.
-    known: RefCell<Known>,
+    // What many rules ask for alike.
+    places: Memo<AskedPlaces, RangeSet>,
+    transports: Memo<AskedTransport, RangeSet>,
+    tables: Memo<(Name, Name, Family), Hosts>,
 }
 
 /// What a rule asks for as a place.
@@ -70,14 +71,6 @@ type AskedPlaces = (Option<Direction>, InterfaceMatch, Option<ReceivedOn>);
 
 /// What a rule asks of protocol, flags and icmp, and whether it leaves out replies of icmp.
 type AskedTransport = (Option<Protocol>, Option<FlagsMatch>, Option<IcmpMatch>, bool, Family);
-
-/// What has been read before.
-#[derive(Default)]
-struct Known {
-    places: FxHashMap<AskedPlaces, RangeSet>,
-    transports: FxHashMap<AskedTransport, RangeSet>,
-    tables: FxHashMap<(Name, Name, Family), Hosts>,
-}
 
 impl<'a, 's> Reader<'a, 's> {
     pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context, space: &'s Space) -> Self {
@@ -92,7 +85,9 @@ impl<'a, 's> Reader<'a, 's> {
             context,
             space,
             routes: routes.collect(),
-            known: RefCell::default(),
+            places: Memo::default(),
+            transports: Memo::default(),
+            tables: Memo::default(),
         }
     }
 
@@ -156,14 +151,9 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// The numbers of the places where direction, interface, routing domain and received-on agree.
-    fn places(&self, rule: &Rule) -> RangeSet {
+    fn places(&self, rule: &Rule) -> Arc<RangeSet> {
         let asked = (rule.direction, rule.interface.clone(), rule.received_on.clone());
-        let known = self.known.borrow().places.get(&asked).cloned();
-        known.unwrap_or_else(|| {
-            let places = self.places_asked(rule);
-            self.known.borrow_mut().places.insert(asked, places.clone());
-            places
-        })
+        self.places.get(asked, || self.places_asked(rule))
     }
 
     fn places_asked(&self, rule: &Rule) -> RangeSet {
@@ -291,12 +281,8 @@ impl<'a, 's> Reader<'a, 's> {
             Host::Dynamic(dynamic) => hosts::matching(self.context, dynamic, family),
             Host::Table(name) => {
                 let asked = (Name::from(anchor), name.clone(), family);
-                let known = self.known.borrow().tables.get(&asked).cloned();
-                known.unwrap_or_else(|| {
-                    let hosts = hosts::of_table(self.ruleset.table(anchor, name), name, family);
-                    self.known.borrow_mut().tables.insert(asked, hosts.clone());
-                    hosts
-                })
+                let of_table = || hosts::of_table(self.ruleset.table(anchor, name), name, family);
+                Hosts::clone(&self.tables.get(asked, of_table))
             }
             Host::Prefix(_) | Host::Range(..) | Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => {
                 Hosts::default()
@@ -408,24 +394,22 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// The numbers of whole packets among `all`, those of the protocol, that pass the tests.
-    fn whole(&self, asked: AskedTransport, all: &RangeSet) -> RangeSet {
-        if let Some(known) = self.known.borrow().transports.get(&asked) {
-            return known.clone();
-        }
+    fn whole(&self, asked: AskedTransport, all: &RangeSet) -> Arc<RangeSet> {
         let (_, flags, icmp, queries_only, family) = asked;
-        let mut whole = all.clone();
-        if let Some(test) = flags {
-            let tcp = transport::protocol(Protocol::TCP, family);
-            whole = whole.minus(&tcp.minus(&transport::flags(test)));
-        }
-        if let Some(test) = icmp {
-            whole = whole.intersection(&transport::icmp_match(test));
-        }
-        if queries_only {
-            whole = whole.minus(&transport::replies(family));
-        }
-        self.known.borrow_mut().transports.insert(asked, whole.clone());
-        whole
+        self.transports.get(asked, || {
+            let mut whole = all.clone();
+            if let Some(test) = flags {
+                let tcp = transport::protocol(Protocol::TCP, family);
+                whole = whole.minus(&tcp.minus(&transport::flags(test)));
+            }
+            if let Some(test) = icmp {
+                whole = whole.intersection(&transport::icmp_match(test));
+            }
+            if queries_only {
+                whole = whole.minus(&transport::replies(family));
+            }
+            whole
+        })
     }
 
     /// `user` and `group`: of the local socket (`pf_socket_lookup`). Which one pf finds, nobody can say: one that listens

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
+use rayon::prelude::*;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::Engine;
@@ -62,12 +63,16 @@ impl Engine<'_> {
         if self.compiled.list.incomplete.is_some() {
             return idle;
         }
+        let rules = self.inlined();
+        let plainly = rules.par_iter().map(|(_, rule, own)| {
+            let replaceable = has_header_effects_only(rule) && !self.keeps_from_tags(rule, own);
+            let need = self.compiled.need(replaceable.then_some(*rule), &own.entries);
+            (replaceable, need)
+        });
+        let plainly: Vec<_> = plainly.collect();
         let mut steps = STEPS;
-        for (id, rule, own) in self.inlined() {
-            let replaceable = has_header_effects_only(rule) && !self.keeps_from_tags(rule, &own);
-            let plainly = self.compiled.need(replaceable.then_some(rule), &own.entries);
-            let need = plainly.or_else(|| self.need_by_search(id, rule, &own, replaceable, &mut steps));
-            match need {
+        for ((id, rule, own), (replaceable, plainly)) in rules.into_iter().zip(plainly) {
+            match plainly.or_else(|| self.need_by_search(id, rule, &own, replaceable, &mut steps)) {
                 Some(Need::Dead(by)) => {
                     let first = own
                         .entries

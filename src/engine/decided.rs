@@ -3,6 +3,7 @@
 //! Both are about one hop, at any place and with any tag: a rule that would decide only packets that cannot come about
 //! is taken for one that decides.
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::Engine;
@@ -15,6 +16,9 @@ use crate::ruleset::RuleId;
 
 /// The entries of each rule of the list, by its name: those of all places where its anchor is called.
 pub(super) type ByRule = FxHashMap<RuleId, Vec<usize>>;
+
+/// How many rules are looked at side by side, before it is seen whether there are looks left.
+const SIDE_BY_SIDE: usize = 1024;
 
 /// What may be spent on finding out which rules decide.
 #[derive(Clone, Copy, Debug)]
@@ -56,18 +60,32 @@ impl<'a> Engine<'a> {
         Decided(search)
     }
 
-    /// Whether the rule decides some packet of one hop, on whatever conditions; `None` where the effort does not suffice,
-    /// or something is not modelled. What it takes is taken off.
+    /// Of each of the rules whether it decides some packet of one hop, on whatever conditions; `None` where the effort does
+    /// not suffice, or something is not modelled.
     #[must_use]
-    pub fn decides(&self, rule: &RuleId, effort: &mut Effort) -> Option<bool> {
-        let own = self.compiled.entries_of(rule);
-        if effort.looks > 0 {
-            let (plainly, looks) = self.compiled.decides(own);
-            effort.looks = effort.looks.saturating_sub(looks);
-            if plainly.is_some() && self.compiled.list.incomplete.is_none() {
-                return plainly;
+    pub fn decide(&self, rules: &[RuleId], mut effort: Effort) -> Vec<Option<bool>> {
+        let mut decide = Vec::with_capacity(rules.len());
+        for some in rules.chunks(SIDE_BY_SIDE) {
+            let plainly: Vec<(Option<bool>, usize)> = match effort.looks {
+                0 => vec![(None, 0); some.len()],
+                _ => {
+                    let some = some.par_iter();
+                    some.map(|rule| self.compiled.decides(self.compiled.entries_of(rule)))
+                        .collect()
+                }
+            };
+            for (rule, (plainly, looks)) in some.iter().zip(plainly) {
+                effort.looks = effort.looks.saturating_sub(looks);
+                let plainly = plainly.filter(|_| self.compiled.list.incomplete.is_none());
+                decide.push(plainly.or_else(|| self.decides_by_search(rule, &mut effort)));
             }
         }
+        decide
+    }
+
+    /// The same of one rule, by a search; what it takes is taken off.
+    fn decides_by_search(&self, rule: &RuleId, effort: &mut Effort) -> Option<bool> {
+        let own = self.compiled.entries_of(rule);
         let steps = effort.steps.min(effort.steps_of_one);
         let mut search = Classes::deciding(&self.compiled, own, steps);
         search.deciders_only = true;

@@ -3,6 +3,8 @@
 //! What pf drops before any rule stands in front, as if by quick rules. Every entry has one box (or, where the header
 //! may have changed between an anchor's call and the entry, one for each).
 
+use rayon::prelude::*;
+
 use super::calls::{called, looping};
 use super::criteria::{Alternative, Fact, Reader};
 use super::header::{Field, PacketBox};
@@ -18,6 +20,10 @@ pub(super) type Position = u32;
 
 /// The last place of all: the end of the ruleset.
 pub(super) const END: Position = Position::MAX;
+
+/// How many rules are read side by side, at most, and how many of them by one.
+const LONGEST_RUN: usize = 4096;
+const SHORTEST_RUN: usize = 128;
 
 /// What an entry does where it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,30 +267,47 @@ impl<'a> Builder<'_, 'a> {
         let ruleset: &'a Ruleset = self.reader.ruleset;
         let mut direct = Vec::new();
         let anchor = Name::from(path);
-        for (number, rule) in ruleset.rules(path).iter().enumerate() {
-            self.seen += 1;
-            // Rules that are there once are no matter of anchors.
-            let (each, besides) = List::PARTS;
-            if self.seen > self.written && self.parts > self.written.saturating_mul(each).saturating_add(besides) {
-                self.give_up("the anchors make too many rules");
-            }
-            if self.list.incomplete.is_some() {
-                return direct;
-            }
-            let id = RuleId {
-                anchor: anchor.clone(),
-                number,
-            };
-            self.list.rules.push((id, rule));
-            let position = self.next();
-            match &rule.action {
-                Action::Pass => direct.extend(self.rule(rule, path, position, guards, Kind::Pass)),
-                Action::Block(_) => direct.extend(self.rule(rule, path, position, guards, Kind::Block)),
-                Action::Match => drop(self.rule(rule, path, position, guards, Kind::Match)),
-                Action::Anchor(call) => self.call(rule, call, path, position, guards, depth),
+        let calls = |rule: &Rule| matches!(rule.action, Action::Anchor(_));
+        // What lies between two calls is numbered in one go, and is read side by side.
+        let runs = ruleset.rules(path).chunk_by(|one, next| !calls(one) && !calls(next));
+        let mut numbers = 0..;
+        for run in runs.flat_map(|run| run.chunks(LONGEST_RUN)) {
+            let parts = self.read(run, path);
+            for ((rule, own), number) in run.iter().zip(parts).zip(numbers.by_ref()) {
+                self.seen += 1;
+                // Rules that are there once are no matter of anchors.
+                let (each, besides) = List::PARTS;
+                if self.seen > self.written && self.parts > self.written.saturating_mul(each).saturating_add(besides) {
+                    self.give_up("the anchors make too many rules");
+                }
+                if self.list.incomplete.is_some() {
+                    return direct;
+                }
+                let id = RuleId {
+                    anchor: anchor.clone(),
+                    number,
+                };
+                self.list.rules.push((id, rule));
+                let position = self.next();
+                debug_assert!(own.iter().all(|part| part.position == position));
+                match &rule.action {
+                    Action::Pass => direct.extend(self.rule(rule, path, (position, own), guards, Kind::Pass)),
+                    Action::Block(_) => direct.extend(self.rule(rule, path, (position, own), guards, Kind::Block)),
+                    Action::Match => drop(self.rule(rule, path, (position, own), guards, Kind::Match)),
+                    Action::Anchor(call) => self.call(rule, call, (position, own), guards, depth),
+                }
             }
         }
         direct
+    }
+
+    /// The boxes of the rules that come next, each by itself.
+    fn read(&self, rules: &[Rule], path: &str) -> Vec<Vec<Part>> {
+        let (first, position) = (self.list.rules.len(), self.position.saturating_add(1));
+        let rules = rules.par_iter().with_min_len(SHORTEST_RUN).enumerate();
+        rules
+            .map(|(at, rule)| self.parts(rule, path, first + at, position.saturating_add(at as Position)))
+            .collect()
     }
 
     /// Adds the entries of one rule.
@@ -292,13 +315,12 @@ impl<'a> Builder<'_, 'a> {
         &mut self,
         rule: &'a Rule,
         path: &str,
-        position: Position,
+        (position, own): (Position, Vec<Part>),
         guards: &[Guards],
         kind: Kind,
     ) -> std::ops::Range<usize> {
         let first = self.list.entries.len();
         let number = self.list.rules.len() - 1;
-        let own = self.parts(rule, path, number, position);
         if kind == Kind::Match {
             // A match rule that cannot translate drops.
             let Reader { ruleset, context, .. } = self.reader;
@@ -420,8 +442,7 @@ impl<'a> Builder<'_, 'a> {
         &mut self,
         rule: &'a Rule,
         call: &AnchorCall,
-        path: &str,
-        position: Position,
+        (position, own): (Position, Vec<Part>),
         guards: &[Guards],
         depth: usize,
     ) {
@@ -429,7 +450,6 @@ impl<'a> Builder<'_, 'a> {
             return self.give_up(&format!("the anchors lie deeper than {}", List::DEPTH));
         }
         let number = self.list.rules.len() - 1;
-        let own = self.parts(rule, path, number, position);
         if self.list.asks_for_tags && rule.tag.is_some() {
             self.entries(number, Kind::Call, false, position, guards, &own);
             self.rewrites.push(position);

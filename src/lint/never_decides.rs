@@ -124,7 +124,7 @@ pub fn never_deciding(engine: &Engine<'_>, assumed_anchors: &[Name]) -> BTreeSet
 /// The pass and block rules by the statements that make them, and of how many it is not known whether they decide.
 fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line, FxBuildHasher>, usize) {
     let mut lines: IndexMap<u32, Line, FxBuildHasher> = IndexMap::default();
-    let (mut unknown, mut effort) = (0, EFFORT);
+    let mut asked: Vec<RuleId> = Vec::new();
     for (id, rule) in engine.ruleset().all_rules() {
         match rule.action {
             // What is assumed of an anchor is no line of pf.conf.
@@ -134,15 +134,24 @@ fn lines(engine: &Engine<'_>, assumed_anchors: &[Name]) -> (IndexMap<u32, Line, 
         let line = lines.entry(rule.origin.statement).or_default();
         line.all += 1;
         // A tag takes hold although its rule does not decide.
-        if rule.tag.is_some() {
-            continue;
+        if rule.tag.is_none() {
+            asked.push(id);
         }
-        match engine.decides(&id, &mut effort) {
+    }
+    let decide = engine.decide(&asked, EFFORT);
+    let mut unknown = 0;
+    for (id, decides) in asked.into_iter().zip(decide) {
+        match decides {
             Some(true) => {}
             None => unknown += 1,
             // A rule that no packet meets is another matter.
             Some(false) if engine.matched_by(&id).is_empty() => {}
-            Some(false) => line.never.push(id),
+            Some(false) => {
+                let statement = engine.ruleset().rule(&id).map(|rule| rule.origin.statement);
+                if let Some(line) = statement.and_then(|statement| lines.get_mut(&statement)) {
+                    line.never.push(id);
+                }
+            }
         }
     }
     (lines, unknown)

@@ -328,16 +328,23 @@ impl Judge<'_> {
             more,
             doubts: Vec::new(),
         };
-        for (at, (_, _, mut cause, suspects)) in ranked.into_iter().enumerate() {
-            if at < MOST_EXAMPLES {
-                self.add_example(&mut cause, &suspects, expected, faults);
-            }
+        let replayed = ranked
+            .into_par_iter()
+            .enumerate()
+            .map(|(at, (_, _, mut cause, suspects))| {
+                let shown = at < MOST_EXAMPLES;
+                let fault = shown.then(|| self.add_example(&mut cause, &suspects, expected));
+                (cause, fault.flatten())
+            });
+        for (cause, fault) in replayed.collect::<Vec<_>>() {
             violation.causes.push(cause);
+            faults.extend(fault);
         }
         violation
     }
 
-    fn add_example(&self, cause: &mut Cause, suspects: &[Suspect], expected: &[Expected], faults: &mut Vec<String>) {
+    /// Adds an example of a cause; in words what the evaluator sees otherwise, if it does.
+    fn add_example(&self, cause: &mut Cause, suspects: &[Suspect], expected: &[Expected]) -> Option<String> {
         let engine = self.case.engine;
         let replayer = Replayer {
             machine: self
@@ -356,22 +363,22 @@ impl Judge<'_> {
                 Replay::Confirmed(example) => {
                     cause.conditions.clone_from(&class.conditions);
                     cause.example = Some(*example);
-                    return;
+                    return None;
                 }
                 Replay::Open => {
                     cause.possible.get_or_insert(possible);
                 }
                 Replay::Refuted(example) => {
-                    faults.push(format!(
+                    return Some(format!(
                         "the engine says that the packet from {} to {} on {} {}, the evaluator does not",
                         example.packet.src,
                         example.packet.dst,
                         example.packet.interface,
                         cause.why.says()
                     ));
-                    return;
                 }
             }
         }
+        None
     }
 }
