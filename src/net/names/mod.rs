@@ -6,9 +6,10 @@
 mod icmp;
 mod os;
 
+use std::str::Split;
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::Protocol;
 
@@ -16,11 +17,11 @@ pub use icmp::{icmp_code, icmp_code_name, icmp_type, icmp_type_name, icmp_type_n
 pub use os::os_fingerprint;
 
 /// The lines of a table that say something, in words.
-fn rows(table: &'static str) -> impl Iterator<Item = std::str::SplitWhitespace<'static>> {
+fn rows(table: &'static str) -> impl Iterator<Item = Split<'static, char>> {
     table
-        .lines()
+        .split('\n')
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::split_whitespace)
+        .map(|line| line.split(' '))
 }
 
 /// Names to numbers and back; of several names or numbers the first line holds, as in the C library.
@@ -29,9 +30,20 @@ struct Table<K, N> {
     names: FxHashMap<N, &'static str>,
 }
 
+impl<K, N> Table<K, N> {
+    /// An empty table with room for so many names.
+    fn for_names(count: usize) -> Self {
+        Self {
+            numbers: FxHashMap::with_capacity_and_hasher(count, FxBuildHasher),
+            names: FxHashMap::with_capacity_and_hasher(count, FxBuildHasher),
+        }
+    }
+}
+
 /// A table of lines `number name other names…`.
 fn numbered<N: std::str::FromStr + Copy + Eq + std::hash::Hash>(text: &'static str) -> Table<&'static str, N> {
-    let (mut numbers, mut names) = (FxHashMap::default(), FxHashMap::default());
+    // Most lines have a number and two names.
+    let Table { mut numbers, mut names } = Table::for_names(text.len() / 8);
     for mut row in rows(text) {
         let Some(number) = row.next().and_then(|word| word.parse().ok()) else {
             continue;
@@ -50,8 +62,9 @@ fn numbered<N: std::str::FromStr + Copy + Eq + std::hash::Hash>(text: &'static s
 type Services = Table<(&'static str, u8), (u16, u8)>;
 
 static SERVICES: LazyLock<Services> = LazyLock::new(|| {
-    let (mut numbers, mut names) = (FxHashMap::default(), FxHashMap::default());
-    for mut row in rows(include_str!("services.txt")) {
+    let text = include_str!("services.txt");
+    let Table { mut numbers, mut names } = Table::for_names(text.len() / 10);
+    for mut row in rows(text) {
         let port = row.next().and_then(|word| word.parse::<u16>().ok());
         let (Some(port), Some(protocols)) = (port, row.next()) else {
             continue;
