@@ -157,9 +157,7 @@ impl<'a> Namer<'a> {
             [only] => format!(" on {only}"),
             several => format!(" on {{ {} }}", several.join(" ")),
         };
-        let Hosts {
-            any, odd, senders, ..
-        } = self.family(family);
+        let Hosts { any, odd, senders, .. } = self.family(family);
         let core = sources.minus(odd);
         if core == *any {
             return vec![format!("any{on}")];
