@@ -178,13 +178,11 @@ impl Trials<'_> {
                 break;
             }
             chosen.push(candidate);
-            match self.still_passing(&chosen, &must_stop) {
-                Some(fewer) if fewer < passing || fewer == 0 => passing = fewer,
-                Some(_) | None => {
-                    chosen.pop();
-                    continue;
-                }
-            }
+            let Some(fewer) = self.fewer_passing(&chosen, &must_stop, passing) else {
+                chosen.pop();
+                continue;
+            };
+            passing = fewer;
             if passing > 0 {
                 continue;
             }
@@ -226,8 +224,9 @@ impl Trials<'_> {
         lowered.collect()
     }
 
-    /// How many of the packets still get through with those rules added; `None` where something required does not.
-    fn still_passing(&self, chosen: &[Candidate], must_stop: &[&Packet]) -> Option<usize> {
+    /// How many of the packets still get through with those rules added; `None` where those are some and no fewer than
+    /// before, or something required does not.
+    fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[&Packet], before: usize) -> Option<usize> {
         let mut ruleset = self.patient.ruleset.clone();
         let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
         let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
@@ -235,8 +234,11 @@ impl Trials<'_> {
         let machine = Machine::new(&ruleset, self.patient.context);
         // What the evaluator cannot say is left to the proof.
         let through = |packet: &Packet| gets_through(&machine, self.network, packet.clone());
-        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
         let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
+        if passing > 0 && passing >= before {
+            return None;
+        }
+        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
         (!breaks).then_some(passing)
     }
 
@@ -247,7 +249,7 @@ impl Trials<'_> {
             let mut others: Vec<Candidate> = Vec::new();
             others.extend(kept.iter().cloned());
             others.extend(chosen.iter().skip(at + 1).cloned());
-            if others.is_empty() || self.still_passing(&others, must_stop) != Some(0) {
+            if others.is_empty() || self.fewer_passing(&others, must_stop, 1).is_none() {
                 kept.push(candidate.clone());
             }
         }
