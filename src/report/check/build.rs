@@ -216,15 +216,12 @@ impl Builder<'_> {
         };
         let sources = self.subject.sources;
         let span = rule.origin.span;
-        let written = sources.text(span);
-        if !written.contains('$') {
-            return Vec::new();
-        }
-        let text = plain(written);
+        let lines = sources.text(span).lines().map(without_comment);
+        let dollars = lines.flat_map(|line| line.match_indices('$').map(|(at, _)| line.split_at(at)));
         let mut words = Vec::new();
-        for (before, rest) in text.match_indices('$').map(|(at, _)| text.split_at(at)) {
+        for (before, rest) in dollars {
             // Within a word `$` is an ordinary letter.
-            let begins = before.ends_with(|c: char| !(c.is_alphanumeric() || c == '_')) || before.is_empty();
+            let begins = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
             let name = rest.get(1..).unwrap_or("");
             let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
             let name = name.get(..end.unwrap_or(name.len())).unwrap_or("");
@@ -426,8 +423,12 @@ impl Builder<'_> {
 
 /// The text of a statement on one line, comments left out.
 fn plain(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
+    let lines = text.lines().map(without_comment);
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or("")
 }
 
 fn stopped(journey: &Journey) -> String {
