@@ -368,28 +368,27 @@ pub(super) fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, O
     {
         return vec![("any protocol".to_owned(), None)];
     }
-    let mut words = Vec::new();
-    let (mut icmp, mut others) = (None, Vec::new());
     let name = |protocol: Protocol| match protocol {
         Protocol::ICMP6 => "icmp6".to_owned(),
         _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),
     };
-    for protocol in transport::protocols(&transports.intersection(&line), family) {
-        if protocol.has_ports() {
-            words.push((name(protocol), Some(protocol)));
-        } else if protocol == transport::icmp(family) {
-            let whole = transport::protocol(protocol, family);
-            let part = whole.intersection(transports);
-            icmp = Some((icmp_words(&name(protocol), &part, &whole, family), None));
-        } else {
-            others.push(protocol);
-        }
+    let here = transports.intersection(&line);
+    let ported = [Protocol::TCP, Protocol::UDP].into_iter();
+    let ported = ported.filter(|&protocol| !here.is_disjoint(&transport::protocol(protocol, family)));
+    let mut words: Vec<_> = ported.map(|protocol| (name(protocol), Some(protocol))).collect();
+    let icmp = transport::icmp(family);
+    let whole = transport::protocol(icmp, family);
+    let part = here.intersection(&whole);
+    if !part.is_empty() {
+        words.push((icmp_words(&name(icmp), &part, &whole, family), None));
     }
-    words.extend(icmp);
-    if others.len() > MOST {
+    // Each of the others is one number.
+    let others = here.minus(&transport::ported()).minus(&whole);
+    if others.len() > MOST as u128 {
         words.push(("other protocols".to_owned(), None));
     } else {
-        words.extend(others.into_iter().map(|other| (name(other), None)));
+        let others = transport::protocols(&others, family).into_iter();
+        words.extend(others.map(|other| (name(other), None)));
     }
     words
 }
