@@ -181,18 +181,15 @@ impl<'a> Network<'a> {
     /// lies elsewhere. Not so those of hosts without an address yet, and link-local ones: they are where they arrive.
     #[must_use]
     pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let surely = self.engine.surely_routed_to(interface, family);
-        let surely = surely.union(addressless(family));
-        self.engine.routed_to(interface, family).minus(&surely)
+        self.behind(interface, family)
+            .map_or_else(RangeSet::empty, |behind| behind.perhaps_routed.clone())
     }
 
     /// What goes out of an interface by a route that was given, and so only if no network that is not known holds it.
     #[must_use]
     pub fn perhaps_elsewhere(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let nets = self.networks(interface, family).iter();
-        nets.fold(self.engine.surely_routed_to(interface, family), |rest, net| {
-            rest.minus(net)
-        })
+        self.behind(interface, family)
+            .map_or_else(RangeSet::empty, |behind| behind.perhaps_elsewhere.clone())
     }
 
     /// The other interfaces in the routing domain of an interface whose networks of that family are not known.
