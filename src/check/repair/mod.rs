@@ -52,6 +52,22 @@ impl Patient<'_> {
         };
         writing.on(context, self.policy, ask)
     }
+
+    /// The candidates that pfctl takes, each with its rules.
+    fn lowered(&self, candidates: Vec<String>) -> impl Iterator<Item = Candidate> {
+        let mut sources = Sources::new();
+        let defines: Vec<(String, String)> = self.macros.clone().into_iter().collect();
+        let limits = Limits::default();
+        candidates.into_iter().filter_map(move |text| {
+            let line = format!("{text}\n");
+            let (document, faults) =
+                syntax::read(&mut sources, self.loader, "repair", line.as_bytes(), &defines, &limits);
+            let limits = lower::Limits::default();
+            let (lowered, more) = lower(document, &mut sources, self.loader, self.context, &limits);
+            let rules = lowered.ruleset.rules(Ruleset::MAIN).to_vec();
+            (faults.is_empty() && more.is_empty() && !rules.is_empty()).then_some(Candidate { text, rules })
+        })
+    }
 }
 
 /// A text of pf.conf, and what it takes to read it.
@@ -169,11 +185,12 @@ struct Trials<'a> {
 
 impl Trials<'_> {
     fn repair(&mut self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
+        let patient = self.patient;
         let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
         let must_stop: Vec<&Packet> = examples.map(|example| &example.packet).collect();
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
-        for candidate in self.lowered(self.patient.candidates(statement)) {
+        for candidate in patient.lowered(patient.candidates(statement)) {
             if chosen.len() >= LONGEST || self.left == 0 {
                 break;
             }
@@ -198,30 +215,6 @@ impl Trials<'_> {
             }
         }
         None
-    }
-
-    /// The candidates that pfctl takes, each with its rules.
-    fn lowered(&self, candidates: Vec<String>) -> Vec<Candidate> {
-        let patient = self.patient;
-        let mut sources = Sources::new();
-        let defines: Vec<(String, String)> = patient.macros.clone().into_iter().collect();
-        let limits = Limits::default();
-        let lowered = candidates.into_iter().filter_map(|text| {
-            let line = format!("{text}\n");
-            let (document, faults) = syntax::read(
-                &mut sources,
-                patient.loader,
-                "repair",
-                line.as_bytes(),
-                &defines,
-                &limits,
-            );
-            let limits = lower::Limits::default();
-            let (lowered, more) = lower(document, &mut sources, patient.loader, patient.context, &limits);
-            let rules = lowered.ruleset.rules(Ruleset::MAIN).to_vec();
-            (faults.is_empty() && more.is_empty() && !rules.is_empty()).then_some(Candidate { text, rules })
-        });
-        lowered.collect()
     }
 
     /// How many of the packets still get through with those rules added; `None` where those are some and no fewer than
