@@ -43,7 +43,7 @@ fn check_on(pf_conf: &str, machine: &str, zones: &str, statements: &[(&str, &str
             found.causes.first().map(|cause| (&cause.packet, &cause.says))
         );
         assert_eq!(found.outcome, *expected, "{words}");
-        let shows = found.causes.iter().any(|cause| cause.json.is_some());
+        let shows = found.causes.iter().any(|cause| cause.example.is_some());
         assert!(shows || found.outcome != "violated", "no packet: {words}");
     }
 }
@@ -266,14 +266,18 @@ fn the_witness_takes_the_address_of_the_pool_that_offends() {
     );
     let (_, router) = judged(rules, MACHINE, ZONES, "forbid from wan to dmz\n");
     let cause = &router.statements[0].causes[0];
-    let shown = format!("{:?}", cause.json);
+    let shown = format!("{:?}", cause.example);
     assert!(shown.contains("\"em3\""), "{shown}");
     assert_eq!(cause.choices, ["if pf takes 192.0.2.5 from the pool of rule @1"]);
     let rules = "block\npass in on em1\npass out on em0 inet nat-to { 198.51.100.1 198.51.100.2 } round-robin\n";
     let statement = "require inet proto udp from lan to 9.9.9.9 nat-to 198.51.100.1\n";
     let (_, router) = judged(rules, MACHINE, ZONES, statement);
     let cause = &router.statements[0].causes[0];
-    assert!(format!("{:?}", cause.json).contains("198.51.100.2"), "{:?}", cause.json);
+    assert!(
+        format!("{:?}", cause.example).contains("198.51.100.2"),
+        "{:?}",
+        cause.example
+    );
 }
 
 #[test]

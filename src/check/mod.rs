@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::lint;
 use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Network, Policy, Zones};
-use crate::report::check::{Router, Subject, matrix, router};
+use crate::report::check::{Model, Router, Subject, matrix, router};
 use crate::report::flows::{Flows, Shown};
 use crate::report::printable;
 use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
@@ -196,17 +196,20 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         findings.extend(linted);
         coverage = covered;
     }
-    let mut report = router(Subject {
+    let subject = Subject {
         sources,
         policy: &policy,
         engine: &engine,
-        verified: &verified,
         macros: &defined,
-    });
+    };
+    let mut report = router(subject, verified);
     report.coverage = coverage.into_iter().collect();
     if without_policy {
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }
+    let space = engine.space().clone();
+    drop(engine);
+    report.model = Some(Model { ruleset, space });
     report.config = name;
     report.size = (lines, rule_count);
     report.assumed = assumed;

@@ -85,8 +85,11 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         Format::Short => Form::Short,
         Format::Json => Form::Json,
     };
-    let sources: Vec<&Sources> = sources.iter().collect();
-    console.answer(&report.render(&sources, form, look), status)
+    let texts: Vec<&Sources> = sources.iter().collect();
+    let status = console.answer(&report.render(&texts, form, look), status);
+    // The program ends: nobody needs the memory back, piece by piece.
+    std::mem::forget((report, sources));
+    status
 }
 
 /// Says on standard error that it is still at work, if it takes longer than two seconds.

@@ -39,8 +39,9 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         return Status::CouldNotJudge;
     }
     let lowered = &expanded.lowered;
-    console.answer(
-        &print::ruleset(&lowered.ruleset, &lowered.loaded, arguments.numbers),
-        Status::Success,
-    )
+    let text = print::ruleset(&lowered.ruleset, &lowered.loaded, arguments.numbers);
+    let status = console.answer(&text, Status::Success);
+    // The program ends: nobody needs the memory back, piece by piece.
+    std::mem::forget(expanded);
+    status
 }

@@ -68,15 +68,16 @@ pub fn is_interface_name(word: &str) -> bool {
 /// Whether a word has the form of a host name with a domain: letters, digits and `-` between dots, no address.
 #[must_use]
 pub fn is_host_name(word: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..64).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    let is_label = |label: &[u8]| {
+        (1..64).contains(&label.len()) && label.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let labels = word.strip_suffix('.').unwrap_or(word).split('.');
-    let top = labels.clone().next_back().unwrap_or("");
-    word.len() < 254
-        && labels.clone().count() > 1
-        && labels.clone().all(is_label)
-        && top.bytes().any(|byte| byte.is_ascii_alphabetic())
+    let word = word.as_bytes();
+    let name = word.strip_suffix(b".").unwrap_or(word);
+    let mut top = name.iter().rev().take_while(|&&byte| byte != b'.');
+    top.any(u8::is_ascii_alphabetic)
+        && word.len() < 254
+        && name.contains(&b'.')
+        && name.split(|&byte| byte == b'.').all(is_label)
 }
 
 /// Whether it is a link-local IPv6 address.

@@ -3,6 +3,7 @@
 //! The routes that were given, and those that follow from addresses: to each own address, to a peer, to the
 //! networks of interfaces that are up.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -37,6 +38,13 @@ pub struct TableRoute<'a> {
     pub reject: bool,
     /// Where it comes from.
     pub kind: RouteKind,
+}
+
+impl TableRoute<'_> {
+    /// What comes first is tried first.
+    fn order(&self) -> (Reverse<u8>, RouteKind) {
+        (Reverse(self.to.prefix_len()), self.kind)
+    }
 }
 
 /// The routes of one routing table, in the order in which they are tried: the first that holds an address is its
@@ -75,17 +83,34 @@ impl Context {
         table
     }
 
-    /// The same, with the interfaces as the kernel has them.
+    /// The route that an address takes by the routing table of that number, as [`RouteTable::lookup`] finds it.
+    #[must_use]
+    pub fn route(&self, rtable: u32, address: IpAddr) -> Option<TableRoute<'_>> {
+        let routes = self.kernel_routes(rtable);
+        let held = routes.filter(|route| route.to.contains(&address));
+        let mut found = held.min_by_key(TableRoute::order)?;
+        found.interface = self.seen_on(found.interface);
+        Some(found)
+    }
+
+    /// The same as [`route_table`](Self::route_table), with the interfaces as the kernel has them.
     pub(super) fn kernel_table(&self, rtable: u32) -> RouteTable<'_> {
+        let mut routes: Vec<_> = self.kernel_routes(rtable).collect();
+        routes.sort_by_key(TableRoute::order);
+        RouteTable { routes }
+    }
+
+    /// The routes of the routing table of that number, in no order; of those to the same network the first holds.
+    fn kernel_routes(&self, rtable: u32) -> impl Iterator<Item = TableRoute<'_>> {
         let implied = self
             .interfaces
             .iter()
-            .filter(|interface| interface.rdomain == rtable)
+            .filter(move |interface| interface.rdomain == rtable)
             .flat_map(implied_routes);
         let given = self
             .routes
             .iter()
-            .filter(|route| route.rtable == rtable && self.interface(&route.interface).is_none_or(|by| !by.backup))
+            .filter(move |route| route.rtable == rtable && self.interface(&route.interface).is_none_or(|by| !by.backup))
             .map(|route| TableRoute {
                 to: route.to.trunc(),
                 interface: &route.interface,
@@ -94,9 +119,7 @@ impl Context {
                 reject: route.reject,
                 kind: RouteKind::Given,
             });
-        let mut routes: Vec<_> = implied.chain(given).collect();
-        routes.sort_by_key(|route| (std::cmp::Reverse(route.to.prefix_len()), route.kind));
-        RouteTable { routes }
+        implied.chain(given)
     }
 }
 

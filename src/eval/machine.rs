@@ -124,11 +124,11 @@ impl<'a> Machine<'a> {
                 rules: anchor.rules.iter().map(|rule| compiler.rule(path, rule)).collect(),
             })
             .collect();
-        let numbers = context
-            .routes
-            .iter()
-            .map(|route| route.rtable)
-            .chain(context.interfaces.iter().map(|interface| interface.rdomain));
+        let mut routes = FxHashMap::default();
+        let domains = context.interfaces.iter().map(|interface| interface.rdomain);
+        for number in context.routes.iter().map(|route| route.rtable).chain(domains) {
+            routes.entry(number).or_insert_with(|| context.route_table(number));
+        }
         Self {
             context,
             ruleset,
@@ -153,7 +153,7 @@ impl<'a> Machine<'a> {
                     ruleset.options.skip.iter().any(named)
                 })
                 .collect(),
-            routes: numbers.map(|number| (number, context.route_table(number))).collect(),
+            routes,
             no_routes: RouteTable::default(),
         }
     }

@@ -368,11 +368,13 @@ fn mask_length(text: &str) -> Result<u8, NoHost> {
 /// Four numbers with dots, each up to 255; zeros before them count for nothing (`inet_pton`).
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0u8; 4];
-    let mut parts = text.split('.');
+    let mut parts = text.as_bytes().split(|&byte| byte == b'.');
     for octet in &mut octets {
-        let part = parts.next()?;
-        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        *octet = part.parse().ok().filter(|_| digits)?;
+        let part = parts.next().filter(|part| !part.is_empty())?;
+        *octet = part.iter().try_fold(0u8, |number, &byte| {
+            let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
+            number.checked_mul(10)?.checked_add(digit)
+        })?;
     }
     parts.next().is_none().then(|| octets.into())
 }

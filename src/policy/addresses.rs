@@ -44,14 +44,18 @@ pub(super) struct Domain {
 
 impl Domain {
     pub(super) fn of(family: Family) -> Self {
-        let shared: &[&str] = match family {
-            Family::Inet => &["0.0.0.0/32", "255.255.255.255/32", "224.0.0.0/4"],
-            Family::Inet6 => &["ff00::/8"],
+        let shared = match family {
+            // 0.0.0.0, 255.255.255.255, 224.0.0.0/4
+            Family::Inet => RangeSet::from_ranges([
+                (0, 0),
+                (0xe000_0000, 0xefff_ffff),
+                (u128::from(u32::MAX), u128::from(u32::MAX)),
+            ]),
+            // ff00::/8
+            Family::Inet6 => RangeSet::range(0xff << 120, u128::MAX),
         };
         Self {
-            shared: shared
-                .iter()
-                .fold(RangeSet::empty(), |all, net| all.union(&number(net))),
+            shared,
             ..Self::default()
         }
     }
@@ -94,6 +98,10 @@ pub(super) struct Behind {
     pub(super) own: RangeSet,
     /// What is routed out of it, the machine's own addresses in those networks included.
     pub(super) routed: RangeSet,
+    /// What is routed there only if its network, which is not known, holds it.
+    pub(super) perhaps_routed: RangeSet,
+    /// What goes out of it by a route that was given.
+    pub(super) perhaps_elsewhere: RangeSet,
     /// Its networks.
     pub(super) networks: Vec<RangeSet>,
     /// The hosts among them, one by one.
@@ -147,7 +155,9 @@ impl Addresses {
                 // Its networks are whole, whoever has an address in them.
                 .filter(|&address| here(address) || interface.addresses_of(family).any(|own| in_net(own, address)))
                 .map(single);
-            let routed = own.fold(engine.routed_to(id, family), |all, own| all.union(&own));
+            let (by_route, surely) = (engine.routed_to(id, family), engine.surely_routed_to(id, family));
+            let perhaps_routed = by_route.minus(&surely.union(addressless(family)));
+            let routed = own.fold(by_route, |all, own| all.union(&own));
             // A link-local address is one of its link, whatever route it may seem to take.
             let linked = linked(family);
             let links = facts.interfaces.get(id).map_or(&[][..], |behind| &behind.networks);
@@ -164,6 +174,8 @@ impl Addresses {
                     true => hosts.intersection(globally_reachable(family)),
                     false => hosts.clone(),
                 };
+                behind.perhaps_elsewhere = behind.networks.iter().fold(surely, |rest, net| rest.minus(net));
+                behind.perhaps_routed = perhaps_routed;
                 behind.hosts = hosts;
                 behind.routed = routed;
                 behind.default = default;
@@ -200,8 +212,10 @@ fn in_net(own: InterfaceAddress, address: IpAddr) -> bool {
 /// Sources or destinations that are never forwarded.
 fn unforwardable(family: Family) -> RangeSet {
     match family {
-        Family::Inet => number("0.0.0.0/8").union(&number("127.0.0.0/8")),
-        Family::Inet6 => number("::/127").union(&linked(family)),
+        // 0.0.0.0/8, 127.0.0.0/8
+        Family::Inet => RangeSet::from_ranges([(0, 0x00ff_ffff), (0x7f00_0000, 0x7fff_ffff)]),
+        // ::/127
+        Family::Inet6 => RangeSet::range(0, 1).union(&linked(family)),
     }
 }
 

@@ -17,6 +17,8 @@ use crate::ruleset::{Rule, Ruleset, Translation};
 pub struct Network<'a> {
     engine: &'a Engine<'a>,
     families: [Addresses; 2],
+    /// The interfaces of each routing domain, those that are down too.
+    domains: Vec<Vec<InterfaceId>>,
     /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
     may_change: bool,
     never_ending: OnceLock<PacketSet>,
@@ -30,13 +32,15 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn new(engine: &'a Engine<'a>) -> Self {
         let context = engine.context();
-        let mut tables = Tables::new();
-        for interface in &context.interfaces {
-            let table = tables.entry(interface.rdomain);
-            table.or_insert_with(|| context.route_table(interface.rdomain));
+        let mut domains: BTreeMap<u32, Vec<InterfaceId>> = BTreeMap::new();
+        for (id, interface) in context.interfaces.iter().enumerate() {
+            domains.entry(interface.rdomain).or_default().push(id);
         }
+        let tables = domains.keys().map(|&rdomain| (rdomain, context.route_table(rdomain)));
+        let tables: Tables<'_> = tables.collect();
         Self {
             engine,
+            domains: domains.into_values().collect(),
             families: Family::BOTH.map(|family| Addresses::new(engine, &tables, family)),
             may_change: rules(engine.ruleset()).any(redirects),
             never_ending: OnceLock::new(),
@@ -74,15 +78,6 @@ impl<'a> Network<'a> {
         let rdomain = context.interfaces.get(interface).map(|known| known.rdomain);
         let known = rdomain.and_then(|rdomain| facts.domains.get(&rdomain));
         known.unwrap_or(&facts.anywhere)
-    }
-
-    /// The interfaces of each routing domain, those that are down too.
-    fn domains(&self) -> Vec<Vec<InterfaceId>> {
-        let mut domains: BTreeMap<u32, Vec<InterfaceId>> = BTreeMap::new();
-        for (id, interface) in self.engine.context().interfaces.iter().enumerate() {
-            domains.entry(interface.rdomain).or_default().push(id);
-        }
-        domains.into_values().collect()
     }
 
     /// The machine's own addresses in any routing domain, as far as they are known.
@@ -186,18 +181,15 @@ impl<'a> Network<'a> {
     /// lies elsewhere. Not so those of hosts without an address yet, and link-local ones: they are where they arrive.
     #[must_use]
     pub fn perhaps_routed(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let surely = self.engine.surely_routed_to(interface, family);
-        let surely = surely.union(addressless(family));
-        self.engine.routed_to(interface, family).minus(&surely)
+        self.behind(interface, family)
+            .map_or_else(RangeSet::empty, |behind| behind.perhaps_routed.clone())
     }
 
     /// What goes out of an interface by a route that was given, and so only if no network that is not known holds it.
     #[must_use]
     pub fn perhaps_elsewhere(&self, interface: InterfaceId, family: Family) -> RangeSet {
-        let nets = self.networks(interface, family).iter();
-        nets.fold(self.engine.surely_routed_to(interface, family), |rest, net| {
-            rest.minus(net)
-        })
+        self.behind(interface, family)
+            .map_or_else(RangeSet::empty, |behind| behind.perhaps_elsewhere.clone())
     }
 
     /// The other interfaces in the routing domain of an interface whose networks of that family are not known.
@@ -312,9 +304,8 @@ impl Network<'_> {
     /// The boxes of a family whose destinations hang on the routing domain where a packet is met: by direction, and an
     /// interface of the domain.
     pub(super) fn by_domain(&self, family: Family, set: impl Fn(Direction, InterfaceId) -> RangeSet) -> Vec<PacketBox> {
-        let domains = self.domains();
         let mut alike: Vec<(RangeSet, Vec<Met<'_>>)> = Vec::new();
-        for domain in &domains {
+        for domain in &self.domains {
             let Some(&first) = domain.first() else { continue };
             for direction in [Direction::In, Direction::Out] {
                 let set = set(direction, first);

@@ -52,28 +52,21 @@ pub(super) fn beginnings(packets: &Packets) -> PacketSet {
         let plain = PacketBox::all(family)
             .with(Field::Options, &RangeSet::single(0))
             .and_then(|plain| plain.with(Field::Fragment, &RangeSet::single(0)));
-        let protocols: Vec<Protocol> = if packets.protocols.is_empty() {
-            (0..=u8::MAX).map(Protocol).collect()
-        } else {
-            packets.protocols.clone()
+        let of = |protocol| transport::protocol(protocol, family);
+        let icmp = transport::icmp(family);
+        let line = transport::line(family);
+        let wanted = match packets.protocols.as_slice() {
+            [] => line,
+            named => union(named.iter().map(|&protocol| of(protocol))).intersection(&line),
         };
+        let with_ports = syn_alone().union(&of(Protocol::UDP)).intersection(&wanted);
         // Icmp of the other family is no protocol of this one.
-        let foreign = transport::icmp(family.other());
-        let (ported, others): (Vec<Protocol>, Vec<Protocol>) = protocols
-            .into_iter()
-            .filter(|&protocol| protocol != foreign)
-            .partition(|protocol| protocol.has_ports());
-        let with_ports = union(ported.into_iter().map(|protocol| match protocol {
-            Protocol::TCP => syn_alone(),
-            _ => transport::protocol(protocol, family),
-        }));
-        let without = union(others.into_iter().map(|protocol| {
-            if protocol == transport::icmp(family) {
-                queries(&packets.icmp, family)
-            } else {
-                transport::protocol(protocol, family).intersection(&transport::line(family))
-            }
-        }));
+        let others = wanted.minus(&transport::ported());
+        let others = others.minus(&of(icmp)).minus(&of(transport::icmp(family.other())));
+        let without = match wanted.is_disjoint(&of(icmp)) {
+            true => others,
+            false => others.union(&queries(&packets.icmp, family)),
+        };
         let ports = RangeSet::range(1, u128::from(u16::MAX));
         boxes.extend(
             plain

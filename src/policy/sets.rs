@@ -89,9 +89,10 @@ impl Zones<'_> {
     pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
         let mut selection = Selection::default();
         let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
+        let what = transports(packets).intersection(&ports(packets));
         let mut to = |purpose| {
             let to = self.destinations(&packets.destination, purpose, &mut selection)?;
-            Made::Ok(to.intersection(&transports(packets)).intersection(&ports(packets)))
+            Made::Ok(to.intersection(&what))
         };
         let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
         let at_machine = self.excused_at_machine(packets, &from);
@@ -228,8 +229,12 @@ impl Zones<'_> {
     /// The numbers of the places where packets leave by the zone's interfaces.
     fn leaving_by(&self, zone: ZoneId) -> RangeSet {
         let interfaces = self.all().get(zone).map_or(&[][..], |zone| &zone.interfaces);
-        self.network
-            .places(|place| matches!(place, Place::Out { on, .. } if interfaces.contains(&on)))
+        let space = self.network.engine().space();
+        // Those of one interface stand side by side.
+        RangeSet::from_ranges(interfaces.iter().map(|&on| {
+            let [first, last] = [Some(0), None].map(|received| space.number(Place::Out { on, received }));
+            (first, last)
+        }))
     }
 
     /// The packets from one end: place and source, and for what the machine sends its destination's route.
@@ -392,20 +397,23 @@ impl Zones<'_> {
     }
 
     fn destinations_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
+        let links = match resolved {
+            Resolved::Zone(zone) => Some(self.leaving_by(*zone)),
+            _ => None,
+        };
         let of = |family| {
             let boxes = self.network.by_domain(family, |direction, by| {
                 self.addresses_meant(resolved, purpose, family, (direction, by))
             });
-            let Resolved::Zone(zone) = resolved else {
+            // The same link-local address is another host on each link; IPv4 has none.
+            let linked = linked(family);
+            let Some(links) = links.as_ref().filter(|_| !linked.is_empty()) else {
                 return boxes;
             };
-            // The same link-local address is another host on each link.
-            let linked = linked(family);
             let others = whole(family).minus(&linked);
-            let links = self.leaving_by(*zone);
             let split = boxes.into_iter().flat_map(|there| {
                 let on_links = there.clone().with(Field::Destination, &linked);
-                let on_links = on_links.and_then(|there| there.with(Field::Place, &links));
+                let on_links = on_links.and_then(|there| there.with(Field::Place, links));
                 there.with(Field::Destination, &others).into_iter().chain(on_links)
             });
             split.collect()

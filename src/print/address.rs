@@ -11,7 +11,7 @@ use crate::ruleset::{DynamicAddress, Host};
 /// An address as inet_ntop(3) writes it, which knows the old form `::a.b.c.d` too.
 pub(super) fn write_ip(out: &mut impl Write, address: IpAddr) -> fmt::Result {
     match address {
-        IpAddr::V4(address) => write!(out, "{address}"),
+        IpAddr::V4(address) => write_ipv4(out, address),
         IpAddr::V6(address) => {
             let bits = address.to_bits();
             match u32::try_from(bits) {
@@ -21,6 +21,21 @@ pub(super) fn write_ip(out: &mut impl Write, address: IpAddr) -> fmt::Result {
             }
         }
     }
+}
+
+/// Four numbers with dots: most of a ruleset is these, and the formatter of the standard library pads each.
+fn write_ipv4(out: &mut impl Write, address: Ipv4Addr) -> fmt::Result {
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.write_char('.')?;
+        }
+        for (divisor, is_written) in [(100, octet > 99), (10, octet > 9), (1, true)] {
+            if is_written {
+                out.write_char(char::from(b'0' + octet / divisor % 10))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An address with its prefix length, if it is no single address; `any` for all of them.

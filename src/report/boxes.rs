@@ -1,7 +1,7 @@
 //! Sets of packets in few words: `tcp 80 443 1883, udp 53 123 1883, icmp  from iot to clients`.
 
 use super::hosts::{Known, Speaker, addresses};
-use crate::engine::{Engine, Field, PacketBox, PacketSet, Place, transport};
+use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
 use crate::policy::{Network, ZoneOnMachine, Zones, addressless};
 
@@ -12,6 +12,59 @@ const MOST: usize = 6;
 pub(crate) struct Namer<'a> {
     zones: &'a Zones<'a>,
     network: &'a Network<'a>,
+    families: [Hosts<'a>; 2],
+}
+
+/// The hosts of one family.
+struct Hosts<'a> {
+    /// All of them.
+    any: RangeSet,
+    /// The addresses that are no hosts: names of zones and networks are used as if they did not have them.
+    odd: RangeSet,
+    /// Those that send, in the words of the zones.
+    senders: Speaker<'a>,
+    /// Those that are sent to.
+    receivers: Speaker<'a>,
+}
+
+impl<'a> Hosts<'a> {
+    fn new(zones: &'a Zones<'a>, family: Family) -> Self {
+        let network = zones.network();
+        let odd = oddities(network, family);
+        let known = |zone: &'a ZoneOnMachine, addresses: &dyn Fn(InterfaceId) -> RangeSet| {
+            let all = of_interfaces(zone, addresses).minus(&odd);
+            let global = of_interfaces(zone, |id| network.hosts(id, family, false));
+            Known::new(zone, all, &global, family)
+        };
+        let senders = zones.all().iter();
+        let senders = senders.map(|zone| known(zone, &|id| network.sources(id, family)));
+        let receivers = zones.all().iter();
+        let receivers = receivers.map(|zone| known(zone, &|id| network.hosts(id, family, true)));
+        Self {
+            any: Field::Source.line(family).minus(&odd),
+            senders: Speaker::new(senders, odd.clone(), family),
+            receivers: Speaker::new(receivers, odd.clone(), family),
+            odd,
+        }
+    }
+}
+
+/// The addresses that make two sets differ though a reader would call them the same: those that are no hosts.
+fn oddities(network: &Network<'_>, family: Family) -> RangeSet {
+    let odd = network.not_hosts(family).union(network.own(family));
+    match family {
+        Family::Inet => odd,
+        // IPv4 within IPv6, which nobody sends.
+        Family::Inet6 => odd
+            .union(&RangeSet::range(0, u128::from(u32::MAX)))
+            .union(&RangeSet::range(0xffff << 32, 0xffff_ffff_ffff)),
+    }
+}
+
+/// The addresses of all interfaces of a zone together.
+fn of_interfaces(zone: &ZoneOnMachine, addresses: impl Fn(InterfaceId) -> RangeSet) -> RangeSet {
+    let interfaces = zone.interfaces.iter();
+    interfaces.fold(RangeSet::empty(), |all, &id| all.union(&addresses(id)))
 }
 
 impl<'a> Namer<'a> {
@@ -21,6 +74,14 @@ impl<'a> Namer<'a> {
         Self {
             zones,
             network: zones.network(),
+            families: Family::BOTH.map(|family| Hosts::new(zones, family)),
+        }
+    }
+
+    fn family(&self, family: Family) -> &Hosts<'a> {
+        match family {
+            Family::Inet => &self.families[0],
+            Family::Inet6 => &self.families[1],
         }
     }
 
@@ -96,22 +157,14 @@ impl<'a> Namer<'a> {
             [only] => format!(" on {only}"),
             several => format!(" on {{ {} }}", several.join(" ")),
         };
-        let core = self.without_oddities(sources, family);
-        let any = self.without_oddities(&Field::Source.line(family), family);
-        if core == any {
+        let Hosts { any, odd, senders, .. } = self.family(family);
+        let core = sources.minus(odd);
+        if core == *any {
             return vec![format!("any{on}")];
         }
-        let zones = || self.zones.all().iter();
-        let own = || zones().filter(|zone| arrived.iter().all(|id| zone.interfaces.contains(id)));
-        let known = |zone: &'a ZoneOnMachine| {
-            let sent = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
-                all.union(&self.network.sources(id, family))
-            });
-            let global = self.hosts(zone, family, false);
-            Known::new(zone, self.without_oddities(&sent, family), &global, family)
-        };
-        let hosts = self.speaker(own().map(known), family);
-        let everywhere = self.speaker(zones().map(known), family);
+        let is_own = |zone: &ZoneOnMachine| arrived.iter().all(|id| zone.interfaces.contains(id));
+        let own = || self.zones.all().iter().filter(|zone| is_own(zone));
+        let hosts = senders.among(is_own);
         // A host without an address yet is in every zone of the interface that does not name its own.
         let everybody = own().find(|zone| zone.only(family).is_none());
         let odd = sources.minus(&core);
@@ -120,7 +173,7 @@ impl<'a> Namer<'a> {
         }
         let (mut words, left) = hosts.in_zones(&core);
         if words.is_empty()
-            && let Some(zone) = everywhere.named(&core)
+            && let Some(zone) = senders.named(&core)
         {
             return vec![format!("the addresses of {zone}{on}")];
         }
@@ -133,46 +186,16 @@ impl<'a> Namer<'a> {
         if !rest.is_empty() {
             words.push(format!("{}{on}", addresses(&rest, family)));
         }
-        let but = format!("any{on} but {}", everywhere.listed(&any.minus(&core)));
+        let but = format!("any{on} but {}", senders.listed(&any.minus(&core)));
         if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
             words = vec![but];
             // They are in a zone that is none of these.
-            let here = everybody.map(|zone| self.hosts(zone, family, true));
+            let here = everybody.map(|zone| of_interfaces(zone, |id| self.network.hosts(id, family, true)));
             if here.is_some_and(|here| here.is_disjoint(&core)) && !odd.is_disjoint(addressless(family)) {
                 words.push("hosts without an address".to_owned());
             }
         }
         words
-    }
-
-    /// Words for hosts of a family, with those zones.
-    fn speaker<'z>(&self, zones: impl Iterator<Item = Known<'z>>, family: Family) -> Speaker<'z> {
-        Speaker::new(zones, self.oddities(family), family)
-    }
-
-    /// The hosts of a zone; without those that are not globally reachable behind a default route unless `special`.
-    fn hosts(&self, zone: &ZoneOnMachine, family: Family, special: bool) -> RangeSet {
-        let interfaces = zone.interfaces.iter();
-        interfaces.fold(RangeSet::empty(), |all, &id| {
-            all.union(&self.network.hosts(id, family, special))
-        })
-    }
-
-    /// Without the addresses that make two sets differ though a reader would call them the same.
-    fn without_oddities(&self, set: &RangeSet, family: Family) -> RangeSet {
-        set.minus(&self.oddities(family))
-    }
-
-    /// The addresses that are no hosts: names of zones and networks are used as if they did not have them.
-    fn oddities(&self, family: Family) -> RangeSet {
-        let odd = self.network.not_hosts(family).union(self.network.own(family));
-        match family {
-            Family::Inet => odd,
-            // IPv4 within IPv6, which nobody sends.
-            Family::Inet6 => odd
-                .union(&RangeSet::range(0, u128::from(u32::MAX)))
-                .union(&RangeSet::range(0xffff << 32, 0xffff_ffff_ffff)),
-        }
     }
 
     fn destination_words(&self, destinations: &RangeSet, family: Family) -> Vec<String> {
@@ -183,19 +206,19 @@ impl<'a> Namer<'a> {
         if !destinations.is_empty() && destinations.is_subset(taken) {
             return vec![self.itself(destinations, family)];
         }
-        let known = self.zones.all().iter().map(|zone| {
-            let hosts = self.without_oddities(&self.hosts(zone, family, true), family);
-            Known::new(zone, hosts, &self.hosts(zone, family, false), family)
-        });
-        let hosts = self.speaker(known, family);
-        let core = self.without_oddities(destinations, family);
+        let Hosts {
+            any,
+            odd,
+            receivers: hosts,
+            ..
+        } = self.family(family);
+        let core = destinations.minus(odd);
         let (mut words, left) = hosts.in_zones(&core);
         if !left.is_empty() {
             words.push(addresses(&hosts.filled(&left), family));
         }
-        let any = self.without_oddities(&Field::Destination.line(family), family);
         let but = format!("any but {}", hosts.listed(&any.minus(&core)));
-        if core == any && words.len() > 1 && is_listed(&words) {
+        if core == *any && words.len() > 1 && is_listed(&words) {
             words = vec!["any host".to_owned()];
         } else if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
             words = vec![but];
@@ -345,28 +368,27 @@ pub(super) fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, O
     {
         return vec![("any protocol".to_owned(), None)];
     }
-    let mut words = Vec::new();
-    let (mut icmp, mut others) = (None, Vec::new());
-    for protocol in transport::protocols(&transports.intersection(&line), family) {
-        let whole = transport::protocol(protocol, family);
-        let part = whole.intersection(transports);
-        let name = match protocol {
-            Protocol::ICMP6 => "icmp6".to_owned(),
-            _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),
-        };
-        if protocol.has_ports() {
-            words.push((name, Some(protocol)));
-        } else if protocol == transport::icmp(family) {
-            icmp = Some((icmp_words(&name, &part, &whole, family), None));
-        } else {
-            others.push((name, None));
-        }
+    let name = |protocol: Protocol| match protocol {
+        Protocol::ICMP6 => "icmp6".to_owned(),
+        _ => names::protocol_name(protocol).map_or_else(|| protocol.0.to_string(), str::to_owned),
+    };
+    let here = transports.intersection(&line);
+    let ported = [Protocol::TCP, Protocol::UDP].into_iter();
+    let ported = ported.filter(|&protocol| !here.is_disjoint(&transport::protocol(protocol, family)));
+    let mut words: Vec<_> = ported.map(|protocol| (name(protocol), Some(protocol))).collect();
+    let icmp = transport::icmp(family);
+    let whole = transport::protocol(icmp, family);
+    let part = here.intersection(&whole);
+    if !part.is_empty() {
+        words.push((icmp_words(&name(icmp), &part, &whole, family), None));
     }
-    words.extend(icmp);
-    if others.len() > MOST {
+    // Each of the others is one number.
+    let others = here.minus(&transport::ported()).minus(&whole);
+    if others.len() > MOST as u128 {
         words.push(("other protocols".to_owned(), None));
     } else {
-        words.extend(others);
+        let others = transport::protocols(&others, family).into_iter();
+        words.extend(others.map(|other| (name(other), None)));
     }
     words
 }
@@ -376,14 +398,6 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
         return name.to_owned();
     }
     let kind = |number: u128| transport::icmp_at(number).0;
-    let mut types: Vec<u8> = Vec::new();
-    for &(first, last) in part.ranges() {
-        for kind in kind(first)..=kind(last) {
-            if !types.contains(&kind) {
-                types.push(kind);
-            }
-        }
-    }
     // What keeps state matches no replies.
     let replies: &[u8] = match family {
         Family::Inet => &[0, 9, 14, 16, 18, 34, 36],
@@ -397,6 +411,9 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
     {
         return format!("{name} but replies");
     }
+    let ranges = part.ranges().iter();
+    let mut types: Vec<u8> = ranges.flat_map(|&(first, last)| kind(first)..=kind(last)).collect();
+    types.dedup();
     if types.len() > MOST {
         return format!("{name} (some types)");
     }

@@ -8,10 +8,9 @@ use crate::net::{Family, RangeSet};
 use crate::policy::ZoneOnMachine;
 
 /// A zone and the addresses that it stands for in one place.
+#[derive(Clone)]
 pub(super) struct Known<'a> {
-    name: &'a str,
-    /// Its place among the zones of the policy, where it is written.
-    order: u32,
+    zone: &'a ZoneOnMachine,
     all: RangeSet,
     /// The same without what is not globally reachable: what `require` asks about.
     global: RangeSet,
@@ -30,12 +29,16 @@ impl<'a> Known<'a> {
                 (all, global)
             }
         };
-        Self {
-            name: &zone.name,
-            order: zone.span.start,
-            all,
-            global,
-        }
+        Self { zone, all, global }
+    }
+
+    fn name(&self) -> &'a str {
+        &self.zone.name
+    }
+
+    /// Its place among the zones of the policy, where it is written.
+    fn order(&self) -> u32 {
+        self.zone.span.start
     }
 
     fn is(&self, set: &RangeSet) -> bool {
@@ -67,10 +70,20 @@ impl<'a> Speaker<'a> {
         Self { zones, odd, family }
     }
 
+    /// The same with those of the zones alone that are wanted.
+    pub(super) fn among(&self, wanted: impl Fn(&ZoneOnMachine) -> bool) -> Self {
+        let zones = self.zones.iter().filter(|known| wanted(known.zone));
+        Self {
+            zones: zones.cloned().collect(),
+            odd: self.odd.clone(),
+            family: self.family,
+        }
+    }
+
     /// The zone that is those hosts.
     pub(super) fn named(&self, hosts: &RangeSet) -> Option<&'a str> {
         let zone = self.zones.iter().find(|zone| zone.all == *hosts)?;
-        Some(zone.name)
+        Some(zone.name())
     }
 
     /// Words for the hosts that lie in zones, and the rest: `lan`, `world but admins`, `lan (10.0.0.7)`. A zone is named
@@ -85,20 +98,20 @@ impl<'a> Speaker<'a> {
             }
             let missing = zone.missing(&there);
             let word = if zone.is(&there) {
-                zone.name.to_owned()
+                zone.name().to_owned()
             } else if size(&missing) < size(&there) && self.ranges(&missing) <= self.ranges(&there) {
-                format!("{} but {}", zone.name, self.listed(&missing))
+                format!("{} but {}", zone.name(), self.listed(&missing))
             } else {
                 continue;
             };
-            words.push((zone.order, word));
+            words.push((zone.order(), word));
             left = left.minus(&zone.all);
         }
         for zone in self.zones.iter().rev() {
             let part = left.intersection(&zone.all);
             if !part.is_empty() {
                 let listed = addresses(&self.filled(&part), self.family);
-                words.push((zone.order, format!("{} ({listed})", zone.name)));
+                words.push((zone.order(), format!("{} ({listed})", zone.name())));
                 left = left.minus(&part);
             }
         }
@@ -112,7 +125,7 @@ impl<'a> Speaker<'a> {
         for zone in &self.zones {
             let there = left.intersection(&zone.all);
             if !there.is_empty() && zone.is(&there) {
-                words.push((zone.order, zone.name.to_owned()));
+                words.push((zone.order(), zone.name().to_owned()));
                 left = left.minus(&there);
             }
         }

@@ -10,7 +10,7 @@ pub(super) fn route(context: &Context, from: &Evaluation, interface: &str) -> St
     if let Some(next) = from.route.as_ref().filter(|next| next.kind == RouteToKind::RouteTo) {
         return format!("route-to {} > {interface}", next.address);
     }
-    match context.route_table(from.rtable).lookup(from.after.dst) {
+    match context.route(from.rtable, from.after.dst) {
         Some(route) if route.to.prefix_len() == 0 => format!("default > {interface}"),
         Some(route) => format!("{} > {interface}", route.to),
         None => format!("> {interface}"),

@@ -127,12 +127,7 @@ impl Sources {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
         let text: Arc<str> = text.into();
         let mut line_starts = vec![0];
-        line_starts.extend(
-            text.bytes()
-                .enumerate()
-                .filter(|&(_, byte)| byte == b'\n')
-                .map(|(at, _)| at as u32 + 1),
-        );
+        line_starts.extend(text.match_indices('\n').map(|(at, _)| at as u32 + 1));
         self.files.push(SourceFile {
             name: name.into(),
             text,

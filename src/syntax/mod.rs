@@ -53,5 +53,8 @@ impl Default for Limits {
 
 /// The text that bytes spell: what is not UTF-8 becomes U+FFFD, which pfctl's words cannot hold either.
 fn decode(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }

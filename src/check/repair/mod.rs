@@ -56,6 +56,22 @@ impl Patient<'_> {
         };
         writing.on(context, self.policy, ask)
     }
+
+    /// The candidates that pfctl takes, each with its rules.
+    fn lowered(&self, candidates: Vec<String>) -> impl Iterator<Item = Candidate> {
+        let mut sources = Sources::new();
+        let defines: Vec<(String, String)> = self.macros.clone().into_iter().collect();
+        let limits = Limits::default();
+        candidates.into_iter().filter_map(move |text| {
+            let line = format!("{text}\n");
+            let (document, faults) =
+                syntax::read(&mut sources, self.loader, "repair", line.as_bytes(), &defines, &limits);
+            let limits = lower::Limits::default();
+            let (lowered, more) = lower(document, &mut sources, self.loader, self.context, &limits);
+            let rules = lowered.ruleset.rules(Ruleset::MAIN).to_vec();
+            (faults.is_empty() && more.is_empty() && !rules.is_empty()).then_some(Candidate { text, rules })
+        })
+    }
 }
 
 /// A text of pf.conf, and what it takes to read it.
@@ -174,23 +190,22 @@ struct Trials<'a> {
 
 impl Trials<'_> {
     fn repair(&self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
+        let patient = self.patient;
         let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
         let must_stop: Vec<&Packet> = examples.map(|example| &example.packet).collect();
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
         let mut proofs = 0;
-        for candidate in self.lowered(self.patient.candidates(statement)) {
+        for candidate in patient.lowered(patient.candidates(statement)) {
             if chosen.len() >= LONGEST {
                 break;
             }
             chosen.push(candidate);
-            match self.still_passing(&chosen, &must_stop) {
-                Some(fewer) if fewer < passing || fewer == 0 => passing = fewer,
-                Some(_) | None => {
-                    chosen.pop();
-                    continue;
-                }
-            }
+            let Some(fewer) = self.fewer_passing(&chosen, &must_stop, passing) else {
+                chosen.pop();
+                continue;
+            };
+            passing = fewer;
             if passing > 0 {
                 continue;
             }
@@ -212,32 +227,9 @@ impl Trials<'_> {
         None
     }
 
-    /// The candidates that pfctl takes, each with its rules.
-    fn lowered(&self, candidates: Vec<String>) -> Vec<Candidate> {
-        let patient = self.patient;
-        let mut sources = Sources::new();
-        let defines: Vec<(String, String)> = patient.macros.clone().into_iter().collect();
-        let limits = Limits::default();
-        let lowered = candidates.into_iter().filter_map(|text| {
-            let line = format!("{text}\n");
-            let (document, faults) = syntax::read(
-                &mut sources,
-                patient.loader,
-                "repair",
-                line.as_bytes(),
-                &defines,
-                &limits,
-            );
-            let limits = lower::Limits::default();
-            let (lowered, more) = lower(document, &mut sources, patient.loader, patient.context, &limits);
-            let rules = lowered.ruleset.rules(Ruleset::MAIN).to_vec();
-            (faults.is_empty() && more.is_empty() && !rules.is_empty()).then_some(Candidate { text, rules })
-        });
-        lowered.collect()
-    }
-
-    /// How many of the packets still get through with those rules added; `None` where something required does not.
-    fn still_passing(&self, chosen: &[Candidate], must_stop: &[&Packet]) -> Option<usize> {
+    /// How many of the packets still get through with those rules added; `None` where those are some and no fewer than
+    /// before, or something required does not.
+    fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[&Packet], before: usize) -> Option<usize> {
         let mut ruleset = self.patient.ruleset.clone();
         let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
         let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
@@ -245,8 +237,11 @@ impl Trials<'_> {
         let machine = Machine::new(&ruleset, self.patient.context);
         // What the evaluator cannot say is left to the proof.
         let through = |packet: &Packet| gets_through(&machine, self.network, packet.clone());
-        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
         let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
+        if passing > 0 && passing >= before {
+            return None;
+        }
+        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
         (!breaks).then_some(passing)
     }
 
@@ -257,7 +252,7 @@ impl Trials<'_> {
             let mut others: Vec<Candidate> = Vec::new();
             others.extend(kept.iter().cloned());
             others.extend(chosen.iter().skip(at + 1).cloned());
-            if others.is_empty() || self.still_passing(&others, must_stop) != Some(0) {
+            if others.is_empty() || self.fewer_passing(&others, must_stop, 1).is_none() {
                 kept.push(candidate.clone());
             }
         }

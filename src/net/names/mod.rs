@@ -6,9 +6,11 @@
 mod icmp;
 mod os;
 
-use std::sync::LazyLock;
+use std::hash::Hash;
+use std::str::{FromStr, SplitAsciiWhitespace};
+use std::sync::OnceLock;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::Protocol;
 
@@ -16,133 +18,161 @@ pub use icmp::{icmp_code, icmp_code_name, icmp_type, icmp_type_name, icmp_type_n
 pub use os::os_fingerprint;
 
 /// The lines of a table that say something, in words.
-fn rows(table: &'static str) -> impl Iterator<Item = std::str::SplitWhitespace<'static>> {
+fn rows(table: &'static str) -> impl Iterator<Item = SplitAsciiWhitespace<'static>> {
     table
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::split_whitespace)
+        .map(str::split_ascii_whitespace)
 }
 
-/// Names to numbers and back; of several names or numbers the first line holds, as in the C library.
-struct Table<K, N> {
-    numbers: FxHashMap<K, N>,
-    names: FxHashMap<N, &'static str>,
+/// Names to numbers and back, each way made when it is first asked for. Of several names or numbers the first line
+/// holds, as in the C library.
+struct Table<K: 'static, N> {
+    /// Every name with its number, the first name of a number before its others.
+    named: fn(&mut dyn FnMut(K, N)),
+    name: fn(K) -> &'static str,
+    numbers: OnceLock<FxHashMap<K, N>>,
+    names: OnceLock<FxHashMap<N, &'static str>>,
 }
 
-/// A table of lines `number name other names…`.
-fn numbered<N: std::str::FromStr + Copy + Eq + std::hash::Hash>(text: &'static str) -> Table<&'static str, N> {
-    let (mut numbers, mut names) = (FxHashMap::default(), FxHashMap::default());
+impl<K: Copy + Eq + Hash, N: Copy + Eq + Hash> Table<K, N> {
+    const fn new(named: fn(&mut dyn FnMut(K, N)), name: fn(K) -> &'static str) -> Self {
+        Self {
+            named,
+            name,
+            numbers: OnceLock::new(),
+            names: OnceLock::new(),
+        }
+    }
+
+    fn numbers(&self) -> &FxHashMap<K, N> {
+        self.numbers.get_or_init(|| {
+            let mut numbers = FxHashMap::with_capacity_and_hasher(ROOM, FxBuildHasher);
+            (self.named)(&mut |name, number| {
+                numbers.entry(name).or_insert(number);
+            });
+            numbers
+        })
+    }
+
+    /// The first name of a number.
+    fn name(&self, number: N) -> Option<&'static str> {
+        let names = self.names.get_or_init(|| {
+            let mut names = FxHashMap::with_capacity_and_hasher(ROOM, FxBuildHasher);
+            (self.named)(&mut |name, number| {
+                names.entry(number).or_insert((self.name)(name));
+            });
+            names
+        });
+        names.get(&number).copied()
+    }
+}
+
+/// Names that a table has room for from the beginning.
+const ROOM: usize = 400;
+
+/// The names of lines `number name other names…`.
+fn numbered<N: FromStr + Copy>(text: &'static str, add: &mut dyn FnMut(&'static str, N)) {
     for mut row in rows(text) {
         let Some(number) = row.next().and_then(|word| word.parse().ok()) else {
             continue;
         };
-        for (at, name) in row.enumerate() {
-            numbers.entry(name).or_insert(number);
-            if at == 0 {
-                names.entry(number).or_insert(name);
-            }
-        }
+        row.for_each(|name| add(name, number));
     }
-    Table { numbers, names }
 }
 
-/// Services by name and protocol, and by port and protocol.
-type Services = Table<(&'static str, u8), (u16, u8)>;
-
-static SERVICES: LazyLock<Services> = LazyLock::new(|| {
-    let (mut numbers, mut names) = (FxHashMap::default(), FxHashMap::default());
+/// The names of lines `port protocol+protocol name other names…`, by protocol.
+fn services(add: &mut dyn FnMut(ServiceName, (u16, u8))) {
     for mut row in rows(include_str!("services.txt")) {
-        let port = row.next().and_then(|word| word.parse::<u16>().ok());
+        let port = row.next().and_then(|word| word.parse().ok());
         let (Some(port), Some(protocols)) = (port, row.next()) else {
             continue;
         };
-        let words: Vec<_> = row.collect();
         for protocol in protocols.split('+') {
             let protocol = match protocol {
                 "tcp" => Protocol::TCP.0,
                 "udp" => Protocol::UDP.0,
                 _ => continue,
             };
-            for &name in &words {
-                numbers.entry((name, protocol)).or_insert((port, protocol));
-            }
-            if let Some(&name) = words.first() {
-                names.entry((port, protocol)).or_insert(name);
-            }
+            row.clone().for_each(|name| add((name, protocol), (port, protocol)));
         }
     }
-    Table { numbers, names }
-});
-static PROTOCOLS: LazyLock<Table<&'static str, u8>> = LazyLock::new(|| numbered(include_str!("protocols.txt")));
-static USERS: LazyLock<Table<&'static str, u32>> = LazyLock::new(|| numbered(include_str!("users.txt")));
-static GROUPS: LazyLock<Table<&'static str, u32>> = LazyLock::new(|| numbered(include_str!("groups.txt")));
+}
+
+/// The name of a service and the protocol under which it has it.
+type ServiceName = (&'static str, u8);
+
+static SERVICES: Table<ServiceName, (u16, u8)> = Table::new(services, |(name, _)| name);
+static PROTOCOLS: Table<&str, u8> = Table::new(|add| numbered(include_str!("protocols.txt"), add), |name| name);
+static USERS: Table<&str, u32> = Table::new(|add| numbered(include_str!("users.txt"), add), |name| name);
+static GROUPS: Table<&str, u32> = Table::new(|add| numbered(include_str!("groups.txt"), add), |name| name);
 
 /// The port of a service of that name, or other name, under tcp or udp.
 #[must_use]
 pub fn service_port(name: &str, protocol: Protocol) -> Option<u16> {
-    SERVICES.numbers.get(&(name, protocol.0)).map(|&(port, _)| port)
+    SERVICES.numbers().get(&(name, protocol.0)).map(|&(port, _)| port)
 }
 
 /// The name of the service at that port of tcp or udp.
 #[must_use]
 pub fn service_name(port: u16, protocol: Protocol) -> Option<&'static str> {
-    SERVICES.names.get(&(port, protocol.0)).copied()
+    SERVICES.name((port, protocol.0))
 }
 
 /// All names of services, in no order.
 pub fn service_names() -> impl Iterator<Item = &'static str> {
-    SERVICES.numbers.keys().map(|&(name, _)| name)
+    SERVICES.numbers().keys().map(|&(name, _)| name)
 }
 
 /// The protocol of that name, or other name; case counts.
 #[must_use]
 pub fn protocol(name: &str) -> Option<Protocol> {
-    PROTOCOLS.numbers.get(name).copied().map(Protocol)
+    PROTOCOLS.numbers().get(name).copied().map(Protocol)
 }
 
 /// The name of a protocol.
 #[must_use]
 pub fn protocol_name(protocol: Protocol) -> Option<&'static str> {
-    PROTOCOLS.names.get(&protocol.0).copied()
+    PROTOCOLS.name(protocol.0)
 }
 
 /// All names of protocols, in no order.
 pub fn protocol_names() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.numbers.keys().copied()
+    PROTOCOLS.numbers().keys().copied()
 }
 
 /// The id of a user that OpenBSD ships.
 #[must_use]
 pub fn user_id(name: &str) -> Option<u32> {
-    USERS.numbers.get(name).copied()
+    USERS.numbers().get(name).copied()
 }
 
 /// The name of a user that OpenBSD ships.
 #[must_use]
 pub fn user_name(id: u32) -> Option<&'static str> {
-    USERS.names.get(&id).copied()
+    USERS.name(id)
 }
 
 /// All users that OpenBSD ships, in no order.
 pub fn user_names() -> impl Iterator<Item = &'static str> {
-    USERS.numbers.keys().copied()
+    USERS.numbers().keys().copied()
 }
 
 /// The id of a group that OpenBSD ships.
 #[must_use]
 pub fn group_id(name: &str) -> Option<u32> {
-    GROUPS.numbers.get(name).copied()
+    GROUPS.numbers().get(name).copied()
 }
 
 /// The name of a group that OpenBSD ships.
 #[must_use]
 pub fn group_name(id: u32) -> Option<&'static str> {
-    GROUPS.names.get(&id).copied()
+    GROUPS.name(id)
 }
 
 /// All groups that OpenBSD ships, in no order.
 pub fn group_names() -> impl Iterator<Item = &'static str> {
-    GROUPS.numbers.keys().copied()
+    GROUPS.numbers().keys().copied()
 }
 
 #[cfg(test)]

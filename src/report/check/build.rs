@@ -7,14 +7,12 @@ use super::{Cause, Hop, Router, Row, Statement};
 use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
-use crate::packet::{Packet, write_json};
+use crate::packet::Packet;
 use crate::policy::{Network, Policy, Zones};
 use crate::print;
 use crate::report::boxes::Namer;
-use crate::report::fields;
 use crate::report::hosts::addresses;
 use crate::report::route::route;
-use crate::report::trace_json::expect;
 use crate::ruleset::RuleId;
 use crate::source::{Sources, Span};
 use crate::syntax::Macro;
@@ -29,15 +27,13 @@ pub struct Subject<'a> {
     pub policy: &'a Policy,
     /// The ruleset and the machine.
     pub engine: &'a Engine<'a>,
-    /// What was found.
-    pub verified: &'a Verified,
     /// The macros of pf.conf, in the order of their definitions.
     pub macros: &'a [Macro],
 }
 
-/// The statements' part of a machine's report.
+/// The statements' part of a machine's report, of what was found.
 #[must_use]
-pub fn router(subject: Subject<'_>) -> Router {
+pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
     let network = Network::new(subject.engine);
     let (zones, _) = Zones::new(subject.policy, &network);
     let builder = Builder {
@@ -50,13 +46,13 @@ pub fn router(subject: Subject<'_>) -> Router {
         .anchors
         .values()
         .map(|anchor| anchor.rules.len());
-    let judgements = subject.verified.judgements.iter();
+    let judgements = verified.judgements.into_iter();
     Router {
         size: (0, rules.sum()),
         statements: judgements
             .filter_map(|judgement| builder.statement(judgement))
             .collect(),
-        faults: subject.verified.faults.clone(),
+        faults: verified.faults,
         ..Router::default()
     }
 }
@@ -146,11 +142,12 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn statement(&self, judgement: &verify::Judgement) -> Option<Statement> {
+    fn statement(&self, judgement: verify::Judgement) -> Option<Statement> {
         let statement = self.subject.policy.statements.get(judgement.statement)?;
         let at = self.subject.sources.location(statement.span);
         let text = self.subject.sources.text(statement.span);
-        let (mut reasons, violation) = match &judgement.outcome {
+        let outcome = judgement.outcome.word();
+        let (mut reasons, violation) = match judgement.outcome {
             Outcome::Holds => (Vec::new(), None),
             Outcome::Vacuous => {
                 let context = self.subject.engine.context();
@@ -163,20 +160,24 @@ impl Builder<'_> {
                 (vec![why.to_owned()], None)
             }
             Outcome::Violated(violation) => (Vec::new(), Some(violation)),
-            Outcome::Unproven { doubts, violation } => (self.doubts(doubts, violation), Some(violation)),
+            Outcome::Unproven { doubts, violation } => (self.doubts(&doubts, &violation), Some(violation)),
         };
         reasons.dedup();
-        let all = violation.map_or(&[][..], |violation| &violation.causes);
+        let more = violation.as_ref().filter(|violation| violation.more);
+        let more = more.map(|violation| match self.doubts(&violation.doubts, violation) {
+            words if words.is_empty() => vec!["the list was cut short".to_owned()],
+            words => words,
+        });
+        let all = violation.map_or_else(Vec::new, |violation| violation.causes);
         let boxes = all.iter().filter(|cause| !cause.own_reverse);
         let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
         let boxes = boxes.joined();
         let mut packets = self.namer.lines(&boxes);
-        let boxes = fields::boxes(boxes.boxes(), self.subject.engine.space());
         if all.iter().any(|cause| cause.own_reverse) {
             packets.push("packets from an address to itself".to_owned());
         }
         let mut causes: Vec<Cause> = Vec::new();
-        for cause in all.iter().filter_map(|cause| self.cause(cause)) {
+        for cause in all.into_iter().filter_map(|cause| self.cause(cause)) {
             // The same packet on the same way is shown once, on the fewest conditions.
             match causes.iter_mut().find(|known| known.looks_like(&cause)) {
                 Some(known) if known.choices.len() > cause.choices.len() => *known = cause,
@@ -192,20 +193,13 @@ impl Builder<'_> {
             verb: statement.demand.verb(),
             name: statement.name.as_ref().map(ToString::to_string),
             text: plain(text),
-            outcome: judgement.outcome.word(),
+            outcome,
             reasons,
             causes,
             packets,
             boxes,
-            more: violation.is_some_and(|violation| violation.more).then(|| {
-                let words = violation.map_or_else(Vec::new, |violation| self.doubts(&violation.doubts, violation));
-                if words.is_empty() {
-                    vec!["the list was cut short".to_owned()]
-                } else {
-                    words
-                }
-            }),
-            repair: judgement.repair.clone(),
+            more,
+            repair: judgement.repair,
         })
     }
 
@@ -222,11 +216,12 @@ impl Builder<'_> {
         };
         let sources = self.subject.sources;
         let span = rule.origin.span;
-        let text = plain(sources.text(span));
+        let lines = sources.text(span).lines().map(without_comment);
+        let dollars = lines.flat_map(|line| line.match_indices('$').map(|(at, _)| line.split_at(at)));
         let mut words = Vec::new();
-        for (before, rest) in text.match_indices('$').map(|(at, _)| text.split_at(at)) {
+        for (before, rest) in dollars {
             // Within a word `$` is an ordinary letter.
-            let begins = before.ends_with(|c: char| !(c.is_alphanumeric() || c == '_')) || before.is_empty();
+            let begins = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
             let name = rest.get(1..).unwrap_or("");
             let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
             let name = name.get(..end.unwrap_or(name.len())).unwrap_or("");
@@ -251,9 +246,9 @@ impl Builder<'_> {
         words
     }
 
-    fn cause(&self, cause: &verify::Cause) -> Option<Cause> {
-        let Some(example) = &cause.example else {
-            return self.possible(cause);
+    fn cause(&self, mut cause: verify::Cause) -> Option<Cause> {
+        let Some(example) = cause.example.take() else {
+            return self.possible(&cause);
         };
         let mut hops = self.hops(&example.journey, false);
         if let Some((packet, back)) = &example.reply {
@@ -266,7 +261,7 @@ impl Builder<'_> {
             }
             (Why::GetsThrough, false) => String::new(),
             (Why::Stopped, _) => stopped(&example.journey),
-            (Why::ReplyStopped, _) => lost(example),
+            (Why::ReplyStopped, _) => lost(&example),
             (Why::Unexpected(_), _) => format!("gets through, but not {}", self.expectations(&example.unmet)),
         };
         let end = end(&example.journey, self.subject.engine);
@@ -275,7 +270,7 @@ impl Builder<'_> {
             .iter()
             .map(|(rule, address)| format!("if pf takes {address} from the pool of rule @{rule}"));
         let mut choices: Vec<String> = chosen.collect();
-        choices.extend(self.choices(cause, !example.choices.is_empty()));
+        choices.extend(self.choices(&cause, !example.choices.is_empty()));
         Some(Cause {
             key: format!("{:?}", (cause.why == Why::ReplyStopped, &cause.hops, &cause.end)),
             kind: format!(
@@ -292,10 +287,7 @@ impl Builder<'_> {
             hops,
             end,
             choices,
-            json: Some((
-                write_json(&example.packet),
-                expect(&example.journey, self.subject.engine.ruleset()),
-            )),
+            example: Some((example.packet, example.journey)),
         })
     }
 
@@ -356,7 +348,7 @@ impl Builder<'_> {
             hops: hops.collect(),
             end: None,
             choices: self.choices(cause, false),
-            json: None,
+            example: None,
         })
     }
 
@@ -431,8 +423,12 @@ impl Builder<'_> {
 
 /// The text of a statement on one line, comments left out.
 fn plain(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
+    let lines = text.lines().map(without_comment);
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or("")
 }
 
 fn stopped(journey: &Journey) -> String {

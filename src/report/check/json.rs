@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Report, Router, Statement};
+use super::{Model, Report, Router, Statement};
+use crate::packet::write_json;
+use crate::report::fields;
 use crate::report::json::diagnostic;
+use crate::report::trace_json::expect;
 use crate::source::Sources;
 
 /// The whole report as one JSON document and a newline.
@@ -14,7 +17,10 @@ pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
 }
 
 fn router(router: &Router, sources: &Sources) -> Value {
-    let statements: Vec<Value> = router.statements.iter().map(statement).collect();
+    let model = router.model.iter();
+    let statements: Vec<Value> = model
+        .flat_map(|model| router.statements.iter().map(|one| statement(one, model)))
+        .collect();
     let findings: Vec<Value> = router
         .findings
         .iter()
@@ -32,14 +38,15 @@ fn router(router: &Router, sources: &Sources) -> Value {
     value
 }
 
-fn statement(statement: &Statement) -> Value {
+fn statement(statement: &Statement, model: &Model) -> Value {
     let (file, line, _) = &statement.place;
+    let (boxes, left_out) = fields::boxes(statement.boxes.boxes(), &model.space);
     let counterexamples = statement
         .causes
         .iter()
-        .filter_map(|cause| Some((cause, cause.json.as_ref()?)))
-        .map(|(cause, (packet, expect))| {
-            let mut value = json!({"packet": packet, "expect": expect});
+        .filter_map(|cause| Some((cause, cause.example.as_ref()?)))
+        .map(|(cause, (packet, journey))| {
+            let mut value = json!({"packet": write_json(packet), "expect": expect(journey, &model.ruleset)});
             if !cause.says.is_empty() {
                 value["says"] = json!(cause.says);
             }
@@ -57,8 +64,8 @@ fn statement(statement: &Statement) -> Value {
         "reason": (!statement.reasons.is_empty()).then(|| statement.reasons.join("; ")),
         "counterexamples": counterexamples.collect::<Vec<_>>(),
         "packets": statement.packets,
-        "boxes": statement.boxes.0,
-        "boxes_left_out": statement.boxes.1,
+        "boxes": boxes,
+        "boxes_left_out": left_out,
         "more": statement.more.as_ref().map(|reasons| reasons.join("; ")),
     })
 }

@@ -8,10 +8,12 @@ mod short;
 
 pub use build::{Subject, matrix, router};
 
-use serde_json::Value;
-
 use super::{Format, Look};
 use crate::diagnostic::Diagnostic;
+use crate::engine::{PacketSet, Space};
+use crate::eval::Journey;
+use crate::packet::Packet;
+use crate::ruleset::Ruleset;
 use crate::source::Sources;
 use crate::verify::Repair;
 
@@ -35,6 +37,8 @@ pub struct Router {
     pub assumed: Vec<String>,
     /// The statements of the policies, in their order.
     pub statements: Vec<Statement>,
+    /// What the packets and rules of the statements are those of, where there are statements.
+    pub model: Option<Model>,
     /// Who reaches whom, where there is no policy: one line each.
     pub matrix: Vec<String>,
     /// Which part of the ruleset the policy speaks about, in words.
@@ -45,6 +49,15 @@ pub struct Router {
     pub findings: Vec<Diagnostic>,
     /// Counterexamples that did not replay: faults of pfproof.
     pub faults: Vec<String>,
+}
+
+/// What was judged: it says what the numbers in packets and rules mean.
+#[derive(Debug)]
+pub struct Model {
+    /// The rules.
+    pub ruleset: Ruleset,
+    /// The places of packets.
+    pub space: Space,
 }
 
 /// One statement and its outcome.
@@ -66,8 +79,8 @@ pub struct Statement {
     pub causes: Vec<Cause>,
     /// All packets that violate it, in few words.
     pub packets: Vec<String>,
-    /// The same in boxes, field by field, and how many of these were left out.
-    pub boxes: (Vec<Value>, usize),
+    /// The same in boxes, field by field.
+    pub boxes: PacketSet,
     /// Why there may be more than these, if so.
     pub more: Option<Vec<String>>,
     /// A change of pf.conf that was verified to mend it.
@@ -91,8 +104,8 @@ pub struct Cause {
     pub end: Option<String>,
     /// The choices of pf that it rests on, in words.
     pub choices: Vec<String>,
-    /// The packet and its fate in the keys of the test vectors.
-    pub json: Option<(Value, Value)>,
+    /// The packet itself and its way, where it was replayed.
+    pub example: Option<(Packet, Journey)>,
 }
 
 impl Cause {
@@ -103,7 +116,7 @@ impl Cause {
 
     /// Whether both only might happen, to the same packet on the same way, on the same conditions.
     fn goes_with(&self, other: &Self) -> bool {
-        self.json.is_none() && other.json.is_none() && self.choices == other.choices && self.is_way_of(other)
+        self.example.is_none() && other.example.is_none() && self.choices == other.choices && self.is_way_of(other)
     }
 
     fn is_way_of(&self, other: &Self) -> bool {

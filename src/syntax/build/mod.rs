@@ -51,7 +51,7 @@ fn refuse<T>(at: At, message: impl Into<String>) -> Built<T> {
 
 /// The contents of a quoted word, `\` before `"` and `\` taken off.
 pub(super) fn unquote(content: &str) -> Cow<'_, str> {
-    if !content.contains('\\') {
+    if !content.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(content);
     }
     let mut text = String::with_capacity(content.len());
@@ -70,9 +70,11 @@ pub(super) fn unquote(content: &str) -> Cow<'_, str> {
 /// The range of some words of the expanded text, which begin at `start`, without the quotes around the first and the
 /// last and without the blank at the end.
 pub(super) fn contents(words: &str, start: u32) -> At {
-    let trimmed = words.trim_end_matches([' ', '\n']);
-    let quote = usize::from(trimmed.starts_with('"'));
-    let end = trimmed.len() - usize::from(trimmed.len() > quote && trimmed.ends_with('"'));
+    let words = words.as_bytes();
+    let last = words.iter().rposition(|byte| !matches!(byte, b' ' | b'\n'));
+    let trimmed = last.and_then(|last| words.get(..=last)).unwrap_or_default();
+    let quote = usize::from(trimmed.starts_with(b"\""));
+    let end = trimmed.len() - usize::from(trimmed.len() > quote && trimmed.ends_with(b"\""));
     At {
         start: start + quote as u32,
         end: start + end.max(quote) as u32,
@@ -110,19 +112,21 @@ impl Builder {
 
     /// The place of a pair.
     fn at(&self, pair: &Pair<'_>) -> At {
-        contents(pair.as_str(), self.base + pair.as_span().start() as u32)
+        let span = pair.as_span();
+        contents(span.as_str(), self.base + span.start() as u32)
     }
 
     /// A `string` or `number` as a word.
     fn word(&self, pair: &Pair<'_>) -> Word {
-        let text = pair.as_str();
-        let text = text.strip_suffix(' ').unwrap_or(text);
+        let span = pair.as_span();
+        let written = span.as_str();
+        let text = written.strip_suffix(' ').unwrap_or(written);
         let text = match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
             Some(content) => unquote(content),
             None => Cow::Borrowed(text),
         };
         Word {
-            at: self.at(pair),
+            at: contents(written, self.base + span.start() as u32),
             text: text.into(),
         }
     }
