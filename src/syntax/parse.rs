@@ -1,6 +1,7 @@
 //! The trees of statements: one by one, or many at a time and on several threads.
 
 use pest::Parser;
+use rayon::prelude::*;
 
 use super::ast::{Statement, StatementKind};
 use super::build::{Builder, Built, contents};
@@ -14,8 +15,8 @@ use crate::source::{At, Span, SpanMap};
 /// So many statements are parsed at a time, where nothing is wrong with them.
 const BATCH: usize = 32;
 
-/// From so many statements on, a second thread is worth its start.
-const STATEMENTS_A_THREAD: usize = 2000;
+/// So many statements are parsed by one thread: fewer are not worth its start.
+const STATEMENTS_A_THREAD: usize = 1000;
 
 /// A statement of the main rules.
 pub(super) enum Slot {
@@ -42,34 +43,15 @@ pub(super) fn parse_later(
         })
         .collect();
     let parse_all = |raws: &[Raw]| parse_all(raws, text, map, start, limit);
-    let threads = match later.len() / STATEMENTS_A_THREAD {
-        // Asking for the processors takes as long as a hundred statements.
-        0 | 1 => 1,
-        wanted => wanted.min(std::thread::available_parallelism().map_or(1, usize::from)),
+    let shares: Vec<_> = match later.len() {
+        0..=STATEMENTS_A_THREAD => vec![parse_all(&later)],
+        _ => later.par_chunks(STATEMENTS_A_THREAD).map(parse_all).collect(),
     };
     let (mut kinds, mut refused) = (Vec::with_capacity(later.len()), Vec::new());
-    std::thread::scope(|scope| {
-        let mut shares = later.chunks(later.len().div_ceil(threads).max(1));
-        let own = shares.next().unwrap_or(&[]);
-        let others: Vec<_> = shares
-            .map(|share| {
-                let thread = std::thread::Builder::new().spawn_scoped(scope, move || parse_all(share));
-                (share, thread)
-            })
-            .collect();
-        let mut add = |(more, of_share): (Vec<Option<StatementKind>>, Vec<Refused>)| {
-            kinds.extend(more);
-            refused.extend(of_share);
-        };
-        add(parse_all(own));
-        for (share, thread) in others {
-            add(match thread {
-                // A panic there is a fault of this program, and goes on here.
-                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => parse_all(share),
-            });
-        }
-    });
+    for (more, of_share) in shares {
+        kinds.extend(more);
+        refused.extend(of_share);
+    }
     let mut kinds = kinds.into_iter();
     let statements = slots
         .into_iter()
