@@ -536,7 +536,7 @@ fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox
 /// The entries that can keep the chosen one from deciding somewhere in the region.
 fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
     let entries = &ground.list.entries;
-    let overlapping = duty.frame.overlapping(ground, region);
+    let overlapping = duty.frame.overlapping_part(ground, region);
     let decider = duty.decider.and_then(|number| entries.get(number));
     let (position, stop) = (decider.map_or(0, |entry| entry.position), duty.stop);
     let in_between = |numbers: &[usize], after: Position, until: Position| -> Vec<usize> {

@@ -125,6 +125,9 @@ pub(super) struct Frame {
     pub(super) tagging: Tagging,
     /// The entries that this place can meet.
     pub(super) met: Arc<Met>,
+    /// Those of them that may decide or end the evaluation somewhere in the region that the hop began with, if they were
+    /// looked up.
+    pub(super) near: Option<Rc<[usize]>>,
 }
 
 /// The steps that are left.
@@ -181,6 +184,9 @@ impl Ground<'_, '_> {
     }
 }
 
+/// So many entries are gone through one by one rather than looked up.
+const FEW: usize = 16;
+
 /// How deep rules that ask for tags and set tags may hang on each other.
 const TAG_DEPTH: u8 = 32;
 
@@ -229,6 +235,22 @@ impl Frame {
         });
         found.sort_unstable();
         found
+    }
+
+    /// The same of a part of the region that the hop began with.
+    pub(super) fn overlapping_part(&self, ground: &Ground<'_, '_>, region: &PacketBox) -> Vec<usize> {
+        match &self.near {
+            Some(near) if near.len() <= FEW => {
+                ground.budget.spend_all(near.len());
+                let near = near.iter().copied();
+                near.filter(|&number| {
+                    let entry = ground.list.entries.get(number);
+                    entry.is_some_and(|entry| self.may_match(entry, region))
+                })
+                .collect()
+            }
+            _ => self.overlapping(ground, region),
+        }
     }
 
     /// The part of the region where the entry may match, its tag aside, and what that needs.

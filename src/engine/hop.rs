@@ -78,6 +78,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             steps: Vec::new(),
             tagging: arrival.tagging,
             met: Arc::clone(&met),
+            near: None,
         };
         let entries = &compiled.list.entries;
         let rewriters: Vec<&Entry> = met
@@ -158,7 +159,7 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     /// Puts the entries that may decide a hop on the stack, in the order of first match: the quick ones, then the
     /// others backwards.
-    pub(super) fn candidates(&mut self, path: Path, frame: Frame) {
+    pub(super) fn candidates(&mut self, path: Path, mut frame: Frame) {
         let entries = &self.compiled.list.entries;
         let aimed = self.aimed(&path, &frame);
         let overlapping = match &self.deciding {
@@ -175,6 +176,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                     }));
                     found.sort_unstable();
                     found.dedup();
+                } else {
+                    frame.near = Some(found.as_slice().into());
                 }
                 found
             }

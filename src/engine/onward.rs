@@ -407,9 +407,7 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
     if now.family != region.family {
         return None;
     }
-    let icmp = transport::protocol(transport::icmp(region.family), region.family);
     let mut region = region.clone();
-    region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
     let (mut equal, mut chosen, mut open) = (Vec::new(), Narrowed::new(), Vec::new());
     let mut choose = |id: ChoiceId, set: &RangeSet| {
         if set.len() > 1 {
@@ -448,6 +446,8 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
             }),
         }
     }
+    let icmp = transport::protocol(transport::icmp(region.family), region.family);
+    let region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
     Some(Reverse {
         region,
         equal,

@@ -219,6 +219,9 @@ impl Now {
 
 /// The numbers of the set, each plus `by`, modulo 2^128.
 pub(super) fn shifted(set: &RangeSet, by: u128) -> RangeSet {
+    if by == 0 {
+        return set.clone();
+    }
     RangeSet::from_ranges(set.ranges().iter().flat_map(|&(first, last)| {
         let (first, last) = (first.wrapping_add(by), last.wrapping_add(by));
         if first <= last {

@@ -65,8 +65,16 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
         machine: OnceLock::new(),
     };
     let mut verified = Verified::default();
-    let statements = case.policy.statements.par_iter();
-    let judged: Vec<_> = statements.map(|statement| judge.judged(statement)).collect();
+    let judge_all = || -> Vec<_> {
+        let statements = case.policy.statements.par_iter();
+        statements.map(|statement| judge.judged(statement)).collect()
+    };
+    let compare = || {
+        let mut complaints = contradictions(case.policy, &zones, &judge.searcher.never_taken);
+        complaints.extend(unused_allows(case.policy, &zones, case.engine));
+        complaints
+    };
+    let (judged, complaints) = rayon::join(judge_all, compare);
     for (number, judged) in judged.into_iter().enumerate() {
         match judged {
             Ok((outcome, faults)) => {
@@ -86,8 +94,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
             diagnostics.extend(half_closed(statement, case.policy));
         }
     }
-    diagnostics.extend(contradictions(case.policy, &zones, &judge.searcher.never_taken));
-    diagnostics.extend(unused_allows(case.policy, &zones, case.engine));
+    diagnostics.extend(complaints);
     (verified, diagnostics)
 }
 

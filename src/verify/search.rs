@@ -390,6 +390,9 @@ impl Searcher<'_> {
             .flat_map(|id| Family::BOTH.map(|family| (id, family)))
         {
             let at = |place, field, addresses: RangeSet| {
+                if addresses.is_empty() {
+                    return None;
+                }
                 let place = RangeSet::single(self.engine.space().number(place));
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
