@@ -283,10 +283,11 @@ fn the_witness_takes_the_address_of_the_pool_that_offends() {
 #[test]
 fn nat64_reaches_only_what_is_forwarded() {
     let rules = "block\npass in on em1 inet6 proto tcp to 64:ff9b::/96 af-to inet from (em0)\n";
-    let (_, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
-    let boxes = format!("{:?}", router.statements[0].boxes);
+    let (sources, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
     assert_eq!(router.statements[0].outcome, "violated");
-    assert!(boxes.contains("64:ff9b::100:0"), "{boxes}");
+    let report = Report { routers: vec![router] };
+    let shown = report.render(&[&sources], Format::Json, Look::default());
+    assert!(shown.contains("64:ff9b::100:0"), "{shown}");
     for (to, outcome) in [
         ("9.9.9.9", "violated"),
         ("0.0.0.1", "holds"),

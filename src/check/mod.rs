@@ -156,6 +156,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         };
     }
     let engine = Engine::new(&ruleset, &context);
+    let network = Network::new(&engine);
     let case = Case {
         policy: &policy,
         engine: &engine,
@@ -173,7 +174,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             context: &context,
             policy: &policy,
             macros: &macros,
-            engine: &engine,
+            network: &network,
             ruleset: &ruleset,
         };
         let sources = &*sources;
@@ -186,6 +187,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             let linted = lint::findings(lint::Subject {
                 sources,
                 engine: &engine,
+                network: &network,
                 assumed_anchors: &assumed_anchors,
                 never_elsewhere: never_elsewhere.as_ref(),
             });
@@ -200,6 +202,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         sources,
         policy: &policy,
         engine: &engine,
+        network: &network,
         macros: &defined,
     };
     let mut report = router(subject, verified);
@@ -208,6 +211,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }
     let space = engine.space().clone();
+    drop(network);
     drop(engine);
     report.model = Some(Model { ruleset, space });
     report.config = name;

@@ -16,7 +16,7 @@ use crate::engine::{Decider, Effort, Engine, Field, Goal, PacketBox, Place, Ques
 use crate::eval::{Machine, Memory, Met, Unproven, Usual};
 use crate::net::RangeSet;
 use crate::packet::Packet;
-use crate::policy::{Network, Policy, Zones};
+use crate::policy::{Policy, Zones};
 use crate::ruleset::{Action, Name, Rule, RuleId};
 use crate::verify::{Rank, choose, rank};
 
@@ -81,10 +81,9 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
     }
     let mut findings = Vec::new();
     if lines.values().any(|line| !line.never.is_empty()) {
-        let network = Network::new(subject.engine);
         let explainer = Explainer {
             machine: Machine::new(ruleset, subject.engine.context()),
-            zones: &Zones::new(&Policy::default(), &network).0,
+            zones: &Zones::new(&Policy::default(), subject.network).0,
             engine: subject.engine,
         };
         let mut mover = Mover::new(subject);

@@ -41,7 +41,8 @@ pub(super) struct Patient<'a> {
     pub(super) context: &'a Context,
     pub(super) policy: &'a Policy,
     pub(super) macros: &'a Macros,
-    pub(super) engine: &'a Engine<'a>,
+    /// The network around the machine.
+    pub(super) network: &'a Network<'a>,
     pub(super) ruleset: &'a Ruleset,
 }
 
@@ -130,13 +131,11 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Veri
             at.name == patient.name && at.line <= line
         })
         .count();
-    let network = Network::new(patient.engine);
     let trials = Trials {
         patient,
         line,
         at,
-        must_pass: must_pass(patient.policy, &network, &held),
-        network: &network,
+        must_pass: must_pass(patient.policy, patient.network, &held),
         held,
     };
     let judgements = verified.judgements.iter_mut();
@@ -179,7 +178,6 @@ struct Candidate {
 
 struct Trials<'a> {
     patient: &'a Patient<'a>,
-    network: &'a Network<'a>,
     /// Where rules are put: the line of the text, and the number in the ruleset.
     line: u32,
     at: usize,
@@ -236,7 +234,7 @@ impl Trials<'_> {
         main.rules.splice(self.at..self.at, rules);
         let machine = Machine::new(&ruleset, self.patient.context);
         // What the evaluator cannot say is left to the proof.
-        let through = |packet: &Packet| gets_through(&machine, self.network, packet.clone());
+        let through = |packet: &Packet| gets_through(&machine, self.patient.network, packet.clone());
         let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
         if passing > 0 && passing >= before {
             return None;

@@ -27,6 +27,8 @@ pub struct Subject<'a> {
     pub policy: &'a Policy,
     /// The ruleset and the machine.
     pub engine: &'a Engine<'a>,
+    /// The network around the machine.
+    pub network: &'a Network<'a>,
     /// The macros of pf.conf, in the order of their definitions.
     pub macros: &'a [Macro],
 }
@@ -34,8 +36,7 @@ pub struct Subject<'a> {
 /// The statements' part of a machine's report, of what was found.
 #[must_use]
 pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
-    let network = Network::new(subject.engine);
-    let (zones, _) = Zones::new(subject.policy, &network);
+    let (zones, _) = Zones::new(subject.policy, subject.network);
     let builder = Builder {
         subject,
         namer: Namer::of_zones(&zones),
