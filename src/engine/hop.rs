@@ -58,14 +58,15 @@ impl<'e, 'a> Classes<'e, 'a> {
                 now.set(field, known.after.term(field).clone());
             }
             // What a state translates goes on in the domain of its other side, and what it takes along by its table.
-            let again = matches!(known.course, Course::Again(_));
-            if again || known.before != known.after {
+            if matches!(known.course, Course::Again(_)) || known.translates() {
                 now.rtable = known.after.rtable;
             }
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let by = rule.map(|rule| (rule, known.course));
             return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);
         }
+        // Rules begin with the domain's own table, whatever table brought the packet here (`pf_test_rule`).
+        arrival.now.rtable = arrival.now.rtable.map(|_| rdomain);
         let number = compiled.space.number(arrival.place);
         let several = self.question.scope == Scope::Hop;
         let met = compiled.met((!several).then_some(number), arrival.now.family);
