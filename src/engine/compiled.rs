@@ -110,6 +110,12 @@ impl<'a> Compiled<'a> {
         })
     }
 
+    /// The loopback interface on which a routing domain meets its own addresses (`rtable_loindex`).
+    pub(super) fn loopback_of(&self, rdomain: u32) -> Option<InterfaceId> {
+        let loopback = self.context.loopback_of(rdomain)?;
+        self.space.interface(&loopback.name)
+    }
+
     /// The routing domain that a routing table belongs to (`rtable_l2`).
     pub(super) fn rdomain_of(&self, rtable: u32) -> u32 {
         let known = self.context.interfaces.iter();

@@ -64,6 +64,20 @@ impl Known {
             && ENDS.into_iter().all(|field| self.before.term(field) == now.term(field))
     }
 
+    /// The header that it makes of one that finds it.
+    pub(super) fn translated(&self, now: &Now) -> Now {
+        let mut now = now.clone();
+        now.family = self.after.family;
+        for field in ENDS {
+            now.set(field, self.after.term(field).clone());
+        }
+        // What a state translates goes on in the domain of its other side, and what it takes along by its table.
+        if matches!(self.course, Course::Again(_)) || self.translates() {
+            now.rtable = self.after.rtable;
+        }
+        now
+    }
+
     /// Whether its two sides differ: what finds it is changed, if only to another routing domain.
     pub(super) fn translates(&self) -> bool {
         let (before, after) = (&self.before, &self.after);

@@ -46,21 +46,8 @@ impl<'e, 'a> Classes<'e, 'a> {
         let known = path.states.iter();
         let mut known = known.filter(|known| known.matches(arrival.place, &arrival.now, rdomain));
         if let Some(known) = known.next().cloned() {
-            let mut now = arrival.now.clone();
-            path.crossed = now.family != known.after.family;
-            now.family = known.after.family;
-            for field in [
-                Field::Source,
-                Field::Destination,
-                Field::SourcePort,
-                Field::DestinationPort,
-            ] {
-                now.set(field, known.after.term(field).clone());
-            }
-            // What a state translates goes on in the domain of its other side, and what it takes along by its table.
-            if matches!(known.course, Course::Again(_)) || known.translates() {
-                now.rtable = known.after.rtable;
-            }
+            let now = known.translated(&arrival.now);
+            path.crossed = now.family != arrival.now.family;
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let by = rule.map(|rule| (rule, known.course));
             return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);

@@ -221,6 +221,9 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Reading::Choice(id, inside, _) => choice = Some((id, inside)),
                 Reading::Unknown(name) => {
                     // An address of the machine itself.
+                    if received.is_none() {
+                        return self.to_itself(path, from, now, tagging);
+                    }
                     let owner = compiled.space.interface(&name);
                     let refused = |owner| received.is_some() && !compiled.takes(from, owner, now.family);
                     let end = if owner.is_some_and(refused) {
@@ -281,10 +284,12 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let compiled = self.compiled;
         match target {
-            Target::Refused if received.is_some() => self.ended_at(path, End::NotForwarded, now),
-            Target::Local(_) | Target::Refused => self.ended_at(path, End::Local, now),
+            Target::Local(_) | Target::Refused if received.is_none() => self.to_itself(path, from, now, tagging),
+            Target::Refused => self.ended_at(path, End::NotForwarded, now),
+            Target::Local(_) => self.ended_at(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
             Target::NotForwarded => self.ended_at(path, End::NotForwarded, now),
+            Target::Via(out) if received.is_none() && path.crossed => self.ended_at(path, End::Leaves(out), now),
             Target::Via(out) if received.is_none() => {
                 let place = Place::Out { on: out, received };
                 let (now, tagging) = (now.clone(), tagging.clone());
@@ -300,6 +305,38 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
         }
+    }
+
+    /// What the machine answers to an address of its own goes out on loopback. A state that it finds there translates it
+    /// back, and it is routed again, past the rules (`PF_TAG_REROUTE`); else it stays here.
+    fn to_itself(&mut self, mut path: Path, from: usize, now: &Now, tagging: &Tagging) {
+        let compiled = self.compiled;
+        let domain = compiled.rdomain_of(compiled.table_at(Place::In(from), now));
+        let Some(seen) = compiled.loopback_of(domain) else {
+            let mut now = now.clone();
+            now.unmodelled = Some(format!("routing domain {domain} has no `lo{domain}`, by which it answers itself").into());
+            return self.ended_at(path, End::Local, &now);
+        };
+        let seen = Some(seen).filter(|&on| !path.crossed && !compiled.skipped.get(on).copied().unwrap_or(false));
+        let place = seen.map(|on| Place::Out { on, received: None });
+        let mut states = path.states.iter();
+        let found = place.and_then(|place| states.find(|known| known.matches(place, now, domain)));
+        let Some(known) = found.filter(|known| known.translates()) else {
+            return self.ended_at(path, End::Local, now);
+        };
+        let now = known.translated(now);
+        let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
+        let replies = |rule: &&Rule| {
+            rule.route_to
+                .as_ref()
+                .is_some_and(|route| route.kind == RouteToKind::ReplyTo)
+        };
+        if let (Some(rule), Some(place)) = (rule.filter(replies), place) {
+            let by = Some((rule, known.course));
+            return self.passed(path, place, Decider::State, now, tagging.clone(), true, by);
+        }
+        path.crossed = true;
+        self.route_from(path, from, None, &now, tagging, None);
     }
 
     /// The hop out.
