@@ -314,7 +314,8 @@ impl<'e, 'a> Classes<'e, 'a> {
         let domain = compiled.rdomain_of(compiled.table_at(Place::In(from), now));
         let Some(seen) = compiled.loopback_of(domain) else {
             let mut now = now.clone();
-            now.unmodelled = Some(format!("routing domain {domain} has no `lo{domain}`, by which it answers itself").into());
+            now.unmodelled =
+                Some(format!("routing domain {domain} has no `lo{domain}`, by which it answers itself").into());
             return self.ended_at(path, End::Local, &now);
         };
         let seen = Some(seen).filter(|&on| !path.crossed && !compiled.skipped.get(on).copied().unwrap_or(false));
