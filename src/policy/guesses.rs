@@ -304,6 +304,15 @@ impl Zones<'_> {
         self.owners().into_iter().filter(named).collect()
     }
 
+    /// Those that it means by name.
+    pub(super) fn owners_by_name(&self, end: &End) -> Vec<InterfaceId> {
+        let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
+        let named = |&id: &InterfaceId| {
+            items().any(|item| !item.negated && item.host != Host::Itself && self.is_meant(id, &item.host))
+        };
+        self.owners().into_iter().filter(named).collect()
+    }
+
     /// Whether a host is the machine itself, or the addresses of that interface by name.
     fn is_meant(&self, interface: InterfaceId, host: &Host) -> bool {
         let context = self.network.engine().context();

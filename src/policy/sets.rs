@@ -47,6 +47,8 @@ pub struct Excuse {
     pub unknown: Vec<Unknown>,
     /// What it excuses besides of what the machine sends from the unknown address of an interface.
     pub sent: Vec<ExcusedSent>,
+    /// The interfaces whose unknown address it names as a source.
+    pub named: Vec<InterfaceId>,
 }
 
 /// What is excused if its source is the unknown address of that interface: sets as in [`Excuse`].
@@ -139,6 +141,7 @@ impl Zones<'_> {
             arriving: from.intersection(&arriving),
             unknown,
             sent,
+            named: self.owners_by_name(&packets.source),
         })
     }
 

@@ -57,6 +57,40 @@ fn address_of(interface: &Interface) -> Condition {
     }
 }
 
+/// Says of packets that arrive on an interface whose address is excused by name: from one address alone they may be excused,
+/// if that is the interface's, not known.
+pub(super) fn spare_named(offences: &mut [Offence], named: &[InterfaceId], network: &Network<'_>) {
+    let interfaces = &network.engine().context().interfaces;
+    for (&id, family) in named.iter().flat_map(|id| Family::BOTH.map(|family| (id, family))) {
+        let arrives = |offence: &&mut Offence| {
+            let first = offence.class.journey.hops.first().map(|hop| hop.place);
+            first == Some(Place::In(id)) && offence.class.region.family == family
+        };
+        let mut arriving: Vec<&mut Offence> = offences.iter_mut().filter(arrives).collect();
+        let sources = arriving
+            .iter()
+            .map(|offence| offence.class.region.numbers(Field::Source));
+        let sources = sources.fold(RangeSet::empty(), |all, sources| all.union(&sources));
+        if sources.len() == 1 && sources.is_subset(&network.unknown_own(id, family)) {
+            arriving
+                .iter_mut()
+                .for_each(|offence| hang_on_another(offence, interfaces.get(id)));
+        }
+    }
+}
+
+/// Says of an offence that it is one only if no address of it is that of the interface.
+fn hang_on_another(offence: &mut Offence, interface: Option<&Interface>) {
+    let Some(interface) = interface else { return };
+    let condition = Condition {
+        holds: false,
+        ..address_of(interface)
+    };
+    if !offence.class.conditions.contains(&condition) {
+        offence.class.conditions.push(condition);
+    }
+}
+
 /// Says of packets that the machine sends to so few addresses that all may be its own, not known: if so none leaves.
 pub(super) fn spare_own(offences: &mut [Offence], network: &Network<'_>) {
     let interfaces = &network.engine().context().interfaces;
@@ -91,15 +125,7 @@ pub(super) fn spare_own(offences: &mut [Offence], network: &Network<'_>) {
         for offence in &mut sent {
             let to = to(offence);
             let owners = owners.iter().filter(|(_, own)| !own.is_disjoint(&to));
-            for interface in owners.filter_map(|(id, _)| interfaces.get(*id)) {
-                let condition = Condition {
-                    holds: false,
-                    ..address_of(interface)
-                };
-                if !offence.class.conditions.contains(&condition) {
-                    offence.class.conditions.push(condition);
-                }
-            }
+            owners.for_each(|(id, _)| hang_on_another(offence, interfaces.get(*id)));
         }
     }
 }

@@ -171,6 +171,7 @@ impl Searcher<'_> {
                     all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
                     all.unknown.extend(excuse.unknown);
                     all.sent.extend(excuse.sent);
+                    all.named.extend(excuse.named);
                 }
             }
             excuses
@@ -269,6 +270,7 @@ impl Searcher<'_> {
         found
             .offences
             .retain(|offence| !self.is_sent_as_excused(&offence.class, excuses));
+        guessing::spare_named(&mut found.offences, &excuses.named, self.zones.network());
         Ok(found)
     }
 
