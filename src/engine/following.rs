@@ -203,6 +203,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             follows: true,
             back_to,
             crossed: false,
+            rerouted: false,
+            by_gateway: false,
         };
         let tagging = Tagging::Is(0);
         let place = match (at, back_to) {

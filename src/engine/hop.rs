@@ -37,7 +37,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         }
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);
-            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+            return self.passed(path, place, Decider::Skipped, (None, now), arrival.tagging, false, None);
         }
         let mut path = path;
         path.crossed = false;
@@ -50,7 +50,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             path.crossed = now.family != arrival.now.family;
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let by = rule.map(|rule| (rule, known.course));
-            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);
+            return self.passed(
+                path,
+                arrival.place,
+                Decider::State,
+                (Some(&arrival.now), now),
+                arrival.tagging,
+                true,
+                by,
+            );
         }
         // Rules begin with the domain's own table, whatever table brought the packet here (`pf_test_rule`).
         arrival.now.rtable = arrival.now.rtable.map(|_| rdomain);
@@ -325,7 +333,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                         open.clone(),
                         place,
                         decider.clone(),
-                        elsewhere,
+                        (None, elsewhere),
                         self.tagging(frame, entry, stop(&path)),
                         true,
                         None,
@@ -334,7 +342,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 open = path;
                 let now = frame.until(stop(&open)).clone();
                 let tagging = self.tagging(frame, entry, stop(&open));
-                self.passed(open, place, decider, now, tagging, false, None);
+                self.passed(open, place, decider, (Some(&frame.start), now), tagging, false, None);
             }
             Kind::Match | Kind::Call => {}
         }
@@ -416,6 +424,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     // Without a state, too, the packet goes by the routing table that match rules have set.
                     let mut now = frame.start.clone();
                     now.rtable = frame.until(stop(&path)).rtable;
+                    let now = (Some(&frame.start), now);
                     self.passed(path, self.place(frame), Decider::Default, now, tagging, false, None);
                 }
                 Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
@@ -464,7 +473,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     path,
                     place,
                     decider.clone(),
-                    now,
+                    (Some(&frame.start), now),
                     tagging.clone(),
                     false,
                     Some((rule, Course::First)),
@@ -508,6 +517,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             };
             if translated {
                 let by = Some((rule, Course::First));
+                let now = (Some(&frame.start), now);
                 self.passed(path, place, decider.clone(), now, tagging.clone(), true, by);
             } else {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));

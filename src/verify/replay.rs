@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
-use crate::context::{Context, Interface, RouteKind};
+use crate::context::RouteKind;
 use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
 use crate::eval::{Choices, Criterion, End, Evaluation, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
-use crate::net::{Direction, RangeSet};
+use crate::net::RangeSet;
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
 use crate::ruleset::RouteToKind;
@@ -159,8 +159,7 @@ impl Replayer<'_> {
             Why::ReplyStopped => {
                 let reply = reply(&journey).and_then(|reply| met_by(reply, &journey, self.network));
                 let reply = reply.ok_or_else(|| Unproven("there is no reply".to_owned()))?;
-                let mut back = self.machine.follow(&reply, &mut memory, choices)?;
-                route_again(&mut back, self.network.engine().context());
+                let back = self.machine.follow(&reply, &mut memory, choices)?;
                 let lost = !passes(&back) || !comes_back(&back, &journey);
                 answer = Some((reply, back));
                 through && lost
@@ -197,22 +196,6 @@ fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option
         by.clone_into(&mut reply.interface);
     }
     Some(reply)
-}
-
-/// Says where a reply leaves that the machine sent to an address of its own: if its state has translated it back on
-/// loopback it is routed again, past the rules (`PF_TAG_REROUTE`).
-fn route_again(back: &mut Journey, context: &Context) {
-    let [only] = back.hops.as_mut_slice() else { return };
-    let on_loopback = context
-        .interface(&only.after.interface)
-        .is_some_and(Interface::is_loopback);
-    if only.direction != Direction::Out || only.after.dst == only.before.dst || !on_loopback {
-        return;
-    }
-    let table = context.route_table(only.rtable);
-    if let Some(route) = table.lookup(only.after.dst).filter(|route| !route.reject) {
-        route.interface.clone_into(&mut only.after.interface);
-    }
 }
 
 /// Whether a reply comes back to where the first packet came from.
