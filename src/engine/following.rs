@@ -165,7 +165,12 @@ impl<'e, 'a> Classes<'e, 'a> {
                     on: out,
                     received: None,
                 },
-                _ => last.place,
+                _ => {
+                    // The machine itself answers in the domain where it has found the address its own.
+                    let taken = steps.last().map(|last_now| compiled.table_at(last.place, last_now));
+                    header.rtable = taken.map(|table| compiled.rdomain_of(table));
+                    last.place
+                }
             };
             let back = match first.place {
                 Place::In(on) => Back::To(on),

@@ -225,7 +225,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 .chain([gone])
                 .collect();
         }
-        let unknown = compiled.unknown_networks(from, now.family);
+        let rtable = compiled.table_at(Place::In(from), now);
+        let unknown = compiled.unknown_networks(rtable, now.family);
         for Piece {
             addresses,
             target,

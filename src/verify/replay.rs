@@ -186,7 +186,10 @@ fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option
     if journey.hops.first()?.before.way == Way::Out {
         reply.way = Way::Forward;
     } else if reply.way == Way::Out {
-        let rdomain = context.interface(&reply.interface)?.rdomain;
+        // It answers in the domain where it has found the address its own.
+        let rtable = journey.hops.last()?.rtable;
+        let domain = context.interfaces.iter().map(|interface| interface.rdomain);
+        let rdomain = domain.filter(|&rdomain| rdomain == rtable).max().unwrap_or(0);
         let table = context.route_table(rdomain);
         let route = table.lookup(reply.dst).filter(|route| !route.reject)?;
         let by = match route.kind {
