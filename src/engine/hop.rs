@@ -9,7 +9,7 @@ use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind, Position};
 use super::question::{Goal, Scope};
-use super::rewriting::Term;
+use super::rewriting::{Now, Term};
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::Place;
 use super::translate::Translator;
@@ -506,8 +506,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 within: &mut within,
                 choices: &mut self.choices,
             };
-            let translated =
-                translator.apply(entry.rule, rule, &mut now) && translator.retarget(&frame.start, &mut now);
+            let domain = |now: &Now| self.compiled.rdomain_of(self.compiled.table_at(place, now));
+            let mut translated = translator.apply(entry.rule, rule, &mut now);
+            let other_domain = domain(&frame.start) != domain(&now);
+            translated = translated && translator.retarget(&frame.start, &mut now, other_domain);
             now.later.extend(self.set_fields(rule));
             now.settle();
             let path = Path {

@@ -478,6 +478,8 @@ impl Zones<'_> {
             (Resolved::Zone(zone), _) => {
                 let addresses = self.addresses_of(*zone, family, purpose);
                 match direction {
+                    // It was taken in, in whatever domain.
+                    Direction::In if purpose == Purpose::Everything => addresses.minus(network.taken(family)),
                     Direction::In => addresses.minus(network.taken_beside(by, family)),
                     Direction::Out => addresses,
                 }
