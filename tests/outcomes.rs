@@ -218,18 +218,20 @@ fn copies_that_dup_to_sends_are_not_taken_for_closed() {
 
 #[test]
 fn replies_come_back_to_where_the_flow_began() {
-    // The reply is routed in the domain that the flow was sent to.
+    // The reply is routed in the domain that the flow was sent to. A state that meets it there takes it back.
     let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
                    [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
-    check_on(
-        "block\npass in on em2 rtable 0\npass out on em0 nat-to (em0)\n",
-        machine,
-        "zone wan on em0\nzone lan on em2\n",
-        &[
-            ("require inet proto udp from lan to wan", "violated"),
-            ("require inet proto icmp from lan to wan", "violated"),
-        ],
-    );
+    for (bound, outcome) in [("", "holds"), (" keep state (if-bound)", "violated")] {
+        check_on(
+            &format!("block\npass in on em2 rtable 0{bound}\npass out on em0 nat-to (em0)\n"),
+            machine,
+            "zone wan on em0\nzone lan on em2\n",
+            &[
+                ("require inet proto udp from lan to wan", outcome),
+                ("require inet proto icmp from lan to wan", outcome),
+            ],
+        );
+    }
     let rules = "block\npass in on em1 reply-to 192.0.2.9\npass out on em0\n";
     let (_, router) = judged(rules, MACHINE, ZONES, "require inet proto udp from lan to 9.9.9.9\n");
     let says = &router.statements[0].causes[0].says;

@@ -297,6 +297,9 @@ const TAILS: [&[&str]; 5] = [
         " allow-opts",
         " route-to 10.0.2.9",
         " reply-to 198.51.100.254",
+        " rtable 0",
+        " rtable 1",
+        " rtable 5",
         " label \"l\"",
     ],
     // Outward pass and match rules.
@@ -304,6 +307,8 @@ const TAILS: [&[&str]; 5] = [
         " nat-to (em0)",
         " nat-to 198.51.100.1 static-port",
         " nat-to { 198.51.100.1 198.51.100.2 } round-robin",
+        " rdr-to 10.0.2.5",
+        " rdr-to 10.0.1.5 port 80",
     ],
     // Inward ones.
     &[
@@ -312,6 +317,8 @@ const TAILS: [&[&str]; 5] = [
         " rdr-to { 10.0.2.5 10.0.1.5 } random",
         " rdr-to 127.0.0.1",
         " rdr-to 10.0.1.1",
+        " nat-to (em0)",
+        " nat-to 10.0.2.5",
     ],
     // Statements of other forms.
     &[

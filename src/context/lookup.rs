@@ -315,6 +315,14 @@ impl Context {
         self.owner(address, rdomain).is_some()
     }
 
+    /// The loopback interface of a routing domain, by which it sends to its own addresses: `lo0`, and `lo1` of domain 1
+    /// (`rtable_loindex`).
+    #[must_use]
+    pub fn loopback_of(&self, rdomain: u32) -> Option<&Interface> {
+        let own = self.interface(&format!("lo{rdomain}"));
+        own.filter(|interface| interface.rdomain == rdomain && interface.is_loopback())
+    }
+
     /// Whether some interface of that routing domain has an address of that family which is not known: then
     /// whether an address is local, and what is connected, is not known either.
     #[must_use]

@@ -64,7 +64,8 @@ impl Classes<'_, '_> {
             wanted.limit(Field::Place).is_none_or(|places| places.contains(number))
         };
         let here = is_wanted(Place::In(from));
-        if !self.compiled.unknown_networks(from, now.family).is_empty() {
+        let rtable = self.compiled.table_at(Place::In(from), now);
+        if !self.compiled.unknown_networks(rtable, now.family).is_empty() {
             return Field::Destination.line(now.family);
         }
         let received = Some(from);

@@ -103,6 +103,12 @@ impl<'a> Compiled<'a> {
         })
     }
 
+    /// The loopback interface on which a routing domain meets its own addresses (`rtable_loindex`).
+    pub(super) fn loopback_of(&self, rdomain: u32) -> Option<InterfaceId> {
+        let loopback = self.context.loopback_of(rdomain)?;
+        self.space.interface(&loopback.name)
+    }
+
     /// The routing domain that a routing table belongs to (`rtable_l2`).
     pub(super) fn rdomain_of(&self, rtable: u32) -> u32 {
         let known = self.context.interfaces.iter();
@@ -200,10 +206,9 @@ impl<'a> Compiled<'a> {
         taken_in(self.context, rtable, family, |_| true).union(left_out(family).1)
     }
 
-    /// The interfaces of which an address of that family is not known, in the routing domain of an interface, with the
+    /// The interfaces of which an address of that family is not known, and which that routing table knows, with the
     /// questions whether a destination is that address, and whether it lies in its network.
-    pub(super) fn unknown_networks(&self, from: InterfaceId, family: Family) -> Vec<UnknownNetwork> {
-        let rdomain = self.rdomain(from);
+    pub(super) fn unknown_networks(&self, rtable: u32, family: Family) -> Vec<UnknownNetwork> {
         let fact = |name: &str, network: bool| Fact {
             unknown: if network {
                 Unknown::Network(Name::from(name))
@@ -224,7 +229,7 @@ impl<'a> Compiled<'a> {
             ),
         };
         let all = self.context.interfaces.iter().enumerate();
-        all.filter(|(_, interface)| interface.rdomain == rdomain && interface.has_unknown(family))
+        all.filter(|(_, interface)| interface.rdomain == rtable && interface.has_unknown(family))
             .map(|(on, interface)| UnknownNetwork {
                 on,
                 own: fact(&interface.name, false),

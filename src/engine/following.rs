@@ -16,6 +16,14 @@ use super::transport;
 use crate::net::{Direction, RangeSet};
 use crate::ruleset::RuleId;
 
+/// What finds a state.
+const ENDS: [Field; 4] = [
+    Field::Source,
+    Field::Destination,
+    Field::SourcePort,
+    Field::DestinationPort,
+];
+
 /// A state that a packet of the flow can find.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -49,19 +57,33 @@ impl Known {
             Place::In(on) => (Direction::In, on),
             Place::Out { on, .. } => (Direction::Out, on),
         };
-        let fields = [
-            Field::Source,
-            Field::Destination,
-            Field::SourcePort,
-            Field::DestinationPort,
-        ];
         self.direction == direction
             && self.rdomain == rdomain
             && self.bound.is_none_or(|bound| bound == on)
             && self.before.family == now.family
-            && fields
-                .into_iter()
-                .all(|field| self.before.term(field) == now.term(field))
+            && ENDS.into_iter().all(|field| self.before.term(field) == now.term(field))
+    }
+
+    /// The header that it makes of one that finds it.
+    pub(super) fn translated(&self, now: &Now) -> Now {
+        let mut now = now.clone();
+        now.family = self.after.family;
+        for field in ENDS {
+            now.set(field, self.after.term(field).clone());
+        }
+        // What a state translates goes on in the domain of its other side, and what it takes along by its table.
+        if matches!(self.course, Course::Again(_)) || self.translates() {
+            now.rtable = self.after.rtable;
+        }
+        now
+    }
+
+    /// Whether its two sides differ: what finds it is changed, if only to another routing domain.
+    pub(super) fn translates(&self) -> bool {
+        let (before, after) = (&self.before, &self.after);
+        before.family != after.family
+            || before.rtable != after.rtable
+            || ENDS.into_iter().any(|field| before.term(field) != after.term(field))
     }
 }
 
@@ -99,10 +121,13 @@ impl<'e, 'a> Classes<'e, 'a> {
             let options = rule.and_then(|rule| rule.state.as_ref());
             let bound = options.is_some_and(|options| options.if_bound).then_some(on);
             let [mut before, mut after] = [before, after].map(Now::clone);
-            let table = compiled.table_at(hop.place, &before);
-            before.rtable = Some(table);
-            after.rtable = after.rtable.or(Some(table));
-            let rdomain = |now: &Now| compiled.rdomain_of(now.rtable.unwrap_or(table));
+            // The sides of a state are in domains; only what goes the way of the first packet is given a table
+            // (`pf_state_key_setup`, `pf_create_state`).
+            let near = compiled.rdomain_of(compiled.table_at(hop.place, &before));
+            let table = after.rtable.unwrap_or(near);
+            let far = compiled.rdomain_of(table);
+            before.rtable = Some(near);
+            after.rtable = Some(far);
             let went = match (hops.peek(), class.journey.end) {
                 (Some((next, _)), _) => Some(next.place.interface()),
                 (None, End::Leaves(on)) => Some(on),
@@ -111,16 +136,17 @@ impl<'e, 'a> Classes<'e, 'a> {
             states.push(Known {
                 direction: back,
                 bound,
-                rdomain: rdomain(&after),
+                rdomain: far,
                 before: after.reversed(),
                 after: before.reversed(),
                 rule: made_by.clone(),
                 course: Course::Back,
             });
+            after.rtable = Some(table);
             states.push(Known {
                 direction: there,
                 bound,
-                rdomain: rdomain(&before),
+                rdomain: near,
                 before,
                 after,
                 rule: made_by,
@@ -139,7 +165,12 @@ impl<'e, 'a> Classes<'e, 'a> {
                     on: out,
                     received: None,
                 },
-                _ => last.place,
+                _ => {
+                    // The machine itself answers in the domain where it has found the address its own.
+                    let taken = steps.last().map(|last_now| compiled.table_at(last.place, last_now));
+                    header.rtable = taken.map(|table| compiled.rdomain_of(table));
+                    last.place
+                }
             };
             let back = match first.place {
                 Place::In(on) => Back::To(on),
@@ -177,6 +208,8 @@ impl<'e, 'a> Classes<'e, 'a> {
             follows: true,
             back_to,
             crossed: false,
+            rerouted: false,
+            by_gateway: false,
         };
         let tagging = Tagging::Is(0);
         let place = match (at, back_to) {

@@ -10,7 +10,7 @@ use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Hop, Verdict};
 use super::list::{END, Entry, Kind, Position};
 use super::question::{Goal, Scope};
-use super::rewriting::Term;
+use super::rewriting::{Now, Term};
 use super::search::{Arrival, Classes, Path, Task};
 use super::space::Place;
 use super::translate::Translator;
@@ -38,7 +38,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         }
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);
-            return self.passed(path, place, Decider::Skipped, now, arrival.tagging, false, None);
+            return self.passed(path, place, Decider::Skipped, (None, now), arrival.tagging, false, None);
         }
         let mut path = path;
         path.crossed = false;
@@ -47,26 +47,22 @@ impl<'e, 'a> Classes<'e, 'a> {
         let known = path.states.iter();
         let mut known = known.filter(|known| known.matches(arrival.place, &arrival.now, rdomain));
         if let Some(known) = known.next().cloned() {
-            let mut now = arrival.now.clone();
-            path.crossed = now.family != known.after.family;
-            now.family = known.after.family;
-            for field in [
-                Field::Source,
-                Field::Destination,
-                Field::SourcePort,
-                Field::DestinationPort,
-            ] {
-                now.set(field, known.after.term(field).clone());
-            }
-            // What a state translates goes on in the domain of its other side, and what it takes along by its table.
-            let again = matches!(known.course, Course::Again(_));
-            if again || known.before != known.after {
-                now.rtable = known.after.rtable;
-            }
+            let now = known.translated(&arrival.now);
+            path.crossed = now.family != arrival.now.family;
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let by = rule.map(|rule| (rule, known.course));
-            return self.passed(path, arrival.place, Decider::State, now, arrival.tagging, true, by);
+            return self.passed(
+                path,
+                arrival.place,
+                Decider::State,
+                (Some(&arrival.now), now),
+                arrival.tagging,
+                true,
+                by,
+            );
         }
+        // Rules begin with the domain's own table, whatever table brought the packet here (`pf_test_rule`).
+        arrival.now.rtable = arrival.now.rtable.map(|_| rdomain);
         let number = compiled.space.number(arrival.place);
         let several = self.question.scope == Scope::Hop;
         let met = compiled.met((!several).then_some(number), arrival.now.family);
@@ -341,7 +337,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                         open.clone(),
                         place,
                         decider.clone(),
-                        elsewhere,
+                        (None, elsewhere),
                         self.tagging(frame, entry, stop(&path)),
                         true,
                         None,
@@ -350,7 +346,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 open = path;
                 let now = frame.until(stop(&open)).clone();
                 let tagging = self.tagging(frame, entry, stop(&open));
-                self.passed(open, place, decider, now, tagging, false, None);
+                self.passed(open, place, decider, (Some(&frame.start), now), tagging, false, None);
             }
             Kind::Match | Kind::Call => {}
         }
@@ -410,6 +406,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 // Without a state, too, the packet goes by the routing table that match rules have set.
                 let mut now = frame.start.clone();
                 now.rtable = frame.until(stop(&path)).rtable;
+                let now = (Some(&frame.start), now);
                 self.passed(path, self.place(frame), Decider::Default, now, tagging, false, None);
             }
             Some((entry, _, rule)) => self.pass_by_rule(path, frame, entry, rule, &decider),
@@ -476,7 +473,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     path,
                     place,
                     decider.clone(),
-                    now,
+                    (Some(&frame.start), now),
                     tagging.clone(),
                     false,
                     Some((rule, Course::First)),
@@ -509,8 +506,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 within: &mut within,
                 choices: &mut self.choices,
             };
-            let translated =
-                translator.apply(entry.rule, rule, &mut now) && translator.retarget(&frame.start, &mut now);
+            let domain = |now: &Now| self.compiled.rdomain_of(self.compiled.table_at(place, now));
+            let mut translated = translator.apply(entry.rule, rule, &mut now);
+            let other_domain = domain(&frame.start) != domain(&now);
+            translated = translated && translator.retarget(&frame.start, &mut now, other_domain);
             now.later.extend(self.set_fields(rule));
             now.settle();
             let path = Path {
@@ -520,6 +519,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             };
             if translated {
                 let by = Some((rule, Course::First));
+                let now = (Some(&frame.start), now);
                 self.passed(path, place, decider.clone(), now, tagging.clone(), true, by);
             } else {
                 self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));

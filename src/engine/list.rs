@@ -170,7 +170,10 @@ fn asks_other_tables(ruleset: &Ruleset) -> bool {
         && any(ruleset, |rule| asks(&rule.source) || asks(&rule.destination))
 }
 
+/// Whether packets may leave elsewhere, or to another destination, than they seemed to before the hop out; as replies of
+/// their own, too, by a state that has changed their source on the way in.
 fn redirects_outward(rule: &Rule) -> bool {
+    let nats = matches!(rule.translation.as_deref(), Some(Translation::Nat { .. }));
     let redirects = rule
         .translation
         .as_deref()
@@ -180,7 +183,10 @@ fn redirects_outward(rule: &Rule) -> bool {
         });
     let routes = rule.route_to.as_deref();
     let routes = routes.is_some_and(|route| route.kind != RouteToKind::ReplyTo);
-    (redirects || routes) && rule.direction != Some(Direction::In)
+    match rule.direction {
+        Some(Direction::In) => nats,
+        Some(Direction::Out) | None => redirects || routes || rule.rtable.is_some(),
+    }
 }
 
 /// The conditions of one chain of calls.

@@ -41,14 +41,14 @@ pub(super) enum Leaving {
 }
 
 impl<'e, 'a> Classes<'e, 'a> {
-    /// A hop that passes: the route, and what follows.
+    /// A hop that passes: the route, and what follows. The header before the hop is that of one that may have changed it.
     #[expect(clippy::too_many_arguments, reason = "what a hop leaves behind, each used once")]
     pub(super) fn passed(
         &mut self,
         mut path: Path,
         place: Place,
         decider: Decider,
-        now: Now,
+        (before, now): (Option<&Now>, Now),
         tagging: Tagging,
         state: bool,
         by: Option<(&Rule, Course)>,
@@ -118,7 +118,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let Some(route) = routed.filter(|_| !path.crossed) else {
             return match place {
                 Place::In(on) => self.route(path, on, &now, &tagging, made),
-                Place::Out { on, .. } => self.ended_at(path, End::Leaves(on), &now),
+                Place::Out { .. } => self.go_out(path, place, before, &now),
             };
         };
         let gateways = match course {
@@ -146,7 +146,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                     }
                     self.ended_at(path, End::Stopped, &now);
                 }
-                (Some(out), Place::In(on)) => self.leave(path, on, out, now.clone(), tagging.clone(), made),
+                (Some(out), Place::In(on)) => {
+                    path.by_gateway = true;
+                    self.leave(path, on, out, now.clone(), tagging.clone(), made);
+                }
                 // It is not filtered there.
                 (Some(out), Place::Out { .. }) => self.ended_at(path, End::Leaves(out), &now),
             }
@@ -162,6 +165,28 @@ impl<'e, 'a> Classes<'e, 'a> {
         for out in gateways.into_iter().flatten() {
             self.ended_at(path.clone(), End::Leaves(out), &copy);
         }
+    }
+
+    /// The end of the hop out: if that has changed the destination, or the routing domain, the stack asks for a route once
+    /// more, and no rule (`PF_TAG_REROUTE`); not so what pf itself routes (`pf_route`).
+    fn go_out(&mut self, path: Path, place: Place, before: Option<&Now>, now: &Now) {
+        let compiled = self.compiled;
+        let domain = |now: &Now| compiled.rdomain_of(compiled.table_at(place, now));
+        let (on, from) = match place {
+            Place::Out { on, received } => (on, received.unwrap_or(on)),
+            Place::In(on) => (on, on),
+        };
+        let is_turned = before.is_some_and(|before| {
+            before.family == now.family
+                && (before.term(Field::Destination) != now.term(Field::Destination) || domain(before) != domain(now))
+        });
+        if !is_turned || path.by_gateway {
+            return self.ended_at(path, End::Leaves(on), now);
+        }
+        let rerouted = Path { rerouted: true, ..path };
+        let mut now = now.clone();
+        now.rtable = Some(compiled.table_at(place, &now));
+        self.route_from(rerouted, from, Some(from), &now, &Tagging::Is(0), None);
     }
 
     /// Sends the packet on by the route of its destination.
@@ -200,7 +225,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 .chain([gone])
                 .collect();
         }
-        let unknown = compiled.unknown_networks(from, now.family);
+        let rtable = compiled.table_at(Place::In(from), now);
+        let unknown = compiled.unknown_networks(rtable, now.family);
         for Piece {
             addresses,
             target,
@@ -221,6 +247,12 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Reading::Choice(id, inside, _) => choice = Some((id, inside)),
                 Reading::Unknown(name) => {
                     // An address of the machine itself.
+                    if path.rerouted {
+                        return self.turned_back(path, now);
+                    }
+                    if received.is_none() {
+                        return self.to_itself(path, from, now, tagging);
+                    }
                     let owner = compiled.space.interface(&name);
                     let refused = |owner| received.is_some() && !compiled.takes(from, owner, now.family);
                     let end = if owner.is_some_and(refused) {
@@ -251,6 +283,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 for UnknownNetwork { on, own, .. } in &unknown {
                     let taken = received.is_none() || compiled.takes(from, *on, now.family);
                     if let Some(path) = divide(&mut rest, own, hop) {
+                        if path.rerouted {
+                            self.turned_back(path, now);
+                            continue;
+                        }
                         self.ended_at(path, if taken { End::Local } else { End::NotForwarded }, now);
                     }
                 }
@@ -281,8 +317,11 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let compiled = self.compiled;
         match target {
-            Target::Refused if received.is_some() => self.ended_at(path, End::NotForwarded, now),
-            Target::Local(_) | Target::Refused => self.ended_at(path, End::Local, now),
+            Target::Local(_) | Target::Refused | Target::NotForwarded if path.rerouted => self.turned_back(path, now),
+            Target::Via(out) if path.rerouted => self.ended_at(path, End::Leaves(out), now),
+            Target::Local(_) | Target::Refused if received.is_none() => self.to_itself(path, from, now, tagging),
+            Target::Refused => self.ended_at(path, End::NotForwarded, now),
+            Target::Local(_) => self.ended_at(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
             Target::NotForwarded => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) if received.is_none() => {
@@ -300,6 +339,46 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
         }
+    }
+
+    /// What the machine answers to an address of its own goes out on loopback. A state that it finds there translates it
+    /// back, and it is routed again, past the rules (`PF_TAG_REROUTE`); else it stays here.
+    fn to_itself(&mut self, mut path: Path, from: usize, now: &Now, tagging: &Tagging) {
+        let compiled = self.compiled;
+        let domain = compiled.rdomain_of(compiled.table_at(Place::In(from), now));
+        let Some(seen) = compiled.loopback_of(domain) else {
+            let mut now = now.clone();
+            now.unmodelled =
+                Some(format!("routing domain {domain} has no `lo{domain}`, by which it answers itself").into());
+            return self.ended_at(path, End::Local, &now);
+        };
+        let seen = Some(seen).filter(|&on| !compiled.skipped.get(on).copied().unwrap_or(false));
+        let place = seen.map(|on| Place::Out { on, received: None });
+        let mut states = path.states.iter();
+        let found = place.and_then(|place| states.find(|known| known.matches(place, now, domain)));
+        let Some(known) = found.filter(|known| known.translates()) else {
+            return self.ended_at(path, End::Local, now);
+        };
+        let now = known.translated(now);
+        let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
+        let replies = |rule: &&Rule| {
+            rule.route_to
+                .as_ref()
+                .is_some_and(|route| route.kind == RouteToKind::ReplyTo)
+        };
+        if let (Some(rule), Some(place)) = (rule.filter(replies), place) {
+            let by = Some((rule, known.course));
+            return self.passed(path, place, Decider::State, (None, now), tagging.clone(), true, by);
+        }
+        path.rerouted = true;
+        self.route_from(path, from, None, &now, tagging, None);
+    }
+
+    /// What is sent back to the machine itself on its way out.
+    fn turned_back(&mut self, path: Path, now: &Now) {
+        let mut now = now.clone();
+        now.unmodelled = Some("what is sent to the machine itself on its way out is not followed".into());
+        self.ended_at(path, End::Local, &now);
     }
 
     /// The hop out.
@@ -350,7 +429,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             });
             Rc::make_mut(&mut reverse.trail).push(back.clone());
             match made.map_or(Leaving::AsRouted, |made| made.back) {
-                Leaving::AsRouted => self.ended_at(reverse, End::Leaves(out), &back),
+                Leaving::AsRouted => self.go_out(reverse, place, Some(&now), &back),
                 Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &back),
                 Leaving::Nowhere => {
                     if let Some(last) = Rc::make_mut(&mut reverse.hops).last_mut() {

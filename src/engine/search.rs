@@ -45,6 +45,10 @@ pub(super) struct Path {
     pub(super) back_to: Option<Back>,
     /// Whether the last hop has made it a packet of the other family, which is not filtered again.
     pub(super) crossed: bool,
+    /// Whether the last hop, out, has sent it elsewhere: it is routed again, and not filtered.
+    pub(super) rerouted: bool,
+    /// Whether it goes out where a gateway of `route-to` is: the network stack routes it no more.
+    pub(super) by_gateway: bool,
 }
 
 /// Where a reply comes back to.
@@ -164,6 +168,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 follows: false,
                 back_to: None,
                 crossed: false,
+                rerouted: false,
+                by_gateway: false,
             };
             let tagging = Tagging::Original;
             self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));

@@ -140,9 +140,11 @@ impl Translator<'_, '_> {
     /// Sends a translated neighbour solicitation to whom it asks for, which no field tells
     /// (`pf_state_key_addr_setup`); `false` where only its destination is translated: then both keys of its state are
     /// the same, which pf refuses (`pf_state_key_attach`).
-    pub(super) fn retarget(&mut self, before: &Now, now: &mut Now) -> bool {
+    ///
+    /// What goes on in another routing domain is translated, too.
+    pub(super) fn retarget(&mut self, before: &Now, now: &mut Now, other_domain: bool) -> bool {
         let is_changed = |field| now.term(field) != before.term(field);
-        let is_new = is_changed(Field::Source) || now.rtable != before.rtable;
+        let is_new = is_changed(Field::Source) || other_domain;
         let both = [now.family, before.family] == [Family::Inet6; 2];
         if !both || !(is_new || is_changed(Field::Destination)) {
             return true;

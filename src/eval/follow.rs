@@ -78,6 +78,33 @@ impl Machine<'_> {
         Ok((mbuf, direction, interface))
     }
 
+    /// Where a packet is going: to which address in which routing domain.
+    fn destination_of(&self, mbuf: &Mbuf) -> (IpAddr, u32) {
+        (mbuf.packet.dst, self.rdomain_of(mbuf.rtable))
+    }
+
+    /// The end of a packet that has passed its hop out: if that has sent it elsewhere it is routed once more, past the rules
+    /// (`PF_TAG_REROUTE` in ip_output.c and ip6_forward.c).
+    fn route_again(&self, sent_to: (IpAddr, u32), mbuf: &Mbuf, hops: &mut [Evaluation]) -> Result<End, Unproven> {
+        let (dst, rtable) = (mbuf.packet.dst, mbuf.rtable);
+        let Some(hop) = hops.last_mut() else {
+            return Ok(End::Sent);
+        };
+        if self.destination_of(mbuf) == sent_to || hop.after.family != hop.before.family {
+            return Ok(End::Sent);
+        }
+        if self.is_never_forwarded(dst, rtable) || self.is_local(dst, rtable, None)?.is_some() {
+            return Err(Unproven(
+                "what is sent to the machine itself on its way out is not followed".to_owned(),
+            ));
+        }
+        let Some(interface) = self.route(dst, rtable)? else {
+            return Ok(End::NoRoute);
+        };
+        self.name(interface).clone_into(&mut hop.after.interface);
+        Ok(End::Sent)
+    }
+
     /// The place of the interface by which a destination is reached; `None` without a route to it.
     fn route(&self, destination: IpAddr, rtable: u32) -> Result<Option<usize>, Unproven> {
         self.known_routes(destination, rtable)?;
@@ -172,6 +199,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
 
     fn travel(&mut self, packet: &Packet) -> Result<Journey, Unproven> {
         let (mut mbuf, direction, interface) = self.machine.arrival(packet)?;
+        let sent_to = self.machine.destination_of(&mbuf);
         let Tested { evaluation, goes } = self.test(&mut mbuf, direction, interface)?;
         let mut hops = vec![evaluation];
         let end = match goes {
@@ -184,6 +212,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
             // A local socket takes it, whatever its destination (`PF_TAG_DIVERTED`).
             Goes::On if packet.way == Way::Forward && hops.iter().any(|hop| hop.divert.is_some()) => End::Local,
             Goes::On if packet.way == Way::Forward => self.forward(&mut mbuf, &mut hops)?,
+            Goes::On if direction == Direction::Out => self.machine.route_again(sent_to, &mbuf, &mut hops)?,
             Goes::On => End::Sent,
         };
         Ok(Journey { hops, end })
@@ -210,7 +239,7 @@ impl<'t, 'a> Traveller<'t, 'a> {
         };
         mbuf.packet.ttl = mbuf.packet.ttl.saturating_sub(1).max(1);
         mbuf.forwarded = true;
-        self.out(mbuf, interface, hops)
+        self.out(mbuf, interface, true, hops)
     }
 
     /// By the routing table of the other family, without another test (`PF_TAG_GENERATED`).
@@ -257,20 +286,30 @@ impl<'t, 'a> Traveller<'t, 'a> {
                 IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             };
         }
-        let end = self.out(mbuf, interface, hops)?;
+        let end = self.out(mbuf, interface, false, hops)?;
         if let Some(hop) = hops.last_mut() {
             hop.before.src = src;
         }
         Ok(end)
     }
 
-    fn out(&mut self, mbuf: &mut Mbuf, interface: usize, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
+    /// Out of an interface; by the network stack, which asks for a route again where the hop has changed the destination,
+    /// or by pf, which does not.
+    fn out(
+        &mut self,
+        mbuf: &mut Mbuf,
+        interface: usize,
+        by_stack: bool,
+        hops: &mut Vec<Evaluation>,
+    ) -> Result<End, Unproven> {
+        let sent_to = self.machine.destination_of(mbuf);
         let Tested { mut evaluation, goes } = self.test(mbuf, Direction::Out, interface)?;
         evaluation.before = without_scope(evaluation.before);
         hops.push(evaluation);
         Ok(match goes {
             Goes::Nowhere => End::Stopped,
             Goes::Routed(next) => return self.routed_out(next.address, mbuf, hops),
+            Goes::On if by_stack => return self.machine.route_again(sent_to, mbuf, hops),
             Goes::Diverted | Goes::On | Goes::AfTo => End::Sent,
         })
     }

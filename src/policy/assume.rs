@@ -224,7 +224,7 @@ fn contents(
     let engine = Engine::new(ruleset, context);
     let network = Network::new(&engine);
     let (zones, _) = Zones::new(policy, &network);
-    let set = zones.perhaps_excused(packets)?.arriving;
+    let set = zones.perhaps_excused(packets)?.at_most();
     let origin = Origin {
         span: assumption.span,
         statement: u32::MAX,

@@ -123,6 +123,21 @@ impl Zones<'_> {
         Ok(guesses.filter(|guess| !guess.packets.is_empty()).collect())
     }
 
+    /// Of each interface, what an `allow` or `require` excuses that the machine sends from its unknown address, whatever
+    /// that is.
+    pub(super) fn excused_sent(&self, source: &End) -> Made<Vec<(InterfaceId, PacketSet)>> {
+        let mut sent = Vec::new();
+        for interface in self.owners() {
+            let values = self.values_meant(source, interface)?;
+            let by = self.sent_from(|_, family| values[usize::from(family == Family::Inet6)].clone());
+            let by = with_ports(self.really_sent(by), Field::SourcePort, source);
+            if !by.is_empty() {
+                sent.push((interface, by));
+            }
+        }
+        Ok(sent)
+    }
+
     /// The interfaces whose unknown address a `forbid` names as a source, where it names one as the destination, too:
     /// of packets from one to the other no guess is made.
     pub(super) fn unknown_at_both_ends(&self, packets: &Packets) -> Vec<Unknown> {
@@ -225,6 +240,19 @@ impl Zones<'_> {
         unknown
     }
 
+    /// What is not known of one item of a list of hosts that may take away some of those that the list seems to mean.
+    pub(super) fn taking_away(&self, item: &HostItem) -> Vec<Unknown> {
+        let zone = match &item.host {
+            Host::Named(name, _) => self.all().iter().find(|zone| zone.name == *name),
+            Host::Any | Host::Itself | Host::Prefix(_) | Host::Table(_) => None,
+        };
+        match (item.negated, zone) {
+            (true, _) => self.unknowns_of(item),
+            (false, Some(zone)) => zone.without.clone(),
+            (false, None) => Vec::new(),
+        }
+    }
+
     /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where
     /// they are asked for.
     pub(super) fn unknown_networks(&self, hosts: &Hosts, addresses: bool) -> Vec<Unknown> {
@@ -272,6 +300,15 @@ impl Zones<'_> {
         let named = |&id: &InterfaceId| {
             let by = |negated| items().any(|item| item.negated == negated && self.is_meant(id, &item.host));
             by(false) && !by(true)
+        };
+        self.owners().into_iter().filter(named).collect()
+    }
+
+    /// Those that it means by name.
+    pub(super) fn owners_by_name(&self, end: &End) -> Vec<InterfaceId> {
+        let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
+        let named = |&id: &InterfaceId| {
+            items().any(|item| !item.negated && item.host != Host::Itself && self.is_meant(id, &item.host))
         };
         self.owners().into_iter().filter(named).collect()
     }

@@ -26,6 +26,6 @@ pub use guesses::Guess;
 pub use network::Network;
 pub(crate) use protocols::port_numbers;
 pub use read::{assumption, configs, read};
-pub use sets::{Excuse, Selection};
+pub use sets::{Excuse, ExcusedSent, Selection};
 pub use statements::Macros;
 pub use zones::{ZoneId, ZoneOnMachine, Zones};

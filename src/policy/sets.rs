@@ -32,6 +32,8 @@ pub struct Selection {
     pub packets: PacketSet,
     /// Tables and networks whose contents are not known, because of which packets may be missing.
     pub unknown: Vec<Unknown>,
+    /// Those because of which any of the packets may not be meant after all.
+    pub without: Vec<Unknown>,
 }
 
 /// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
@@ -43,6 +45,30 @@ pub struct Excuse {
     pub ending: PacketSet,
     /// Tables and networks that it names and of which it is not known what is in them.
     pub unknown: Vec<Unknown>,
+    /// What it excuses besides of what the machine sends from the unknown address of an interface.
+    pub sent: Vec<ExcusedSent>,
+    /// The interfaces whose unknown address it names as a source.
+    pub named: Vec<InterfaceId>,
+}
+
+/// What is excused if its source is the unknown address of that interface: sets as in [`Excuse`].
+#[derive(Clone, Debug)]
+pub struct ExcusedSent {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// As it is sent.
+    pub arriving: PacketSet,
+    /// The header at the end.
+    pub ending: PacketSet,
+}
+
+impl Excuse {
+    /// All that it excuses as it arrives, whatever the addresses are that are not known.
+    #[must_use]
+    pub fn at_most(&self) -> PacketSet {
+        let sent = self.sent.iter().map(|sent| &sent.arriving);
+        sent.fold(self.arriving.clone(), |all, sent| all.union(sent.clone()))
+    }
 }
 
 type Made<T> = Result<T, Box<Diagnostic>>;
@@ -96,6 +122,15 @@ impl Zones<'_> {
         };
         let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
         let at_machine = self.excused_at_machine(packets, &from);
+        let sent = self
+            .excused_sent(&packets.source)?
+            .into_iter()
+            .map(|(interface, from)| ExcusedSent {
+                interface,
+                ending: at_end(&from, self).intersection(&ending),
+                arriving: from.intersection(&arriving),
+            });
+        let sent = sent.collect();
         let mut unknown = Vec::new();
         for one in selection.unknown {
             if !unknown.contains(&one) {
@@ -106,6 +141,8 @@ impl Zones<'_> {
             ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
             unknown,
+            sent,
+            named: self.owners_by_name(&packets.source),
         })
     }
 
@@ -120,8 +157,7 @@ impl Zones<'_> {
             .into_iter()
             .flat_map(|end| &end.hosts)
             .flat_map(|hosts| &hosts.items);
-        let mut negated = items.filter(|item| item.negated);
-        if negated.any(|item| !self.unknowns_of(item).is_empty()) {
+        if items.into_iter().any(|item| !self.taking_away(item).is_empty()) {
             let unknown = excuse.unknown;
             return Ok(Excuse {
                 unknown,
@@ -248,7 +284,10 @@ impl Zones<'_> {
             Some(ports) => part.clone().with(Field::SourcePort, ports),
             None => Some(part.clone()),
         });
+        // Which of the unknown addresses are taken away, it does not say: each by itself is asked about.
+        let takes_away = end.hosts.iter().flat_map(|hosts| &hosts.items).any(|item| item.negated);
         let all = match purpose {
+            Purpose::Excuse if takes_away => self.everything(),
             Purpose::Flows | Purpose::Everything => self.everything(),
             Purpose::Excuse => {
                 let made = &self.common.excusing;
@@ -263,6 +302,8 @@ impl Zones<'_> {
         let mut without = PacketSet::empty();
         let unknown = hosts.items.iter().flat_map(|item| self.unknowns_of(item));
         selection.unknown.extend(unknown);
+        let without_these = hosts.items.iter().flat_map(|item| self.taking_away(item));
+        selection.without.extend(without_these);
         for (item, resolved) in self.resolve(hosts)? {
             let HostItem { negated, .. } = item;
             let sum = if *negated { &mut without } else { &mut all };
@@ -445,6 +486,8 @@ impl Zones<'_> {
             (Resolved::Zone(zone), _) => {
                 let addresses = self.addresses_of(*zone, family, purpose);
                 match direction {
+                    // It was taken in, in whatever domain.
+                    Direction::In if purpose == Purpose::Everything => addresses.minus(network.taken(family)),
                     Direction::In => addresses.minus(network.taken_beside(by, family)),
                     Direction::Out => addresses,
                 }

@@ -33,6 +33,8 @@ pub struct ZoneOnMachine {
     pub(super) only: Option<Both>,
     /// What is not known of the addresses that are meant.
     pub(super) unknown: Vec<Unknown>,
+    /// What of it may take away some of those that seem to be meant.
+    pub(super) without: Vec<Unknown>,
 }
 
 impl ZoneOnMachine {
@@ -205,6 +207,10 @@ impl<'a> Zones<'a> {
             None => None,
         };
         let unknown = zone.from.iter().flat_map(|hosts| self.unknowns(hosts)).collect();
+        let negated = zone.from.clone().map(|mut hosts| {
+            hosts.items.retain(|item| item.negated);
+            self.unknowns(&hosts)
+        });
         self.names.insert(name.clone(), self.zones.len());
         self.zones.push(ZoneOnMachine {
             name: name.clone(),
@@ -212,6 +218,7 @@ impl<'a> Zones<'a> {
             interfaces,
             only,
             unknown,
+            without: negated.unwrap_or_default(),
         });
     }
 

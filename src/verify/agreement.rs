@@ -59,13 +59,14 @@ pub(super) fn unused_allows(policy: &Policy, zones: &Zones<'_>, engine: &Engine<
             continue;
         };
         let Ok(excuse) = zones.excused(packets) else { continue };
-        let used = any_gets_through(engine, Question::new(excuse.arriving.clone(), Goal::GetsThrough))
+        let arriving = excuse.at_most();
+        let used = any_gets_through(engine, Question::new(arriving.clone(), Goal::GetsThrough))
             || any_gets_through(
                 engine,
                 Question::new(zones.everything().clone(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
             );
         // What is not known of its tables and networks may get through.
-        if !excuse.arriving.is_empty() && !used && excuse.unknown.is_empty() {
+        if !arriving.is_empty() && !used && excuse.unknown.is_empty() {
             findings.push(
                 Diagnostic::new(Code::UnusedAllow, "nothing that this `allow` allows gets through")
                     .at(statement.span)

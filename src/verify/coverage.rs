@@ -104,7 +104,7 @@ pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
 
 fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
     let (arriving, ends) = match demand {
-        Demand::Require(packets, _) | Demand::Allow(packets) => (zones.excused(packets).ok()?.arriving, None),
+        Demand::Require(packets, _) | Demand::Allow(packets) => (zones.excused(packets).ok()?.at_most(), None),
         Demand::Forbid(packets) => {
             let (selection, ends) = zones.forbidden(packets).ok()?;
             (selection.packets, Some(ends))

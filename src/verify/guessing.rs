@@ -6,8 +6,8 @@
 use super::outcome::Why;
 use super::search::{Found, Offence};
 use crate::context::Interface;
-use crate::engine::{Condition, Field, PacketBox, PacketSet, Place, Unknown};
-use crate::net::RangeSet;
+use crate::engine::{Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
+use crate::net::{Family, RangeSet};
 use crate::policy::{Guess, Network};
 use crate::ruleset::Name;
 
@@ -54,6 +54,79 @@ fn address_of(interface: &Interface) -> Condition {
         unknown: Unknown::Address(Name::from(interface.name.as_str())),
         rule: None,
         holds: true,
+    }
+}
+
+/// Says of packets that arrive on an interface whose address is excused by name: from one address alone they may be excused,
+/// if that is the interface's, not known.
+pub(super) fn spare_named(offences: &mut [Offence], named: &[InterfaceId], network: &Network<'_>) {
+    let interfaces = &network.engine().context().interfaces;
+    for (&id, family) in named.iter().flat_map(|id| Family::BOTH.map(|family| (id, family))) {
+        let arrives = |offence: &&mut Offence| {
+            let first = offence.class.journey.hops.first().map(|hop| hop.place);
+            first == Some(Place::In(id)) && offence.class.region.family == family
+        };
+        let mut arriving: Vec<&mut Offence> = offences.iter_mut().filter(arrives).collect();
+        let sources = arriving
+            .iter()
+            .map(|offence| offence.class.region.numbers(Field::Source));
+        let sources = sources.fold(RangeSet::empty(), |all, sources| all.union(&sources));
+        if sources.len() == 1 && sources.is_subset(&network.unknown_own(id, family)) {
+            arriving
+                .iter_mut()
+                .for_each(|offence| hang_on_another(offence, interfaces.get(id)));
+        }
+    }
+}
+
+/// Says of an offence that it is one only if no address of it is that of the interface.
+fn hang_on_another(offence: &mut Offence, interface: Option<&Interface>) {
+    let Some(interface) = interface else { return };
+    let condition = Condition {
+        holds: false,
+        ..address_of(interface)
+    };
+    if !offence.class.conditions.contains(&condition) {
+        offence.class.conditions.push(condition);
+    }
+}
+
+/// Says of packets that the machine sends to so few addresses that all may be its own, not known: if so none leaves.
+pub(super) fn spare_own(offences: &mut [Offence], network: &Network<'_>) {
+    let interfaces = &network.engine().context().interfaces;
+    let rdomain = |id: InterfaceId| interfaces.get(id).map(|known| known.rdomain);
+    let sent_by = |offence: &Offence| match offence.class.journey.hops.first()?.place {
+        Place::Out { on, received: None } => Some(on),
+        Place::In(_) | Place::Out { .. } => None,
+    };
+    for (first, family) in network
+        .interfaces()
+        .flat_map(|id| Family::BOTH.map(|family| (id, family)))
+    {
+        let is_first = network.interfaces().find(|&id| rdomain(id) == rdomain(first)) == Some(first);
+        let owners = network.interfaces().filter(|&id| rdomain(id) == rdomain(first));
+        let owners = owners.map(|id| (id, network.unknown_own(id, family)));
+        let owners: Vec<_> = owners.filter(|(_, own)| !own.is_empty()).collect();
+        if !is_first || owners.is_empty() {
+            continue;
+        }
+        let is_sent = |offence: &&mut Offence| {
+            let here = sent_by(offence).is_some_and(|on| rdomain(on) == rdomain(first));
+            here && offence.class.region.family == family
+        };
+        let mut sent: Vec<&mut Offence> = offences.iter_mut().filter(is_sent).collect();
+        let to = |offence: &Offence| offence.class.region.numbers(Field::Destination);
+        let all = sent
+            .iter()
+            .fold(RangeSet::empty(), |all, offence| all.union(&to(offence)));
+        if all.len() > owners.len() as u128 {
+            continue;
+        }
+        for offence in &mut sent {
+            let to = to(offence);
+            let owners = owners.iter().filter(|(_, own)| !own.is_disjoint(&to));
+            owners.for_each(|(id, _)| hang_on_another(offence, interfaces.get(*id)));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
+use crate::context::RouteKind;
 use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
 use crate::eval::{Choices, Criterion, End, Evaluation, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
 use crate::net::RangeSet;
@@ -185,10 +186,17 @@ fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option
     if journey.hops.first()?.before.way == Way::Out {
         reply.way = Way::Forward;
     } else if reply.way == Way::Out {
-        let rdomain = context.interface(&reply.interface)?.rdomain;
+        // It answers in the domain where it has found the address its own.
+        let rtable = journey.hops.last()?.rtable;
+        let domain = context.interfaces.iter().map(|interface| interface.rdomain);
+        let rdomain = domain.filter(|&rdomain| rdomain == rtable).max().unwrap_or(0);
         let table = context.route_table(rdomain);
         let route = table.lookup(reply.dst).filter(|route| !route.reject)?;
-        route.interface.clone_into(&mut reply.interface);
+        let by = match route.kind {
+            RouteKind::Local => &context.loopback_of(rdomain)?.name,
+            RouteKind::Connected | RouteKind::Given => route.interface,
+        };
+        by.clone_into(&mut reply.interface);
     }
     Some(reply)
 }

@@ -178,6 +178,8 @@ impl Searcher<'_> {
                     all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
                     all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
                     all.unknown.extend(excuse.unknown);
+                    all.sent.extend(excuse.sent);
+                    all.named.extend(excuse.named);
                 }
             }
             excuses
@@ -199,8 +201,12 @@ impl Searcher<'_> {
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(&self.never_taken);
                     found.vacuous &= region.is_empty();
-                    let searched = self.required(&region, &expected);
+                    let mut searched = self.required(&region, &expected);
+                    guessing::spare_own(&mut searched.offences, self.zones.network());
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
+                }
+                for unknown in &selection.without {
+                    found.hang_on(unknown, false);
                 }
                 found.depend_on(selection.unknown);
                 Ok(found)
@@ -214,13 +220,19 @@ impl Searcher<'_> {
                 let guesses = self.zones.guessed_forbidden(packets)?;
                 found.vacuous &= guesses.is_empty();
                 self.guess(&mut found, guesses, |question| question);
+                for unknown in &selection.without {
+                    found.hang_on(unknown, false);
+                }
                 found.depend_on(selection.unknown);
                 Ok(found)
             }
             Demand::Allow(packets) => {
                 let excuse = self.zones.excused(packets)?;
                 Ok(Found {
-                    vacuous: excuse.arriving.is_empty() && excuse.ending.is_empty() && excuse.unknown.is_empty(),
+                    vacuous: excuse.arriving.is_empty()
+                        && excuse.ending.is_empty()
+                        && excuse.unknown.is_empty()
+                        && excuse.sent.is_empty(),
                     ..Found::default()
                 })
             }
@@ -254,8 +266,38 @@ impl Searcher<'_> {
             Closed::All | Closed::To(_) => self.zones.guessed_sent(ends.as_ref()),
             Closed::From(_) => Vec::new(),
         };
-        self.guess(&mut found, guesses, unexcused);
+        for guess in guesses {
+            let own = excuses.sent.iter().filter(|sent| sent.interface == guess.interface);
+            let own: Vec<_> = own.cloned().collect();
+            self.guess(&mut found, vec![guess], |question| {
+                own.iter().fold(unexcused(question), |question, sent| {
+                    question.except(&sent.arriving).except_ending_in(&sent.ending)
+                })
+            });
+        }
+        found
+            .offences
+            .retain(|offence| !self.is_sent_as_excused(&offence.class, excuses));
+        guessing::spare_named(&mut found.offences, &excuses.named, self.zones.network());
         Ok(found)
+    }
+
+    /// Whether packets of a class get through only if their source is an address that is not known, of an interface whose
+    /// packets are excused.
+    fn is_sent_as_excused(&self, class: &Class, excuses: &Excuse) -> bool {
+        let context = self.engine.context();
+        let interfaces = context.interfaces.iter().enumerate();
+        let mut supposed = interfaces
+            .filter(|(_, interface)| interface.has_unknown(class.region.family))
+            .filter(|(_, interface)| class.supposes(Field::Source, interface, context, true))
+            .map(|(id, _)| id)
+            .peekable();
+        let is_excused = |id| {
+            let own = excuses.sent.iter().filter(|sent| sent.interface == id);
+            let own = own.fold(PacketSet::empty(), |all, sent| all.union(sent.arriving.clone()));
+            PacketSet::from(class.region.clone()).minus(&own).is_empty()
+        };
+        supposed.peek().is_some() && supposed.all(is_excused)
     }
 
     /// Whether packets of that box may come to one of those ends, by what the network stack does: all that arrives ends at
@@ -417,6 +459,7 @@ impl Searcher<'_> {
         for searched in found {
             all.add(searched);
         }
+        guessing::spare_own(&mut all.offences, network);
         all
     }
 

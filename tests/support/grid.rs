@@ -47,12 +47,14 @@ pub(crate) fn grid(site: &Site) -> Vec<Packet> {
         for on in INTERFACES {
             add(&mut packets, Way::Forward, on, source, target);
         }
-        let out = INTERFACES.get(site.behind(target));
-        let Some(on) = out.filter(|_| site.is_own(source) && !site.is_own(target)) else {
-            continue;
-        };
-        if !site.is_shared(target) && !has_no_address(target) {
-            add(&mut packets, Way::Out, on, source, target);
+        for domain in site.domains() {
+            let out = INTERFACES.get(site.behind(domain, target));
+            let Some(on) = out.filter(|_| site.is_own(domain, source) && !site.is_own(domain, target)) else {
+                continue;
+            };
+            if !site.is_shared(domain, target) && !has_no_address(target) {
+                add(&mut packets, Way::Out, on, source, target);
+            }
         }
     }
     packets

@@ -24,6 +24,14 @@ pub(crate) enum Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Who(pub(crate) Vec<Item>, pub(crate) Option<Item>);
 
+/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, or taken in.
+#[derive(Clone, Copy)]
+enum Met {
+    In(u32),
+    Out(u32),
+    Here,
+}
+
 /// What a set of packets is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum For {
@@ -53,14 +61,17 @@ impl Item {
             (Self::Any, None) => purpose != For::Flows,
             (Self::Any, Some(on)) => {
                 let near = site.is_near(on, source);
-                purpose != For::Flows || site.is_host(source) && site.comes_by(on, source) && near
+                let host = site.is_host(site.domain(on), source);
+                purpose != For::Flows || host && site.comes_by(on, source) && near
             }
             (Self::Net(net), None) => {
-                in_net(net, source) && site.is_own(source) && (purpose != For::Flows || is_one(net))
+                in_net(net, source) && site.is_own(site.domain(out), source) && (purpose != For::Flows || is_one(net))
             }
             (Self::Net(net), Some(on)) => {
                 let near = site.comes_by(on, source) || has_no_address(source);
-                let host = purpose != For::Flows || !site.is_own(source) && (is_one(net) || site.is_host(source));
+                let domain = site.domain(on);
+                let foreign = || !site.is_own(domain, source) && (is_one(net) || site.is_host(domain, source));
+                let host = purpose != For::Flows || foreign();
                 in_net(net, source) && near && host
             }
             (Self::Zone(zone), Some(on)) => {
@@ -69,25 +80,45 @@ impl Item {
                 let real = match purpose {
                     For::All => true,
                     For::Excuse => site.comes_by(on, source) || has_no_address(source),
-                    For::Flows => site.comes_by(on, source) && site.is_host(source) && site.is_near(on, source),
+                    For::Flows => {
+                        let host = site.is_host(site.domain(on), source);
+                        site.comes_by(on, source) && host && site.is_near(on, source)
+                    }
                 };
                 interfaces.contains(&on) && meant && real
             }
         }
     }
 
-    fn takes(&self, site: &Site, address: IpAddr, purpose: For) -> bool {
-        match self {
-            Self::Itself => site.is_own(address) || purpose != For::Flows && site.is_shared(address),
-            Self::Any if purpose != For::Flows => true,
-            Self::Any => site.is_host(address) && site.is_near(site.behind(address), address),
-            Self::Net(net) => in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(address)),
-            Self::Zone(zone) => {
+    /// Whether it is where a packet goes to that address.
+    fn takes(&self, site: &Site, address: IpAddr, purpose: For, met: Met) -> bool {
+        let own = |domain| site.is_own(domain, address);
+        let taken = |domain| own(domain) || site.is_shared(domain, address);
+        let host = |on: usize| {
+            site.is_behind(on, address) && site.is_host(site.domain(on), address) && site.is_near(on, address)
+        };
+        match (self, met) {
+            (Self::Itself, Met::Here) => true,
+            (Self::Itself, Met::In(domain) | Met::Out(domain)) => match purpose {
+                For::Flows => own(domain),
+                For::All | For::Excuse => taken(domain),
+            },
+            (Self::Any, _) if purpose != For::Flows => true,
+            (Self::Any | Self::Zone(_), Met::Here) => false,
+            (Self::Any, Met::In(domain) | Met::Out(domain)) => (0..INTERFACES.len()).any(host) && !own(domain),
+            (Self::Net(net), Met::Here) => in_net(net, address),
+            (Self::Net(net), Met::In(domain) | Met::Out(domain)) => {
+                in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(domain, address))
+            }
+            (Self::Zone(zone), Met::In(_) | Met::Out(_)) => {
                 let (_, interfaces, only) = ZONES[*zone];
-                let there = interfaces.contains(&site.behind(address)) && only.is_none_or(|only| in_net(only, address));
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-                let host = site.is_host(address) && site.is_near(site.behind(address), address);
-                there && !site.is_own(address) && !site.is_shared(address) && !linked && (purpose != For::Flows || host)
+                let there = interfaces.iter().any(|&on| match purpose {
+                    For::Flows => host(on),
+                    For::All | For::Excuse => site.is_behind(on, address) && !taken(site.domain(on)),
+                });
+                let here = matches!(met, Met::In(domain) if taken(domain));
+                there && !here && !linked && only.is_none_or(|only| in_net(only, address))
             }
         }
     }
@@ -110,8 +141,8 @@ impl Who {
         self.0.iter().any(one) && !self.1.iter().any(one)
     }
 
-    fn takes(&self, site: &Site, address: IpAddr, purpose: For) -> bool {
-        let one = |item: &Item| item.takes(site, address, purpose);
+    fn takes(&self, site: &Site, address: IpAddr, purpose: For, met: Met) -> bool {
+        let one = |item: &Item| item.takes(site, address, purpose, met);
         self.0.iter().any(one) && !self.1.iter().any(one)
     }
 }
@@ -302,7 +333,17 @@ fn gets_through(journey: &Journey) -> bool {
     journey.verdict() == Verdict::Pass && matches!(journey.end, End::Sent | End::Local)
 }
 
-/// The packets that answer one which got through, and those that the originator sends then.
+/// Where a packet is met first.
+fn met_first(site: &Site, packet: &Packet) -> Met {
+    let domain = site.domain(interface(&packet.interface));
+    match packet.way {
+        Way::Out => Met::Out(domain),
+        Way::In | Way::Forward => Met::In(domain),
+    }
+}
+
+/// Whether the packets come through that answer one which got through, and those that the originator sends then; nothing
+/// where the evaluator cannot say.
 fn is_answered(
     site: &Site,
     machine: &Machine<'_>,
@@ -310,47 +351,46 @@ fn is_answered(
     journey: &Journey,
     memory: &Memory,
     choices: &mut Script,
-) -> bool {
+) -> Option<bool> {
     let mut reply = match eval::reply(journey) {
         Some(reply) => reply,
         // The answer to a request for a time stamp; nothing else has none.
-        None => return true,
+        None => return Some(true),
     };
-    // The answer to the machine comes to it, the machine's own goes by its routes.
+    // The answer to the machine comes to it, the machine's own goes by its routes, in the domain where it took the packet.
     if packet.way == Way::Out {
         reply.way = Way::Forward;
     } else if reply.way == Way::Out {
-        // What the machine answers to itself goes nowhere.
-        let Some(out) = INTERFACES.get(site.behind(reply.dst)) else {
-            return false;
+        let domain = site.domain_of(journey.hops.last()?.rtable);
+        reply.interface = match INTERFACES.get(site.behind(domain, reply.dst)) {
+            _ if site.is_own(domain, reply.dst) => format!("lo{domain}"),
+            Some(out) => (*out).to_owned(),
+            None => return Some(false),
         };
-        reply.interface = (*out).to_owned();
     }
     let mut memory = memory.clone();
     let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
-        machine
-            .follow(packet, memory, choices)
-            .is_ok_and(|journey| gets_through(&journey))
+        let journey = machine.follow(packet, memory, choices).ok()?;
+        Some(gets_through(&journey))
     };
     let comes_back = |reply: &Packet, memory: &mut Memory, choices: &mut Script| {
-        machine.follow(reply, memory, choices).is_ok_and(|journey| {
-            gets_through(&journey)
-                && match packet.way {
-                    Way::Out => journey.end == End::Local,
-                    Way::In | Way::Forward => journey.last().is_some_and(|last| last.interface == packet.interface),
-                }
-        })
+        let journey = machine.follow(reply, memory, choices).ok()?;
+        let there = match packet.way {
+            Way::Out => journey.end == End::Local,
+            Way::In | Way::Forward => journey.last().is_some_and(|last| last.interface == packet.interface),
+        };
+        Some(gets_through(&journey) && there)
     };
-    if !comes_back(&reply, &mut memory, choices) {
-        return false;
+    if !comes_back(&reply, &mut memory, choices)? {
+        return Some(false);
     }
     if packet.protocol != Protocol::TCP {
-        return true;
+        return Some(true);
     }
     let mut later = packet.clone();
     (later.flags, later.seq, later.ack) = (TcpFlags::ACK, packet.seq.wrapping_add(1), reply.seq.wrapping_add(1));
-    if !comes(&later, &mut memory, choices) {
-        return false;
+    if !comes(&later, &mut memory, choices)? {
+        return Some(false);
     }
     (reply.flags, reply.seq) = (TcpFlags::ACK, reply.seq.wrapping_add(1));
     comes_back(&reply, &mut memory, choices)
@@ -367,14 +407,15 @@ fn goes_by(journey: &Journey) -> bool {
 
 /// Every way that things may go for the packet; nothing where the evaluator cannot say.
 pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
-    let shared = site.is_shared(packet.dst);
+    let shared = site.is_shared(site.domain(interface(&packet.interface)), packet.dst);
     let one = |choices: &mut Script| {
         let mut packet = packet.clone();
         if packet.way == Way::Forward && shared {
             packet.way = Way::In;
             let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
             choices.restart();
-            if !site.is_shared(arrived.last()?.dst) || goes_by(&arrived) {
+            let looked_up = arrived.hops.last()?.rtable;
+            if !site.is_shared(looked_up, arrived.last()?.dst) || goes_by(&arrived) {
                 packet.way = Way::Forward;
             }
         }
@@ -389,17 +430,20 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
             // sent on.
             let on = interface(&packet.interface);
+            let table = journey.hops.first()?.rtable;
             let heard = packet.protocol != Protocol::TCP && site.takes_shared(on, end);
-            through &= !(here && site.is_shared(end)) || heard;
+            through &= !(here && site.is_shared(table, end)) || heard;
             through &= here
-                || !(site.is_shared(end) || end.is_loopback() || packet.src.is_ipv6() && has_no_address(packet.src));
+                || !(site.is_shared(table, end)
+                    || end.is_loopback()
+                    || packet.src.is_ipv6() && has_no_address(packet.src));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
             // Of the link it came by: there is no route to it.
             through &= here || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
         let by_gateway = is_route_to(hop);
-        let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices);
+        let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices)?;
         Some(Fate {
             through,
             // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
@@ -423,15 +467,15 @@ pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -
         return false;
     };
     let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
-    let together =
-        site.are_neighbours(arrives, packet.src, packet.dst) && !site.is_own(packet.dst) && !site.is_shared(packet.dst);
-    let refused = site.is_shared(packet.dst) && packet.protocol == Protocol::TCP
-        || packet.dst.is_ipv6() && packet.src.is_multicast();
+    let domain = site.domain(interface(&packet.interface));
+    let shared = site.is_shared(domain, packet.dst);
+    let together = site.are_neighbours(arrives, packet.src, packet.dst) && !site.is_own(domain, packet.dst) && !shared;
+    let refused = shared && packet.protocol == Protocol::TCP || packet.dst.is_ipv6() && packet.src.is_multicast();
     what.begins(packet)
         && !together
         && !refused
         && from.sends(site, packet, For::Flows)
-        && to.takes(site, packet.dst, For::Flows)
+        && to.takes(site, packet.dst, For::Flows, met_first(site, packet))
         && what.takes(packet, packet.dport)
 }
 
@@ -451,11 +495,14 @@ pub(crate) fn offends(
         && fate.leaves == arrives
         && site.are_neighbours(arrives, packet.src, packet.dst);
     let counts = fate.through && !neighbours;
+    let met_last = fate.leaves.map_or(Met::Here, |out| Met::Out(site.domain(out)));
     let excused = || {
         policy.iter().any(|one| match one {
             Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
-                let by = |address, port| what.takes(packet, port) && to.takes(site, address, For::Excuse);
-                from.sends(site, packet, For::Excuse) && (by(packet.dst, packet.dport) || by(end, end_port))
+                let by = |address, port, met| what.takes(packet, port) && to.takes(site, address, For::Excuse, met);
+                let first = met_first(site, packet);
+                from.sends(site, packet, For::Excuse)
+                    && (by(packet.dst, packet.dport, first) || by(end, end_port, met_last))
             }
             Statement::Forbid(..) | Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => false,
         })
@@ -472,7 +519,7 @@ pub(crate) fn offends(
         Statement::Forbid(what, from, to) => {
             counts
                 && from.sends(site, packet, For::All)
-                && to.takes(site, end, For::All)
+                && to.takes(site, end, For::All, met_last)
                 && what.takes(packet, end_port)
         }
         Statement::ClosedFrom(zone) => {

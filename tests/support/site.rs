@@ -8,7 +8,7 @@ use pfproof::net::Family;
 use pfproof::source::Sources;
 
 /// The machines. Their interfaces on wires are the same three, with the same first addresses.
-const MACHINES: [&str; 5] = [
+const MACHINES: [&str; 6] = [
     // A router as most are; an address of its own on no wire.
     r#"
 [interface.em0]
@@ -114,6 +114,43 @@ to = "::/0"
 interface = "em1"
 via = "2001:db8:1::5"
 "#,
+    // Two routing domains, and a table besides: an address of one domain lies behind an interface of the other.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24"]
+rdomain = 1
+[interface.lo1]
+addresses = ["127.0.0.1/8"]
+rdomain = 1
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "::/0"
+interface = "em0"
+via = "2001:db8:a::fe"
+[[route]]
+to = "10.0.1.0/25"
+interface = "em2"
+via = "10.0.2.9"
+rtable = 1
+[[route]]
+to = "9.0.0.0/8"
+interface = "em2"
+via = "10.0.2.9"
+rtable = 1
+[[route]]
+to = "default"
+interface = "em1"
+via = "10.0.1.66"
+rtable = 5
+"#,
 ];
 
 /// The zones: name, interfaces, the only prefix that is meant.
@@ -139,12 +176,15 @@ pub(crate) const SITES: usize = MACHINES.len();
 /// A machine, and what its text says of addresses.
 pub(crate) struct Site {
     pub(crate) context: Context,
-    own: Vec<(IpAddr, usize)>,
-    broadcasts: Vec<(IpAddr, usize)>,
-    networks: Vec<(IpNet, usize)>,
+    own: Vec<Fact<IpAddr>>,
+    broadcasts: Vec<Fact<IpAddr>>,
+    networks: Vec<Fact<IpNet>>,
     /// The networks, and what is routed besides.
-    routes: Vec<(IpNet, usize)>,
+    routes: Vec<Fact<IpNet>>,
 }
+
+/// An address or a network, the interface that has it, and the routing domain where it does.
+type Fact<T> = (T, usize, u32);
 
 impl Site {
     pub(crate) fn new(number: usize) -> Self {
@@ -155,24 +195,25 @@ impl Site {
         let on = |name: &str| INTERFACES.iter().position(|known| *known == name).unwrap_or(NOWHERE);
         let (mut own, mut broadcasts, mut networks) = (Vec::new(), Vec::new(), Vec::new());
         for interface in &context.interfaces {
+            let (by, domain) = (on(&interface.name), interface.rdomain);
             for net in interface.addresses.iter().filter_map(|address| address.known()) {
                 let net = if interface.is_loopback() {
                     IpNet::from(net.addr())
                 } else {
                     net
                 };
-                own.push((net.addr(), on(&interface.name)));
+                own.push((net.addr(), by, domain));
                 let broadcasting = net.addr().is_ipv4() && net.prefix_len() < 31;
-                broadcasts.extend(broadcasting.then(|| (net.broadcast(), on(&interface.name))));
+                broadcasts.extend(broadcasting.then(|| (net.broadcast(), by, domain)));
                 if !net.addr().is_loopback() && !matches!(net.addr(), IpAddr::V6(addr) if addr.is_unicast_link_local())
                 {
-                    networks.push((net.trunc(), on(&interface.name)));
+                    networks.push((net.trunc(), by, domain));
                 }
             }
         }
         let routed = context.routes.iter().map(|route| match route.reject {
-            true => (route.to, NOWHERE),
-            false => (route.to, on(&route.interface)),
+            true => (route.to, NOWHERE, route.rtable),
+            false => (route.to, on(&route.interface), route.rtable),
         });
         let routes = networks.iter().copied().chain(routed).collect();
         Self {
@@ -184,52 +225,83 @@ impl Site {
         }
     }
 
+    /// The routing domain of an interface.
+    pub(crate) fn domain(&self, on: usize) -> u32 {
+        let known = INTERFACES.get(on).and_then(|name| self.context.interface(name));
+        known.map_or(0, |interface| interface.rdomain)
+    }
+
+    /// The routing domain that a table belongs to: none but those of interfaces have one of their own.
+    pub(crate) fn domain_of(&self, rtable: u32) -> u32 {
+        let mut known = self.context.interfaces.iter();
+        known.find(|one| one.rdomain == rtable).map_or(0, |one| one.rdomain)
+    }
+
+    /// The routing domains.
+    pub(crate) fn domains(&self) -> Vec<u32> {
+        let mut domains: Vec<u32> = (0..INTERFACES.len()).map(|on| self.domain(on)).collect();
+        domains.sort_unstable();
+        domains.dedup();
+        domains
+    }
+
     /// Whether both addresses are in one network of that interface.
     pub(crate) fn are_neighbours(&self, on: Option<usize>, one: IpAddr, other: IpAddr) -> bool {
-        let both = |(net, by): &(IpNet, usize)| Some(*by) == on && net.contains(&one) && net.contains(&other);
+        let both = |(net, by, _): &Fact<IpNet>| Some(*by) == on && net.contains(&one) && net.contains(&other);
         self.networks.iter().any(both)
     }
 
     /// The interface behind which the address lies, by route.
-    pub(crate) fn behind(&self, address: IpAddr) -> usize {
-        longest(&self.routes, address).unwrap_or(NOWHERE)
+    pub(crate) fn behind(&self, domain: u32, address: IpAddr) -> usize {
+        longest(&self.routes, domain, address).unwrap_or(NOWHERE)
+    }
+
+    /// Whether the address lies behind that interface, by the routes of its domain.
+    pub(crate) fn is_behind(&self, on: usize, address: IpAddr) -> bool {
+        self.behind(self.domain(on), address) == on
     }
 
     /// Whether what comes by that interface may come from there: the machine's own addresses lie in each of the networks
     /// that hold them.
     pub(crate) fn comes_by(&self, on: usize, source: IpAddr) -> bool {
-        match self.is_own(source) {
+        match self.is_own(self.domain(on), source) {
             true => self.are_neighbours(Some(on), source, source),
-            false => self.behind(source) == on,
+            false => self.is_behind(on, source),
         }
     }
 
-    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
-        self.own.iter().any(|(own, _)| *own == address)
+    pub(crate) fn is_own(&self, domain: u32, address: IpAddr) -> bool {
+        self.own
+            .iter()
+            .any(|&(own, _, there)| (own, there) == (address, domain))
     }
 
     /// Whether it is the address of that interface.
     pub(crate) fn is_of(&self, interface: usize, address: IpAddr) -> bool {
-        self.own.contains(&(address, interface))
+        self.own.iter().any(|&(own, by, _)| (own, by) == (address, interface))
     }
 
     /// What the machine takes in besides its own addresses.
-    pub(crate) fn is_shared(&self, address: IpAddr) -> bool {
-        is_for_all(address) || self.broadcasts.iter().any(|(known, _)| *known == address)
+    pub(crate) fn is_shared(&self, domain: u32, address: IpAddr) -> bool {
+        let mut broadcasts = self.broadcasts.iter();
+        is_for_all(address) || broadcasts.any(|&(known, _, there)| (known, there) == (address, domain))
     }
 
     /// Whether what comes in by that interface to such an address is taken: a machine that does not forward takes no
     /// broadcasts of its other interfaces.
     pub(crate) fn takes_shared(&self, on: usize, address: IpAddr) -> bool {
         let forwards = self.context.forwards(Family::of(address));
-        forwards || is_for_all(address) || self.broadcasts.contains(&(address, on))
+        let mut broadcasts = self.broadcasts.iter();
+        forwards || is_for_all(address) || broadcasts.any(|&(known, by, _)| (known, by) == (address, on))
     }
 
     /// Whether a host can have the address.
-    pub(crate) fn is_host(&self, address: IpAddr) -> bool {
-        let first = |(net, _): &(IpNet, usize)| net.prefix_len() + 1 < net.max_prefix_len() && net.network() == address;
-        !self.is_shared(address)
-            && !self.is_own(address)
+    pub(crate) fn is_host(&self, domain: u32, address: IpAddr) -> bool {
+        let first = |&(net, _, there): &Fact<IpNet>| {
+            there == domain && net.prefix_len() + 1 < net.max_prefix_len() && net.network() == address
+        };
+        !self.is_shared(domain, address)
+            && !self.is_own(domain, address)
             && !self.networks.iter().any(first)
             && !has_no_address(address)
     }
@@ -237,7 +309,10 @@ impl Site {
     /// Whether a packet's source or destination behind that interface is one of the world: of the interface that a
     /// default route leaves by only what is globally reachable.
     pub(crate) fn is_near(&self, on: usize, address: IpAddr) -> bool {
-        let default = |(net, by): &(IpNet, usize)| *by == on && net.prefix_len() == 0 && net.contains(&address);
+        let domain = self.domain(on);
+        let default = |&(net, by, there): &Fact<IpNet>| {
+            (by, there) == (on, domain) && net.prefix_len() == 0 && net.contains(&address)
+        };
         on != NOWHERE && (!self.routes.iter().any(default) || is_global(address))
     }
 }
@@ -250,10 +325,11 @@ fn is_for_all(address: IpAddr) -> bool {
     }
 }
 
-/// Where the longest of the networks that hold the address leads.
-fn longest(networks: &[(IpNet, usize)], address: IpAddr) -> Option<usize> {
-    let holding = networks.iter().filter(|(net, _)| net.contains(&address));
-    holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, on)| *on)
+/// Where the longest of the networks that hold the address leads, in that routing domain.
+fn longest(networks: &[Fact<IpNet>], domain: u32, address: IpAddr) -> Option<usize> {
+    let here = networks.iter().filter(|(_, _, there)| *there == domain);
+    let holding = here.filter(|(net, ..)| net.contains(&address));
+    holding.max_by_key(|(net, ..)| net.prefix_len()).map(|(_, on, _)| *on)
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {
