@@ -1,6 +1,7 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
 use indexmap::IndexSet;
+use rayon::prelude::*;
 
 use super::conditions::unknown_words;
 use super::{Cause, Hop, Router, Row, Statement};
@@ -47,7 +48,7 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
         .anchors
         .values()
         .map(|anchor| anchor.rules.len());
-    let judgements = verified.judgements.into_iter();
+    let judgements = verified.judgements.into_par_iter();
     Router {
         size: (0, rules.sum()),
         statements: judgements
