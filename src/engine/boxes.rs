@@ -3,7 +3,7 @@
 use super::header::{Field, PacketBox};
 use super::set::PacketSet;
 use crate::net::RangeSet;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use rustc_hash::FxBuildHasher;
 
 /// How many pieces a box may fall into while it is asked how far it can grow; past that it stays as it is.
@@ -48,10 +48,15 @@ impl PacketSet {
     /// The same packets: boxes that differ in one field only become one.
     #[must_use]
     pub fn joined(&self) -> Self {
-        let mut boxes = self.boxes().to_vec();
+        let unique: IndexSet<&PacketBox, FxBuildHasher> = self.boxes().iter().collect();
+        let mut boxes: Vec<PacketBox> = unique.into_iter().cloned().collect();
         loop {
             let before = boxes.len();
             for field in ORDER {
+                // Boxes that do not differ in the field differ in another.
+                if boxes.windows(2).all(|pair| pair[0].limit(field) == pair[1].limit(field)) {
+                    continue;
+                }
                 let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>, FxBuildHasher> = IndexMap::default();
                 for part in boxes {
                     let numbers = part.numbers(field);

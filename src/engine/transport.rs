@@ -104,7 +104,7 @@ pub fn flags_where(condition: impl Fn(TcpFlags) -> bool) -> RangeSet {
         false => flags,
     };
     let chosen = (0..=u8::MAX).map(TcpFlags).filter(|&flags| condition(seen(flags)));
-    RangeSet::from_ranges(chosen.map(|flags| (of_tcp(flags), of_tcp(flags))))
+    RangeSet::from_ranges(chosen.map(of_tcp).map(|number| (number, number)))
 }
 
 /// The tcp packets that pass the test.
