@@ -417,7 +417,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             let supposed = Rc::make_mut(&mut reverse.supposed);
             supposed.narrowed.extend(chosen);
             supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
-            let back = translated_back(&now);
+            let mut back = translated_back(&now);
+            // It is back in the domain that it came from.
+            let home = self.compiled.table_at(place, &Now::original(now.family));
+            if self.compiled.rdomain_of(self.compiled.table_at(place, &now)) != home {
+                back.rtable = Some(home);
+            }
             Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
                 decider: Decider::OwnState,
