@@ -188,7 +188,12 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
                 }
                 let covered = |packet: &Packet| {
                     let header = engine.space().header(packet).expect("a header");
-                    let alone = |cause: &Cause| !cause.own_reverse || packet.src == packet.dst;
+                    // What is translated to come from where it goes is of those, too.
+                    let moved = |cause: &Cause| {
+                        let first = cause.example.as_ref().and_then(|example| example.journey.hops.first());
+                        first.is_some_and(|hop| (hop.before.src, hop.before.dst) != (hop.after.src, hop.after.dst))
+                    };
+                    let alone = |cause: &Cause| !cause.own_reverse || packet.src == packet.dst || moved(cause);
                     violation
                         .causes
                         .iter()
@@ -235,6 +240,9 @@ fn offend(
             packets.push(packet);
         }
     }
+    // Whom a neighbour solicitation asks for is in no field; translated it goes there.
+    let asks = |packet: &Packet| packet.dst.is_ipv6() && packet.icmp.is_some_and(|icmp| icmp.kind == 135);
+    packets.retain(|packet| !asks(packet));
     // Of what belongs to which link in a link-local address, the grid knows nothing.
     packets.retain(|packet| ![packet.src, packet.dst].iter().any(is_linked));
     for packet in packets {

@@ -171,7 +171,7 @@ fn asks_other_tables(ruleset: &Ruleset) -> bool {
 }
 
 /// Whether packets may leave elsewhere, or to another destination, than they seemed to before the hop out; as replies of
-/// their own, too, by a state that has changed their source on the way in.
+/// their own, too, by a state that has changed their source, or their domain, on the way in.
 fn redirects_outward(rule: &Rule) -> bool {
     let nats = matches!(rule.translation.as_deref(), Some(Translation::Nat { .. }));
     let redirects = rule
@@ -184,7 +184,7 @@ fn redirects_outward(rule: &Rule) -> bool {
     let routes = rule.route_to.as_deref();
     let routes = routes.is_some_and(|route| route.kind != RouteToKind::ReplyTo);
     match rule.direction {
-        Some(Direction::In) => nats,
+        Some(Direction::In) => nats || rule.rtable.is_some(),
         Some(Direction::Out) | None => redirects || routes || rule.rtable.is_some(),
     }
 }

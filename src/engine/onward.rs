@@ -251,7 +251,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                         return self.turned_back(path, now);
                     }
                     if received.is_none() {
-                        return self.to_itself(path, from, now, tagging);
+                        return self.answer_itself(path, from, now, tagging);
                     }
                     let owner = compiled.space.interface(&name);
                     let refused = |owner| received.is_some() && !compiled.takes(from, owner, now.family);
@@ -319,7 +319,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         match target {
             Target::Local(_) | Target::Refused | Target::NotForwarded if path.rerouted => self.turned_back(path, now),
             Target::Via(out) if path.rerouted => self.ended_at(path, End::Leaves(out), now),
-            Target::Local(_) | Target::Refused if received.is_none() => self.to_itself(path, from, now, tagging),
+            Target::Local(_) | Target::Refused if received.is_none() => self.answer_itself(path, from, now, tagging),
             Target::Refused => self.ended_at(path, End::NotForwarded, now),
             Target::Local(_) => self.ended_at(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
@@ -343,7 +343,7 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     /// What the machine answers to an address of its own goes out on loopback. A state that it finds there translates it
     /// back, and it is routed again, past the rules (`PF_TAG_REROUTE`); else it stays here.
-    fn to_itself(&mut self, mut path: Path, from: usize, now: &Now, tagging: &Tagging) {
+    fn answer_itself(&mut self, mut path: Path, from: usize, now: &Now, tagging: &Tagging) {
         let compiled = self.compiled;
         let domain = compiled.rdomain_of(compiled.table_at(Place::In(from), now));
         let Some(seen) = compiled.loopback_of(domain) else {
@@ -417,7 +417,12 @@ impl<'e, 'a> Classes<'e, 'a> {
             let supposed = Rc::make_mut(&mut reverse.supposed);
             supposed.narrowed.extend(chosen);
             supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
-            let back = translated_back(&now);
+            let mut back = translated_back(&now);
+            // It is back in the domain that it came from.
+            let home = self.compiled.table_at(place, &Now::original(now.family));
+            if self.compiled.rdomain_of(self.compiled.table_at(place, &now)) != home {
+                back.rtable = Some(home);
+            }
             Rc::make_mut(&mut reverse.hops).push(Hop {
                 place,
                 decider: Decider::OwnState,

@@ -442,7 +442,9 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             through &= here || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
-        let by_gateway = is_route_to(hop);
+        // Its own reply goes by the gateway of `reply-to`.
+        let is_back = hop.state.as_ref().is_some_and(|state| state.existing);
+        let by_gateway = is_route_to(hop) || is_back && hop.route.is_some();
         let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices)?;
         Some(Fate {
             through,
