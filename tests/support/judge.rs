@@ -377,7 +377,9 @@ fn is_answered(
         let journey = machine.follow(reply, memory, choices).ok()?;
         let there = match packet.way {
             Way::Out => journey.end == End::Local,
-            Way::In | Way::Forward => journey.last().is_some_and(|last| last.interface == packet.interface),
+            Way::In | Way::Forward => {
+                journey.end == End::Sent && journey.last().is_some_and(|last| last.interface == packet.interface)
+            }
         };
         Some(gets_through(&journey) && there)
     };
