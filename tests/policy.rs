@@ -25,7 +25,7 @@ mod site;
 use std::net::IpAddr;
 
 use grid::grid;
-use judge::{Expect, Fate, Item, Proto, Statement, What, Who, fates, is_required, offends};
+use judge::{Expect, Fate, Item, Proto, Statement, What, Who, begins_a_flow, fates, is_required, is_unspoken, offends};
 use packets::Random;
 use pfproof::context::Context;
 use pfproof::diagnostic::Severity;
@@ -36,7 +36,7 @@ use pfproof::packet::{Packet, write_json};
 use pfproof::policy;
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
-use pfproof::verify::{Case, Cause, Doubt, Outcome, verify};
+use pfproof::verify::{Case, Cause, Doubt, Outcome, unspoken, verify};
 use proptest::prelude::*;
 use proptest::sample::select;
 use site::{SITES, Site, ZONES};
@@ -160,6 +160,7 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
     let grid = grid(site);
     let mut random = Random(seed);
     let mut offenders: Vec<Vec<&Packet>> = vec![Vec::new(); statements.len()];
+    let unspoken = unspoken(case).expect("few statements");
     for world in &worlds {
         for packet in &grid {
             let fates = fates(world.site, &world.machine, packet, world.os);
@@ -167,6 +168,21 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
                 if world.offends(packet, &fates, statement, statements) {
                     found.push(packet);
                 }
+            }
+            let listed = engine
+                .space()
+                .header(packet)
+                .is_some_and(|header| unspoken.packets.contains(&header));
+            let mut silent = fates.iter().map(|fate| is_unspoken(site, packet, fate, statements));
+            let odd = unspoken.more || fates.is_empty() || packet.src == packet.dst;
+            if sure && !odd && (listed || begins_a_flow(site, packet)) {
+                prop_assert_eq!(
+                    listed,
+                    silent.any(|silent| silent) && begins_a_flow(site, packet),
+                    "{}\nno statement speaks of {}",
+                    both,
+                    write_json(packet)
+                );
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
-use crate::verify::{self, Case, verify};
+use crate::verify::{self, Case, Coverage, verify};
 
 /// One machine and what is demanded of it.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     };
     let (mut verified, complaints) = verify(case);
     findings.extend(complaints);
-    let mut coverage = None;
+    let (mut coverage, mut unspoken) = (None, None);
     if let Some(text) = main_text(sources, &name) {
         let patient = repair::Patient {
             name: &name,
@@ -192,11 +192,15 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
                 never_elsewhere: never_elsewhere.as_ref(),
             });
             let speaks = !policy.statements.is_empty();
-            (linted, speaks.then(|| coverage_words(case, sources)).flatten())
+            let covered = speaks.then(|| verify::coverage(case)).flatten();
+            // Of large rulesets neither is asked.
+            let unspoken = covered.as_ref().and_then(|_| verify::unspoken(case));
+            let words = covered.and_then(|covered| coverage_words(&covered, &ruleset, sources));
+            (linted, words, unspoken)
         };
-        let ((), (linted, covered)) = rayon::join(mend, look);
+        let ((), (linted, words, unsaid)) = rayon::join(mend, look);
         findings.extend(linted);
-        coverage = covered;
+        (coverage, unspoken) = (words, unsaid);
     }
     let subject = Subject {
         sources,
@@ -204,6 +208,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         engine: &engine,
         network: &network,
         macros: &defined,
+        unspoken: unspoken.as_ref(),
     };
     let mut report = router(subject, verified);
     report.coverage = coverage.into_iter().collect();
@@ -404,8 +409,7 @@ fn told(assumptions: &str, ruleset: &Ruleset) -> String {
 }
 
 /// How many of the pass rules that decide something the policy speaks of, and where the others are.
-fn coverage_words(case: Case<'_>, sources: &Sources) -> Option<String> {
-    let coverage = verify::coverage(case)?;
+fn coverage_words(coverage: &Coverage, ruleset: &Ruleset, sources: &Sources) -> Option<String> {
     let silent = coverage.silent.len();
     if silent == 0 && coverage.unknown > 0 {
         return None;
@@ -417,7 +421,7 @@ fn coverage_words(case: Case<'_>, sources: &Sources) -> Option<String> {
         ));
     }
     let lines = coverage.silent.iter().filter_map(|id| {
-        let rule = case.engine.ruleset().rule(id)?;
+        let rule = ruleset.rule(id)?;
         Some(sources.location(rule.origin.span).line)
     });
     let mut lines: Vec<String> = lines.map(|line| line.to_string()).collect();

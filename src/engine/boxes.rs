@@ -54,7 +54,10 @@ impl PacketSet {
             let before = boxes.len();
             for field in ORDER {
                 // Boxes that do not differ in the field differ in another.
-                if boxes.windows(2).all(|pair| pair[0].limit(field) == pair[1].limit(field)) {
+                if boxes
+                    .windows(2)
+                    .all(|pair| pair[0].limit(field) == pair[1].limit(field))
+                {
                     continue;
                 }
                 let mut groups: IndexMap<PacketBox, Vec<(u128, u128)>, FxBuildHasher> = IndexMap::default();

@@ -18,7 +18,7 @@ use super::rewriting::{Now, Reading, shifted};
 use super::search::{Equal, Path};
 use super::space::Place;
 use super::witness;
-use crate::net::RangeSet;
+use crate::net::{Family, RangeSet};
 use crate::ruleset::RuleId;
 
 /// A hop, and the entry that is to decide it; `None` is the default.
@@ -85,11 +85,11 @@ struct Guarded {
     rivals: Vec<Rival>,
 }
 
-/// A condition on the header, in terms of the original one.
+/// Packets that are excused: those that arrive so and end so.
 struct Excuse {
-    region: PacketBox,
-    /// The header at the end, where the excuse is about that.
-    end: Option<Rc<Now>>,
+    arriving: Option<PacketBox>,
+    /// With the header at the end.
+    ending: Option<(PacketBox, Rc<Now>)>,
 }
 
 /// The packets of one way that are still to be found.
@@ -156,23 +156,23 @@ impl Cover {
             duty: duty.clone(),
         });
         let guarded = guarded.collect();
-        let arriving = question
-            .excused
-            .iter()
-            .filter(|part| !part.is_disjoint(&path.region))
-            .map(|part| Excuse {
-                region: part.clone(),
-                end: None,
-            });
-        let ending = question
-            .excused_at_end
-            .iter()
-            .filter(|part| end.may_be_in(part, &path.region))
-            .map(|part| Excuse {
-                region: part.clone(),
-                end: Some(Rc::clone(end)),
-            });
-        let excuses = arriving.chain(ending).collect();
+        let arrives = |part: &&PacketBox| !part.is_disjoint(&path.region);
+        let ends = |part: &&PacketBox| end.may_be_in(part, &path.region);
+        let arriving = question.excused.iter().filter(arrives).map(|part| Excuse {
+            arriving: Some(part.clone()),
+            ending: None,
+        });
+        let ending = question.excused_at_end.iter().filter(ends).map(|part| Excuse {
+            arriving: None,
+            ending: Some((part.clone(), Rc::clone(end))),
+        });
+        let flows = question.excused_flows.iter();
+        let flows = flows.filter(|(first, last)| arrives(&first) && ends(&last));
+        let flows = flows.map(|(first, last)| Excuse {
+            arriving: Some(first.clone()),
+            ending: Some((last.clone(), Rc::clone(end))),
+        });
+        let excuses = arriving.chain(ending).chain(flows).collect();
         Self {
             guarded,
             excuses,
@@ -394,44 +394,50 @@ impl Cover {
 
 impl Excuse {
     /// Whether it excuses the packet surely; `within` is made smaller so that the answer is the same for all of it.
-    fn holds(&self, family: crate::net::Family, at: &Header, within: &mut PacketBox) -> bool {
-        let original;
-        let now = match &self.end {
-            Some(now) => now.as_ref(),
-            None => {
-                original = Now::original(family);
-                &original
-            }
+    fn holds(&self, family: Family, at: &Header, within: &mut PacketBox) -> bool {
+        let arrives = |within: &mut PacketBox| match &self.arriving {
+            Some(part) => is_surely_in(part, &Now::original(family), family, at, within),
+            None => true,
         };
-        if now.family != self.region.family {
-            return false;
-        }
-        let mut inside: Vec<(Field, RangeSet)> = Vec::new();
-        let mut cut: Option<(f64, Field, RangeSet)> = None;
-        for (field, set) in self.region.limits() {
-            match now.read(field, set, family, &Vec::new()) {
-                Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
-                Reading::On(field, set) => {
-                    let own = within.numbers(field);
-                    let left = own.minus(&set);
-                    let kept = left.len() as f64 / own.len() as f64;
-                    if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
-                        cut = Some((kept, field, left));
-                    }
-                }
-                Reading::Always(true) => {}
-                Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return false,
-            }
-        }
-        if let Some((_, field, left)) = cut {
-            narrow(within, field, &left);
-            return false;
-        }
-        for (field, set) in inside {
-            narrow(within, field, &set);
-        }
-        true
+        let ends = |within: &mut PacketBox| match &self.ending {
+            Some((part, end)) => is_surely_in(part, end, family, at, within),
+            None => true,
+        };
+        arrives(within) && ends(within)
     }
+}
+
+/// Whether the header that a packet has become is surely in a box; `within` is made smaller so that the answer is the
+/// same for all of it.
+fn is_surely_in(part: &PacketBox, now: &Now, family: Family, at: &Header, within: &mut PacketBox) -> bool {
+    if now.family != part.family {
+        return false;
+    }
+    let mut inside: Vec<(Field, RangeSet)> = Vec::new();
+    let mut cut: Option<(f64, Field, RangeSet)> = None;
+    for (field, set) in part.limits() {
+        match now.read(field, set, family, &Vec::new()) {
+            Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
+            Reading::On(field, set) => {
+                let own = within.numbers(field);
+                let left = own.minus(&set);
+                let kept = left.len() as f64 / own.len() as f64;
+                if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
+                    cut = Some((kept, field, left));
+                }
+            }
+            Reading::Always(true) => {}
+            Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return false,
+        }
+    }
+    if let Some((_, field, left)) = cut {
+        narrow(within, field, &left);
+        return false;
+    }
+    for (field, set) in inside {
+        narrow(within, field, &set);
+    }
+    true
 }
 
 /// The packets of a box that have equal fields: the same numbers, but for the shift, in both of each pair.

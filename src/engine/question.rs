@@ -27,7 +27,8 @@ pub enum Scope {
 /// Which packets of `region` that are not excused have a journey of the wanted kind.
 ///
 /// With `ends`, only those of which the header *at the end* is in that set too: the original header with the
-/// destination and its port as translated, and the place of the last hop. Excuses are sets of the same two kinds.
+/// destination and its port as translated, and the place of the last hop. Excuses are sets of the same two kinds, and
+/// pairs of them.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub(super) region: PacketSet,
@@ -36,6 +37,8 @@ pub struct Question {
     pub(super) ends: Option<PacketSet>,
     pub(super) excused: Vec<PacketBox>,
     pub(super) excused_at_end: Vec<PacketBox>,
+    /// What is excused if it arrives in the one and ends in the other.
+    pub(super) excused_flows: Vec<(PacketBox, PacketBox)>,
     pub(super) steps: u64,
     /// The rule that decides some hop, if not any.
     pub(super) by: Option<RuleId>,
@@ -57,6 +60,7 @@ impl Question {
             ends: None,
             excused: Vec::new(),
             excused_at_end: Vec::new(),
+            excused_flows: Vec::new(),
             steps: Self::STEPS,
             by: None,
             copies: true,
@@ -88,6 +92,16 @@ impl Question {
     #[must_use]
     pub fn except_ending_in(mut self, excused: &PacketSet) -> Self {
         self.excused_at_end.extend_from_slice(excused.boxes());
+        self
+    }
+
+    /// The same without packets that are in the one set as they arrive, and whose header at the end is in the other.
+    #[must_use]
+    pub fn except_flows(mut self, arriving: &PacketSet, ending: &PacketSet) -> Self {
+        for part in arriving.boxes() {
+            let flows = ending.boxes().iter().map(|end| (part.clone(), end.clone()));
+            self.excused_flows.extend(flows);
+        }
         self
     }
 

@@ -39,9 +39,9 @@ pub struct Coverage {
 }
 
 /// The packets of a statement as they arrive and, if it is about those, their headers at the end.
-struct Speech {
-    arriving: PacketSet,
-    ends: Option<PacketSet>,
+pub(super) struct Speech {
+    pub(super) arriving: PacketSet,
+    pub(super) ends: Option<PacketSet>,
 }
 
 /// The pass rules that no statement constrains; `None` where finding them would take too long.
@@ -102,7 +102,8 @@ pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
     Some(coverage)
 }
 
-fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
+/// What a statement speaks of; `None` where a name is not known.
+pub(super) fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
     let (arriving, ends) = match demand {
         Demand::Require(packets, _) | Demand::Allow(packets) => (zones.excused(packets).ok()?.at_most(), None),
         Demand::Forbid(packets) => {

@@ -165,7 +165,7 @@ fn zone_end(zone: &Zone) -> (String, End) {
 }
 
 /// Hosts that are named so.
-fn end(host: Host, span: Span) -> End {
+pub(super) fn end(host: Host, span: Span) -> End {
     let item = HostItem {
         span,
         negated: false,

@@ -17,14 +17,16 @@ mod obstacle;
 mod outcome;
 mod replay;
 mod search;
+mod unspoken;
 mod witness;
 
 pub use coverage::Coverage;
 pub use draft::draft;
 pub(crate) use draft::parsed;
-pub use judge::{Case, Verified, coverage, verify};
+pub use judge::{Case, Verified, coverage, unspoken, verify};
 pub(crate) use judge::{hold, must_pass};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};
 pub(crate) use replay::gets_through;
+pub use unspoken::Unspoken;
 pub(crate) use witness::{Rank, choose, rank};

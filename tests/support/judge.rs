@@ -483,6 +483,65 @@ pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -
         && what.takes(packet, packet.dport)
 }
 
+/// Whether the statement speaks of the packet, where that becomes of it: what is required or allowed as it comes, what is
+/// forbidden by its end.
+fn speaks(site: &Site, packet: &Packet, fate: &Fate, statement: &Statement) -> bool {
+    let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
+    let (end, end_port) = fate.end;
+    let met_last = fate.leaves.map_or(Met::Here, |out| Met::Out(site.domain(out)));
+    match statement {
+        Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
+            from.sends(site, packet, For::Excuse)
+                && what.takes(packet, packet.dport)
+                && to.takes(site, packet.dst, For::Excuse, met_first(site, packet))
+        }
+        Statement::Forbid(what, from, to) => {
+            from.sends(site, packet, For::All)
+                && to.takes(site, end, For::All, met_last)
+                && what.takes(packet, end_port)
+        }
+        Statement::ClosedFrom(zone) => Item::Zone(*zone).sends(site, arrives, 0, packet.src, For::All),
+        Statement::ClosedTo(zone) => {
+            let (_, interfaces, only) = ZONES[*zone];
+            let leaves = fate.leaves.is_some_and(|out| interfaces.contains(&out));
+            leaves && only.is_none_or(|only| in_net(only, end))
+        }
+        Statement::Closed => true,
+    }
+}
+
+/// Whether it gets through and counts: neighbours meet without the machine.
+fn counts(site: &Site, packet: &Packet, fate: &Fate) -> bool {
+    let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
+    let neighbours = fate.untranslated
+        && arrives.is_some()
+        && fate.leaves == arrives
+        && site.are_neighbours(arrives, packet.src, packet.dst);
+    fate.through && !neighbours
+}
+
+/// Whether the packet begins a flow between hosts, from the machine, or to it.
+pub(crate) fn begins_a_flow(site: &Site, packet: &Packet) -> bool {
+    let ends = [
+        (Item::Any, Item::Any),
+        (Item::Itself, Item::Any),
+        (Item::Any, Item::Itself),
+    ];
+    let all = || What {
+        family: "",
+        proto: Proto::All,
+    };
+    ends.into_iter().any(|(from, to)| {
+        let [from, to] = [from, to].map(|one| Who(vec![one], None));
+        is_required(site, packet, &Statement::Require(all(), from, to, None))
+    })
+}
+
+/// Whether the packet gets through, where that becomes of it, and none of the statements speaks of it.
+pub(crate) fn is_unspoken(site: &Site, packet: &Packet, fate: &Fate, statements: &[Statement]) -> bool {
+    counts(site, packet, fate) && !statements.iter().any(|one| speaks(site, packet, fate, one))
+}
+
 /// Whether the packet offends the statement of a policy, where that becomes of it.
 pub(crate) fn offends(
     site: &Site,
@@ -492,13 +551,7 @@ pub(crate) fn offends(
     policy: &[Statement],
     ruleset: &Ruleset,
 ) -> bool {
-    let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
     let (end, end_port) = fate.end;
-    let neighbours = fate.untranslated
-        && arrives.is_some()
-        && fate.leaves == arrives
-        && site.are_neighbours(arrives, packet.src, packet.dst);
-    let counts = fate.through && !neighbours;
     let met_last = fate.leaves.map_or(Met::Here, |out| Met::Out(site.domain(out)));
     let excused = || {
         policy.iter().any(|one| match one {
@@ -520,20 +573,9 @@ pub(crate) fn offends(
                     || fate.through && (!fate.answered || !expect.iter().all(met)))
         }
         Statement::Allow(..) => false,
-        Statement::Forbid(what, from, to) => {
-            counts
-                && from.sends(site, packet, For::All)
-                && to.takes(site, end, For::All, met_last)
-                && what.takes(packet, end_port)
+        Statement::Forbid(..) => counts(site, packet, fate) && speaks(site, packet, fate, statement),
+        Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => {
+            counts(site, packet, fate) && speaks(site, packet, fate, statement) && !excused()
         }
-        Statement::ClosedFrom(zone) => {
-            counts && Item::Zone(*zone).sends(site, arrives, 0, packet.src, For::All) && !excused()
-        }
-        Statement::ClosedTo(zone) => {
-            let (_, interfaces, only) = ZONES[*zone];
-            let leaves = fate.leaves.is_some_and(|out| interfaces.contains(&out));
-            counts && leaves && only.is_none_or(|only| in_net(only, end)) && !excused()
-        }
-        Statement::Closed => counts && !excused(),
     }
 }

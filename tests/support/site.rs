@@ -359,10 +359,16 @@ pub(crate) fn has_no_address(address: IpAddr) -> bool {
     }
 }
 
-/// Whether it is globally reachable: enough of the registries for the addresses here.
+/// Whether it is globally reachable, by the registries.
 fn is_global(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => !address.is_private() && !address.is_documentation(),
-        IpAddr::V6(address) => !in_net("2001:db8::/32", address.into()) && !address.is_unicast_link_local(),
-    }
+    let registry = include_str!("../../src/policy/special-purpose.txt").lines();
+    let entries = registry.filter(|line| !line.starts_with('#')).map(|line| {
+        let mut words = line.split_whitespace();
+        let net: IpNet = words.next().and_then(|net| net.parse().ok()).expect("a prefix");
+        (net, words.next() == Some("yes"))
+    });
+    let longest = entries
+        .filter(|(net, _)| net.contains(&address))
+        .max_by_key(|(net, _)| net.prefix_len());
+    longest.is_none_or(|(_, reachable)| reachable)
 }

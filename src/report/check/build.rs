@@ -4,7 +4,7 @@ use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use super::conditions::unknown_words;
-use super::{Cause, Hop, Router, Row, Statement};
+use super::{Cause, Hop, Router, Row, Statement, Unsaid};
 use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
@@ -17,7 +17,7 @@ use crate::report::route::route;
 use crate::ruleset::RuleId;
 use crate::source::{Sources, Span};
 use crate::syntax::Macro;
-use crate::verify::{self, Extent, Outcome, Verified, Why};
+use crate::verify::{self, Extent, Outcome, Unspoken, Verified, Why};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct Subject<'a> {
     pub network: &'a Network<'a>,
     /// The macros of pf.conf, in the order of their definitions.
     pub macros: &'a [Macro],
+    /// What gets through and no statement speaks of, if it was asked.
+    pub unspoken: Option<&'a Unspoken>,
 }
 
 /// The statements' part of a machine's report, of what was found.
@@ -49,7 +51,12 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
         .values()
         .map(|anchor| anchor.rules.len());
     let judgements = verified.judgements.into_par_iter();
+    let unspoken = subject.unspoken.map(|unspoken| Unsaid {
+        packets: builder.namer.lines(&unspoken.packets.joined()),
+        more: unspoken.more,
+    });
     Router {
+        unspoken,
         size: (0, rules.sum()),
         statements: judgements
             .filter_map(|judgement| builder.statement(judgement))

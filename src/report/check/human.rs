@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Cause, Hop, Report, Router, Row, Statement};
+use super::{Cause, Hop, Report, Router, Row, Statement, Unsaid};
 use crate::report::human;
 use crate::report::look::{Look, Paint, for_terminal, printable};
 use crate::source::Sources;
@@ -13,6 +13,8 @@ const SHOWN: usize = 3;
 const ALL: usize = 6;
 /// What is shorter is said again for each statement.
 const LONG: usize = 60;
+/// How many lines of flows that no statement speaks of are shown.
+const UNSPOKEN: usize = 3;
 
 /// The whole report.
 pub(super) fn render(report: &Report, sources: &[&Sources], look: Look) -> String {
@@ -208,8 +210,30 @@ impl Writer<'_> {
             let line = self.look.wrap(&printable(line), 2);
             self.line(&line);
         }
+        if let Some(unspoken) = &router.unspoken {
+            self.unspoken(unspoken);
+        }
         if router.findings.is_empty() {
             self.line("no findings");
+        }
+    }
+
+    /// What passes and no statement speaks of, the first of it if not all is wanted.
+    fn unspoken(&mut self, Unsaid { packets, more }: &Unsaid) {
+        match (packets.as_slice(), more) {
+            ([], false) => return self.line("the policy speaks of every flow that passes"),
+            ([], true) => return,
+            _ => self.line("the policy says nothing of these flows, which pass:"),
+        }
+        let shown = if self.look.verbose { packets.len() } else { UNSPOKEN };
+        for line in packets.iter().take(shown) {
+            let line = self.look.wrap(&format!("  {}", printable(line)), 6);
+            self.line(&line);
+        }
+        match packets.len().saturating_sub(shown) {
+            0 if *more => self.line("  and perhaps more"),
+            0 => {}
+            left => self.line(&format!("  … ({left} more with --verbose)")),
         }
     }
 

@@ -32,6 +32,9 @@ fn router(router: &Router, sources: &Sources) -> Value {
         "statements": statements,
         "findings": findings,
     });
+    if let Some(unspoken) = &router.unspoken {
+        value["unspoken"] = json!({"packets": unspoken.packets, "more": unspoken.more});
+    }
     if let Some(words) = &router.refused {
         value["refused"] = json!(words);
     }

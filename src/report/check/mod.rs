@@ -43,12 +43,23 @@ pub struct Router {
     pub matrix: Vec<String>,
     /// Which part of the ruleset the policy speaks about, in words.
     pub coverage: Vec<String>,
+    /// What gets through and no statement speaks of, where that was asked.
+    pub unspoken: Option<Unsaid>,
     /// What becomes of a pf.conf that pfctl refuses, in words; then nothing else was judged.
     pub refused: Option<String>,
     /// What else was found.
     pub findings: Vec<Diagnostic>,
     /// Counterexamples that did not replay: faults of pfproof.
     pub faults: Vec<String>,
+}
+
+/// Flows that pass and of which a policy says nothing.
+#[derive(Debug)]
+pub struct Unsaid {
+    /// The packets that begin them, in few words, one line each.
+    pub packets: Vec<String>,
+    /// Whether there may be more.
+    pub more: bool,
 }
 
 /// What was judged: it says what the numbers in packets and rules mean.
