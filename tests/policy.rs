@@ -36,7 +36,7 @@ use pfproof::packet::{Packet, write_json};
 use pfproof::policy;
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
-use pfproof::verify::{Case, Cause, Doubt, Outcome, unspoken, verify};
+use pfproof::verify::{Case, Cause, Doubt, Outcome, coverage, verify};
 use proptest::prelude::*;
 use proptest::sample::select;
 use site::{SITES, Site, ZONES};
@@ -160,7 +160,7 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
     let grid = grid(site);
     let mut random = Random(seed);
     let mut offenders: Vec<Vec<&Packet>> = vec![Vec::new(); statements.len()];
-    let unspoken = unspoken(case).expect("few statements");
+    let unspoken = coverage(case).unspoken.expect("few statements");
     for world in &worlds {
         for packet in &grid {
             let fates = fates(world.site, &world.machine, packet, world.os);

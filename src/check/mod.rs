@@ -24,7 +24,7 @@ use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
-use crate::verify::{self, Case, Coverage, verify};
+use crate::verify::{self, Case, RulesSpokenOf, verify};
 
 /// One machine and what is demanded of it.
 #[derive(Debug)]
@@ -192,11 +192,11 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
                 never_elsewhere: never_elsewhere.as_ref(),
             });
             let speaks = !policy.statements.is_empty();
-            let covered = speaks.then(|| verify::coverage(case)).flatten();
-            // Of large rulesets neither is asked.
-            let unspoken = covered.as_ref().and_then(|_| verify::unspoken(case));
-            let words = covered.and_then(|covered| coverage_words(&covered, &ruleset, sources));
-            (linted, words, unspoken)
+            let coverage = speaks.then(|| verify::coverage(case)).unwrap_or_default();
+            let words = coverage
+                .rules
+                .and_then(|rules| coverage_words(&rules, &ruleset, sources));
+            (linted, words, coverage.unspoken)
         };
         let ((), (linted, words, unsaid)) = rayon::join(mend, look);
         findings.extend(linted);
@@ -409,7 +409,7 @@ fn told(assumptions: &str, ruleset: &Ruleset) -> String {
 }
 
 /// How many of the pass rules that decide something the policy speaks of, and where the others are.
-fn coverage_words(coverage: &Coverage, ruleset: &Ruleset, sources: &Sources) -> Option<String> {
+fn coverage_words(coverage: &RulesSpokenOf, ruleset: &Ruleset, sources: &Sources) -> Option<String> {
     let silent = coverage.silent.len();
     if silent == 0 && coverage.unknown > 0 {
         return None;

@@ -1,12 +1,14 @@
-//! Which rules a policy speaks about: those that decide packets of which some statement says something.
+//! What a policy speaks about: the rules that decide packets of which some statement says something, and the flows that
+//! pass of which none does.
 //!
-//! Asked rule by rule. What a rule decides as it arrives, a statement is about or not. Of what it decides on a further
+//! Rules are asked one by one. What a rule decides as it arrives, a statement is about or not. Of what it decides on a further
 //! hop those packets are looked for that may have arrived so and that a statement is about: one in the evaluator first,
 //! then all of them in the engine, until one of them is decided by the rule.
 
 use std::cell::Cell;
 
 use super::judge::Case;
+use super::unspoken::{Unspoken, unspoken};
 use crate::engine::{Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, address_number};
 use crate::eval::{Journey, Machine, Memory, Usual};
 use crate::net::{Direction, RangeSet};
@@ -27,9 +29,18 @@ const STEPS_OF_QUESTION: u64 = 2_000;
 /// How many packets of one class the evaluator follows.
 const MOST_SAMPLES: usize = 12;
 
+/// What a policy speaks about.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// The pass rules; `None` where finding them would take too long.
+    pub rules: Option<RulesSpokenOf>,
+    /// What gets through and no statement speaks of; `None` likewise.
+    pub unspoken: Option<Unspoken>,
+}
+
 /// Which pass rules the policy constrains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
+pub struct RulesSpokenOf {
     /// The pass rules that decide only packets of which no statement speaks.
     pub silent: Vec<RuleId>,
     /// How many pass rules decide something.
@@ -44,27 +55,34 @@ pub(super) struct Speech {
     pub(super) ends: Option<PacketSet>,
 }
 
-/// The pass rules that no statement constrains; `None` where finding them would take too long.
-pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
-    let engine = case.engine;
-    if engine.ruleset().all_rules().count() > MOST_RULES {
-        return None;
+/// What the statements speak about; nothing is found out of a large ruleset, or where a name is not known.
+pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Coverage {
+    if case.engine.ruleset().all_rules().count() > MOST_RULES {
+        return Coverage::default();
     }
+    let statements = case.policy.statements.iter();
+    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(&one.demand, zones)).collect();
+    let Some(speeches) = speeches else {
+        return Coverage::default();
+    };
+    Coverage {
+        unspoken: unspoken(case, zones, &speeches),
+        rules: rules_spoken_of(case, speeches),
+    }
+}
+
+fn rules_spoken_of(case: Case<'_>, speeches: Vec<Speech>) -> Option<RulesSpokenOf> {
+    let engine = case.engine;
     let rules = || engine.ruleset().all_rules().map(|(_, rule)| rule);
     let listener = Listener {
         engine,
         machine: Machine::new(engine.ruleset(), engine.context()),
-        speeches: case
-            .policy
-            .statements
-            .iter()
-            .map(|statement| speech(&statement.demand, zones))
-            .collect::<Option<_>>()?,
+        speeches,
         translates: rules().any(|rule| rule.translation.is_some()),
         tags: rules().any(|rule| rule.tagged.is_some()),
         questions: Cell::new(MOST_QUESTIONS),
     };
-    let mut coverage = Coverage::default();
+    let mut coverage = RulesSpokenOf::default();
     let mut steps = STEPS;
     for (id, rule) in engine.ruleset().all_rules() {
         // What is assumed of an anchor is no rule of the user's.
@@ -103,7 +121,7 @@ pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Option<Coverage> {
 }
 
 /// What a statement speaks of; `None` where a name is not known.
-pub(super) fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
+fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
     let (arriving, ends) = match demand {
         Demand::Require(packets, _) | Demand::Allow(packets) => (zones.excused(packets).ok()?.at_most(), None),
         Demand::Forbid(packets) => {

@@ -10,7 +10,6 @@ use super::expectation::{Expected, resolve};
 use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation, Why};
 use super::replay::{Choice, Replay, Replayer};
 use super::search::{Found, Offence, Searcher};
-use super::unspoken::Unspoken;
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Class, Condition, Engine, Field, PacketSet, Value, address};
@@ -132,21 +131,12 @@ pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize
     packets
 }
 
-/// Which pass rules the policy speaks of; `None` where finding them would take too long.
+/// Which pass rules, and which flows that pass, the policy speaks of.
 #[must_use]
-pub fn coverage(case: Case<'_>) -> Option<Coverage> {
+pub fn coverage(case: Case<'_>) -> Coverage {
     let network = Network::new(case.engine);
     let (zones, _) = Zones::new(case.policy, &network);
     super::coverage::coverage(case, &zones)
-}
-
-/// What gets through and no statement speaks of; `None` where finding it would take too long.
-#[must_use]
-pub fn unspoken(case: Case<'_>) -> Option<Unspoken> {
-    let span = case.policy.statements.first()?.span;
-    let network = Network::new(case.engine);
-    let (zones, _) = Zones::new(case.policy, &network);
-    super::unspoken::unspoken(case, &zones, span)
 }
 
 /// The complaint about an `allow` of no packet; `require` and `forbid` say so by their outcome.

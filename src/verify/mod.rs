@@ -20,10 +20,10 @@ mod search;
 mod unspoken;
 mod witness;
 
-pub use coverage::Coverage;
+pub use coverage::{Coverage, RulesSpokenOf};
 pub use draft::draft;
 pub(crate) use draft::parsed;
-pub use judge::{Case, Verified, coverage, unspoken, verify};
+pub use judge::{Case, Verified, coverage, verify};
 pub(crate) use judge::{hold, must_pass};
 pub use matrix::{Extent, Matrix, Reach, matrix};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};

@@ -1,6 +1,6 @@
 //! What gets through and no statement speaks of: flows that nobody has decided about.
 
-use super::coverage::{Speech, speech};
+use super::coverage::Speech;
 use super::judge::Case;
 use super::matrix::end;
 use crate::engine::{Goal, PacketSet, Question};
@@ -25,24 +25,23 @@ pub struct Unspoken {
 
 /// What of the flows of all hosts, and of the machine itself, gets through although no statement speaks of it; `None`
 /// where the policy is too large to ask.
-pub(super) fn unspoken(case: Case<'_>, zones: &Zones<'_>, span: Span) -> Option<Unspoken> {
-    let statements = case.policy.statements.iter();
-    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(&one.demand, zones)).collect();
+pub(super) fn unspoken(case: Case<'_>, zones: &Zones<'_>, speeches: &[Speech]) -> Option<Unspoken> {
+    let span = case.policy.statements.first()?.span;
     let mut question = Question::new(all_flows(zones, span)?, Goal::GetsThrough)
         .without_copies()
         .except(&zones.never_taken())
         .except_ending_in(zones.network().never_ending())
         .within(STEPS);
     let mut pairs = 0;
-    for Speech { arriving, ends } in speeches? {
+    for Speech { arriving, ends } in speeches {
         question = match ends {
-            None => question.except(&arriving),
+            None => question.except(arriving),
             Some(ends) => {
                 pairs += arriving.boxes().len() * ends.boxes().len();
                 if pairs > MOST_PAIRS {
                     return None;
                 }
-                question.except_flows(&arriving, &ends)
+                question.except_flows(arriving, ends)
             }
         };
     }

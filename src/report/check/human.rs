@@ -221,7 +221,7 @@ impl Writer<'_> {
     /// What passes and no statement speaks of, the first of it if not all is wanted.
     fn unspoken(&mut self, Unsaid { packets, more }: &Unsaid) {
         match (packets.as_slice(), more) {
-            ([], false) => return self.line("the policy speaks of every flow that passes"),
+            ([], false) => return self.line("the policy speaks of every flow between hosts that passes"),
             ([], true) => return,
             _ => self.line("the policy says nothing of these flows, which pass:"),
         }
