@@ -355,7 +355,7 @@ impl Searcher<'_> {
 
     /// The class without the packets that leave, as they came, by the interface that they came in on, to the network
     /// that they came from.
-    fn not_turning_back(&self, class: Class) -> Vec<Class> {
+    pub(super) fn not_turning_back(&self, class: Class) -> Vec<Class> {
         let End::Leaves(out) = class.journey.end else {
             return vec![class];
         };

@@ -3,6 +3,7 @@
 use super::coverage::Speech;
 use super::judge::Case;
 use super::matrix::end;
+use super::search::Searcher;
 use crate::engine::{Goal, PacketSet, Question};
 use crate::policy::Zones;
 use crate::policy::ast::{End, Host, Packets};
@@ -27,9 +28,10 @@ pub struct Unspoken {
 /// where the policy is too large to ask.
 pub(super) fn unspoken(case: Case<'_>, zones: &Zones<'_>, speeches: &[Speech]) -> Option<Unspoken> {
     let span = case.policy.statements.first()?.span;
+    let searcher = Searcher::new(case, zones);
     let mut question = Question::new(all_flows(zones, span)?, Goal::GetsThrough)
         .without_copies()
-        .except(&zones.never_taken())
+        .except(&searcher.never_taken)
         .except_ending_in(zones.network().never_ending())
         .within(STEPS);
     let mut pairs = 0;
@@ -51,7 +53,9 @@ pub(super) fn unspoken(case: Case<'_>, zones: &Zones<'_>, speeches: &[Speech]) -
     for class in classes.by_ref().take(MOST_CLASSES) {
         match class {
             Ok(class) if class.own_reverse => {}
-            Ok(class) if class.conditions.iter().all(|one| one.unknown.is_choice()) => packets.push(class.region),
+            Ok(class) if class.conditions.iter().all(|one| one.unknown.is_choice()) => {
+                packets.extend(searcher.not_turning_back(class).into_iter().map(|class| class.region));
+            }
             Ok(_) | Err(_) => unspoken.more = true,
         }
     }
