@@ -6,6 +6,13 @@
 //! what pf chooses and what only the machine knows. So «nothing gets through» is an empty enumeration of
 //! [`Goal::GetsThrough`], and «everything surely gets through» an empty one of [`Goal::Stopped`].
 //!
+//! A field is a line of numbers, a condition on it a set of ranges, and a box has one for each field. Numbers are not
+//! compressed to ranks: what translates makes new ones on the way, and interval trees over the ranges of the rules find
+//! those that overlap a box without it. No diagram of all that passes is built: boxes are taken away from a region one
+//! by one, around points that show why (`cover`), and only what is to be shown is joined to few large boxes.
+//!
+//! An [`Engine`] is shared by threads: what it makes when it is first asked for is made once. Searches are their own.
+//!
 //! Knows nothing of `eval`: the two are checked against each other.
 
 mod aim;
