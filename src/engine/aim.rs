@@ -1,13 +1,15 @@
 //! What a question's ends ask of a hop before its rules are looked at: packets that no route takes there are left out.
 
+use super::compiled::Compiled;
 use super::frame::Frame;
 use super::header::{Field, PacketBox};
-use super::question::{Goal, Scope};
+use super::list::Entry;
+use super::question::{Goal, Question, Scope};
 use super::rewriting::Now;
 use super::routing::Target;
 use super::search::{Classes, Path};
 use super::space::{InterfaceId, Place};
-use crate::net::RangeSet;
+use crate::net::{Direction, RangeSet};
 
 /// The fields of which the header at the end is the original's, where nothing is redirected.
 const KEPT: [Field; 4] = [
@@ -104,8 +106,36 @@ impl Classes<'_, '_> {
         })
     }
 
+    /// Whether one of the rules that are to decide can do so on a way on which that entry, or the default, decides.
+    pub(super) fn may_be_by(&self, path: &Path, frame: &Frame, entry: Option<&Entry>) -> bool {
+        let Some(rules) = &self.question.by else { return true };
+        let rule = entry.and_then(|entry| self.compiled.list.rule(entry));
+        rule.is_some_and(|(id, _)| rules.contains(id))
+            || path.hops.iter().any(|hop| hop.is_decided_by(rules))
+            || self.decided_outward && self.question.scope == Scope::Journey && self.may_go_on(frame)
+    }
+
     /// Whether all packets of the region are excused as they arrive.
     pub(super) fn is_excused(&self, region: &PacketBox) -> bool {
         self.question.excused.iter().any(|known| region.is_subset(known))
+    }
+}
+
+impl Compiled<'_> {
+    /// Whether a rule by which the question wants some hop decided may decide on a way out.
+    pub(super) fn may_decide_outward(&self, question: &Question) -> bool {
+        let Some(rules) = &question.by else { return false };
+        let wanted = |entry: &&Entry| self.list.rule(entry).is_some_and(|(id, _)| rules.contains(id));
+        let outward = |number: u128| {
+            let place = self.space.place(number);
+            place.is_some_and(|place| place.direction() == Direction::Out)
+        };
+        let places = RangeSet::range(0, self.space.places().saturating_sub(1));
+        self.list.entries.iter().filter(wanted).any(|entry| {
+            let asked = entry.own().and_then(|part| part.region.limit(Field::Place));
+            let there = asked.map_or_else(|| places.clone(), |asked| asked.intersection(&places));
+            let mut numbers = there.ranges().iter().flat_map(|&(first, last)| first..=last);
+            numbers.any(outward)
+        })
     }
 }

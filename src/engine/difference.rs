@@ -8,6 +8,8 @@
 //!
 //! Two rulesets can only differ inside the boxes of rules that are in one of them alone, so nothing else is asked.
 
+use rustc_hash::FxHashSet;
+
 use super::Engine;
 use super::criteria::Reader;
 use super::header::{Field, PacketBox};
@@ -41,51 +43,90 @@ impl Engine<'_> {
         after: &'e Engine<'_>,
         steps: u64,
     ) -> impl Iterator<Item = Result<Change, Undecided>> + 'e {
-        let affected = self.affected(after).boxes().to_vec();
-        (0..affected.len()).flat_map(move |at| {
-            let earlier: PacketSet = affected[..at].iter().cloned().collect();
-            let question = Question::new(affected[at].clone().into(), Goal::Any);
-            let classes = self.classes(question.except(&earlier).within(steps));
-            classes.flat_map(move |before| match before {
-                Err(undecided) => vec![Err(undecided)],
-                Ok(before) => changed(&before, after, steps),
-            })
-        })
+        let Asked { of_old, of_new, gone } = self.questions(after);
+        let were = of_old
+            .into_iter()
+            .flat_map(move |question| self.classes(question.within(steps)));
+        let are = of_new
+            .into_iter()
+            .flat_map(move |question| after.classes(question.within(steps)));
+        let of_old = were.flat_map(move |before| match before {
+            Err(undecided) => vec![Err(undecided)],
+            Ok(before) => changed(&before, after, steps),
+        });
+        of_old.chain(are.flat_map(move |later| match later {
+            Err(undecided) => vec![Err(undecided)],
+            Ok(later) => changed_by_new(self, &gone, &later, after, steps),
+        }))
     }
 
-    /// The packets that meet a rule which only one of the rulesets has; some more.
-    fn affected(&self, after: &Engine<'_>) -> PacketSet {
+    /// What is to be asked of the old ruleset, and what of the new one.
+    fn questions(&self, after: &Engine<'_>) -> Asked {
+        let space = self.space();
+        let all = |engine: &Engine<'_>| {
+            let count = engine.space().interfaces().len();
+            engine.space().arriving(0..count).union(engine.space().sent(0..count))
+        };
+        if self.differs_everywhere(after) {
+            let region = all(self).union(all(after));
+            return Asked {
+                of_old: one_after_the_other(region.boxes()).collect(),
+                ..Asked::default()
+            };
+        }
+        let (gone, come) = self.changed_rules(after);
+        let mut moved = self.moved();
+        moved.extend(after.moved());
+        let count = space.interfaces().len();
+        let fresh = space.arriving(0..count).union(space.sent(0..count));
+        let regions = |engine: &Engine<'_>, rules: &[usize]| {
+            let asked = PacketSet::from_iter(engine.asked(rules, &moved));
+            asked.intersection(&fresh).boxes().to_vec()
+        };
+        let (old, new) = (regions(self, &gone), regions(after, &come));
+        if !self.only_decide(&gone) || !after.only_decide(&come) {
+            return Asked {
+                of_old: one_after_the_other(&largest([old, new].concat())).collect(),
+                ..Asked::default()
+            };
+        }
+        // Where no such rule decides in either, the same ones do in both.
+        let (gone, come) = (self.names(&gone), after.names(&come));
+        let by = |question: Question, rules: &FxHashSet<RuleId>| question.decided_by(rules.iter().cloned());
+        Asked {
+            of_old: one_after_the_other(&largest(old)).map(|one| by(one, &gone)).collect(),
+            of_new: one_after_the_other(&largest(new)).map(|one| by(one, &come)).collect(),
+            gone,
+        }
+    }
+
+    /// Whether more than rules is another, or what translates the family makes all packets hang on all rules.
+    fn differs_everywhere(&self, after: &Engine<'_>) -> bool {
         let (old, new) = (&self.compiled, &after.compiled);
         let translates_families = |engine: &Engine<'_>| {
             let mut rules = engine.compiled.list.rules.iter();
             rules.any(|(_, rule)| matches!(rule.translation.as_deref(), Some(Translation::Af(_))))
         };
-        let unlike = old.ruleset.options.skip != new.ruleset.options.skip
+        old.ruleset.options.skip != new.ruleset.options.skip
             || old.ruleset.options.reassemble != new.ruleset.options.reassemble
             || old.list.incomplete.is_some()
-            || new.list.incomplete.is_some();
-        if unlike || translates_families(self) || translates_families(after) {
-            let all = |engine: &Engine<'_>| {
-                let count = engine.space().interfaces().len();
-                engine.space().arriving(0..count).union(engine.space().sent(0..count))
-            };
-            return all(self).union(all(after));
-        }
-        let (gone, come) = self.changed_rules(after);
-        let mut moved = self.moved();
-        moved.extend(after.moved());
-        let boxes = self.asked(&gone, &moved).into_iter().chain(after.asked(&come, &moved));
-        let space = self.space();
-        let count = space.interfaces().len();
-        let fresh = space.arriving(0..count).union(space.sent(0..count));
-        let mut affected: Vec<PacketBox> = Vec::new();
-        for part in PacketSet::from_iter(boxes).intersection(&fresh).boxes() {
-            if !affected.iter().any(|known| part.is_subset(known)) {
-                affected.retain(|known| !known.is_subset(part));
-                affected.push(part.clone());
-            }
-        }
-        affected.into_iter().collect()
+            || new.list.incomplete.is_some()
+            || translates_families(self)
+            || translates_families(after)
+    }
+
+    /// Whether packets notice each of those rules only where it decides.
+    fn only_decide(&self, rules: &[usize]) -> bool {
+        let known = rules.iter().filter_map(|&number| self.compiled.list.rules.get(number));
+        known.into_iter().all(|(_, rule)| match rule.action {
+            Action::Pass | Action::Block(_) => rule.tag.is_none(),
+            Action::Match | Action::Anchor(_) => false,
+        })
+    }
+
+    fn names(&self, rules: &[usize]) -> FxHashSet<RuleId> {
+        let known = rules.iter().filter_map(|&number| self.compiled.list.rules.get(number));
+        known.map(|(id, _)| id.clone()).collect()
     }
 
     /// The numbers in the lists of the rules that only this engine has, and of those that only the other has.
@@ -233,6 +274,60 @@ impl Engine<'_> {
         });
         RangeSet::from_ranges(first)
     }
+}
+
+/// The questions of a difference.
+#[derive(Default)]
+struct Asked {
+    of_old: Vec<Question>,
+    /// What is answered by the classes of the old ruleset that the rules which are gone decide is not meant again.
+    of_new: Vec<Question>,
+    gone: FxHashSet<RuleId>,
+}
+
+/// A question about each box, what an earlier one has left out.
+fn one_after_the_other(boxes: &[PacketBox]) -> impl Iterator<Item = Question> + '_ {
+    (0..boxes.len()).map(|at| {
+        let earlier: PacketSet = boxes[..at].iter().cloned().collect();
+        Question::new(boxes[at].clone().into(), Goal::Any).except(&earlier)
+    })
+}
+
+/// The boxes that lie in no other.
+fn largest(boxes: Vec<PacketBox>) -> Vec<PacketBox> {
+    let mut largest: Vec<PacketBox> = Vec::new();
+    for part in boxes {
+        if !largest.iter().any(|known| part.is_subset(known)) {
+            largest.retain(|known| !known.is_subset(&part));
+            largest.push(part);
+        }
+    }
+    largest
+}
+
+/// The parts of a class of the new ruleset whose fate was another before, where no rule that is gone decided.
+fn changed_by_new(
+    old: &Engine<'_>,
+    gone: &FxHashSet<RuleId>,
+    later: &Class,
+    after: &Engine<'_>,
+    steps: u64,
+) -> Vec<Result<Change, Undecided>> {
+    let question = Question::new(later.region.clone().into(), Goal::Any).within(steps);
+    let earlier = old.classes(question).filter_map(|before| match before {
+        Err(undecided) => Some(Err(undecided)),
+        Ok(before) => {
+            let is_told = before.journey.hops.iter().any(|hop| hop.is_decided_by(gone));
+            (!is_told && may_meet(&before, later, after) && !is_same_fate(&before, later)).then(|| {
+                Ok(Change {
+                    region: before.region.clone(),
+                    before,
+                    after: later.clone(),
+                })
+            })
+        }
+    });
+    earlier.collect()
 }
 
 /// The parts of a class whose fate is another afterwards.

@@ -202,6 +202,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 .entries
                 .get(number)
                 .filter(|entry| path.back_to.is_some() || self.is_wanted(entry, &frame))
+                .filter(|&entry| self.may_be_by(&path, &frame, Some(entry)))
             else {
                 continue;
             };
@@ -232,6 +233,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             return;
         }
         // Nothing matches: the default passes, without a state.
+        let aimed = aimed.filter(|_| self.may_be_by(&path, &frame, None));
         let Some(region) = aimed.filter(|region| !self.is_excused(region)) else {
             return;
         };

@@ -1,5 +1,7 @@
 //! What happens to the packets of a class: [`Journey`], hop by hop, and what it depends on.
 
+use rustc_hash::FxHashSet;
+
 use super::criteria::About;
 use super::frame::Suppositions;
 use super::header::{Field, PacketBox};
@@ -111,9 +113,9 @@ pub struct Hop {
 }
 
 impl Hop {
-    /// Whether that rule decided.
-    pub(super) fn is_decided_by(&self, rule: &RuleId) -> bool {
-        matches!(&self.decider, Decider::Rule(decider) if decider == rule)
+    /// Whether one of those rules decided.
+    pub(super) fn is_decided_by(&self, rules: &FxHashSet<RuleId>) -> bool {
+        matches!(&self.decider, Decider::Rule(decider) if rules.contains(decider))
     }
 }
 

@@ -1,5 +1,7 @@
 //! [`Question`]: which packets of a region have a journey of the wanted kind.
 
+use rustc_hash::FxHashSet;
+
 use super::header::PacketBox;
 use super::set::PacketSet;
 use crate::ruleset::RuleId;
@@ -40,8 +42,8 @@ pub struct Question {
     /// What is excused if it arrives in the one and ends in the other.
     pub(super) excused_flows: Vec<(PacketBox, PacketBox)>,
     pub(super) steps: u64,
-    /// The rule that decides some hop, if not any.
-    pub(super) by: Option<RuleId>,
+    /// The rules of which one decides some hop, if not any.
+    pub(super) by: Option<FxHashSet<RuleId>>,
     /// Whether copies of packets that `dup-to` sends elsewhere are asked for too.
     pub(super) copies: bool,
 }
@@ -105,10 +107,10 @@ impl Question {
         self
     }
 
-    /// The same, only where that rule decides some hop.
+    /// The same, only where one of those rules decides some hop.
     #[must_use]
-    pub fn decided_by(mut self, rule: RuleId) -> Self {
-        self.by = Some(rule);
+    pub fn decided_by(mut self, rules: impl IntoIterator<Item = RuleId>) -> Self {
+        self.by = Some(rules.into_iter().collect());
         self
     }
 

@@ -99,6 +99,8 @@ pub(super) struct Classes<'e, 'a> {
     pub(super) choices: u32,
     /// The only entries that are to decide, if not all.
     pub(super) deciding: Option<Rc<[usize]>>,
+    /// Whether the rules that are to decide may do so on a way out.
+    pub(super) decided_outward: bool,
     /// Whether it is asked only what decides, not what comes of it.
     pub(super) deciders_only: bool,
     /// What was said not to be modelled.
@@ -121,6 +123,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             ended: false,
             choices: 0,
             deciding: None,
+            decided_outward: compiled.may_decide_outward(&question),
             deciders_only: false,
             unmodelled: Vec::new(),
             question,
@@ -229,7 +232,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             Goal::GetsThrough => through,
             Goal::Stopped => !through,
         };
-        let is_by = |rule| path.hops.iter().any(|hop| hop.is_decided_by(rule));
+        let is_by = |rules| path.hops.iter().any(|hop| hop.is_decided_by(rules));
         if !wanted || !self.question.by.as_ref().is_none_or(is_by) {
             return;
         }

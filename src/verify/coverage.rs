@@ -245,7 +245,7 @@ impl Listener<'_> {
     /// Whether the rule lets one of those packets through to such an end.
     fn ask(&self, packets: PacketSet, ends: Option<&PacketSet>, rule: &RuleId) -> Spoken {
         let question = Question::new(packets, Goal::GetsThrough).within(STEPS_OF_QUESTION);
-        let question = question.decided_by(rule.clone());
+        let question = question.decided_by([rule.clone()]);
         let question = match ends {
             Some(ends) => question.ending_in(ends.clone()),
             None => question,
