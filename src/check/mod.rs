@@ -24,7 +24,7 @@ use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::StatementKind;
 use crate::syntax::{self, Document, Limits};
-use crate::verify::{self, Case, RulesSpokenOf, verify};
+use crate::verify::{self, Case, Coverage, RulesSpokenOf, verify};
 
 /// One machine and what is demanded of it.
 #[derive(Debug)]
@@ -191,8 +191,10 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
                 assumed_anchors: &assumed_anchors,
                 never_elsewhere: never_elsewhere.as_ref(),
             });
-            let speaks = !policy.statements.is_empty();
-            let coverage = speaks.then(|| verify::coverage(case)).unwrap_or_default();
+            let coverage = match policy.statements.as_slice() {
+                [] => Coverage::default(),
+                _ => verify::coverage(case),
+            };
             let words = coverage
                 .rules
                 .and_then(|rules| coverage_words(&rules, &ruleset, sources));
