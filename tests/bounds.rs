@@ -1,10 +1,8 @@
-//! The engine's steps and time are bounded, whatever the rules: an answer, or undecided.
+//! The engine's steps are bounded, whatever the rules: an answer, or undecided.
 
 #[allow(dead_code, reason = "benches use the rest")]
 #[path = "support/generate.rs"]
 mod generate;
-
-use std::time::{Duration, Instant};
 
 use generate::Kind;
 use pfproof::context::context_from_toml;
@@ -12,11 +10,8 @@ use pfproof::engine::{Engine, Goal, Question, Undecided};
 use pfproof::lower;
 use pfproof::source::{MemoryLoader, Sources};
 
-/// What a question about a thousand rules may take.
-const LIMIT: Duration = Duration::from_secs(10);
-
 #[test]
-fn a_thousand_rules_are_answered_or_given_up_in_time() {
+fn a_thousand_rules_are_answered_or_given_up() {
     let mut sources = Sources::new();
     let file = sources.add("context.toml", generate::context());
     let (context, _) = context_from_toml(&sources, file);
@@ -26,35 +21,23 @@ fn a_thousand_rules_are_answered_or_given_up_in_time() {
         let loader = MemoryLoader::new();
         let (lowered, diagnostics) = lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], &context);
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        let begun = Instant::now();
         let engine = Engine::new(&lowered.ruleset, &context);
-        let compiled = begun.elapsed();
         let everything = engine.space().arriving(0..engine.space().interfaces().len());
         for goal in [Goal::GetsThrough, Goal::Stopped] {
-            let asked = Instant::now();
             let first = engine.classes(Question::new(everything.clone(), goal)).next();
             assert!(
                 matches!(first, Some(Ok(_) | Err(Undecided::Steps))),
                 "{kind:?} {first:?}"
             );
-            assert!(asked.elapsed() < LIMIT, "{kind:?} {goal:?}: {:?}", asked.elapsed());
         }
-        let asked = Instant::now();
+        // A class takes more than one step; what the steps do not suffice for is said once, at the end.
         let steps = 200_000;
         let question = Question::new(everything, Goal::GetsThrough).within(steps);
-        let classes = engine
-            .classes(question)
-            .take(10_000)
-            .filter(|class| class.is_ok())
-            .count();
-        assert!(asked.elapsed() < LIMIT, "{kind:?}: {:?}", asked.elapsed());
-        let listed = asked.elapsed();
-        let asked = Instant::now();
-        let dead = engine.idle_rules().dead.len();
-        assert!(asked.elapsed() < LIMIT, "{kind:?}: {:?}", asked.elapsed());
-        println!(
-            "{kind:?}: compiled in {compiled:?}, {classes} classes in {listed:?}, {dead} dead rules in {:?}",
-            asked.elapsed()
-        );
+        let classes: Vec<_> = engine.classes(question).collect();
+        assert!((classes.len() as u64) < steps, "{kind:?}: {} classes", classes.len());
+        let undecided = classes.iter().position(Result::is_err);
+        assert!(undecided.is_none_or(|at| at + 1 == classes.len()), "{kind:?}");
+        let idle = engine.idle_rules();
+        println!("{kind:?}: {} classes, {} dead rules", classes.len(), idle.dead.len());
     }
 }

@@ -5,7 +5,6 @@ mod tree;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use tree::Tree;
 
@@ -339,11 +338,9 @@ fn the_machine_itself_is_asked_only_by_live() {
         ),
         ("endless", "pfproof: --live: `ifconfig -A`: it is larger than"),
     ] {
-        let begun = Instant::now();
         let (_, err, status) = tree.run_with("", &["context", "--live"], Some(folder));
         assert_eq!(status, 2);
         assert!(err.starts_with(message), "{err}");
-        assert!(begun.elapsed() < Duration::from_secs(20));
     }
     let (_, err, _) = tree.run_with("", &["context", "--live"], Some("odd"));
     assert!(err.contains("there is no interface in it"), "{err}");

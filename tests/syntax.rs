@@ -208,9 +208,7 @@ fn said_of(text: &[u8], files: &[(&str, &str)]) -> Vec<String> {
     for (name, text) in files {
         loader = loader.with(*name, *text);
     }
-    let start = std::time::Instant::now();
     let (_, faults) = read(&mut sources, &loader, "pf.conf", text, &[], &Limits::default());
-    assert!(start.elapsed().as_secs() < 10, "took {:?}", start.elapsed());
     faults
         .iter()
         .map(|fault| {
