@@ -100,7 +100,10 @@ proptest! {
         let space = engine.space();
         let count = space.interfaces().len();
         let mut drawn = || loop {
-            if let Some(header) = space.header(&bounds.packet(&mut random, Way::Forward)).filter(|header| header.get(Field::Tag) == 0) {
+            let way = random.pick(&[Way::Forward, Way::Forward, Way::Out]);
+            let mut packet = bounds.packet(&mut random, way);
+            packet.received_on = None;
+            if let Some(header) = space.header(&packet).filter(|header| header.get(Field::Tag) == 0) {
                 return header;
             }
         };
@@ -113,14 +116,14 @@ proptest! {
         };
         // Leaving by one interface, or ending here.
         let out = random.below(count);
-        let leaving = (0..count).map(|from| Place::Out { on: out, received: Some(from) });
+        let leaving = (0..count).map(Some).chain([None]).map(|received| Place::Out { on: out, received });
         let here = (0..count).map(Place::In).filter(|_| random.one_in(2)).collect::<Vec<_>>();
         let places = RangeSet::from_ranges(leaving.chain(here).map(|place| (space.number(place), space.number(place))));
         let boxes: Vec<PacketBox> = (0..3).map(|_| pair(&mut random)).collect();
         let ends: PacketSet = boxes.into_iter().filter_map(|part| part.with(Field::Place, &places)).collect();
         let (excused, excused_at_end) = (PacketSet::from(pair(&mut random)), PacketSet::from(pair(&mut random)));
         let (arriving, ending_there) = (PacketSet::from(pair(&mut random)), PacketSet::from(pair(&mut random)));
-        let region = space.arriving(0..count);
+        let region = space.arriving(0..count).union(space.sent(0..count));
         let question = Question::new(region.clone(), Goal::GetsThrough)
             .ending_in(ends.clone())
             .except(&excused)

@@ -34,8 +34,11 @@ impl Classes<'_, '_> {
             && frame.start.rtable.is_none()
             && KEPT.into_iter().all(|field| frame.start.is_original(field))
             && !compiled.list.redirects_outward;
-        let (Some(ends), Some(Place::In(from)), true) = (&self.question.ends, place, followed && untouched) else {
+        let (Some(ends), Some(place), true) = (&self.question.ends, place, followed && untouched) else {
             return Some(region.clone());
+        };
+        let Place::In(from) = place else {
+            return self.may_end_at(place, region, &frame.start).then(|| region.clone());
         };
         if ends.boxes().len() > ENDS {
             return Some(region.clone());
