@@ -11,14 +11,6 @@ use super::search::{Classes, Path};
 use super::space::{InterfaceId, Place};
 use crate::net::{Direction, RangeSet};
 
-/// The fields of which the header at the end is the original's, where nothing is redirected.
-const KEPT: [Field; 4] = [
-    Field::Source,
-    Field::Destination,
-    Field::SourcePort,
-    Field::DestinationPort,
-];
-
 /// How many boxes of ends are looked at; of more, every packet is taken to be asked for.
 const ENDS: usize = 64;
 
@@ -32,7 +24,7 @@ impl Classes<'_, '_> {
         let followed = self.question.scope == Scope::Journey && self.question.goal == Goal::GetsThrough;
         let untouched = frame.steps.is_empty()
             && frame.start.rtable.is_none()
-            && KEPT.into_iter().all(|field| frame.start.is_original(field))
+            && Field::ENDS.into_iter().all(|field| frame.start.is_original(field))
             && !compiled.list.redirects_outward;
         let (Some(ends), Some(place), true) = (&self.question.ends, place, followed && untouched) else {
             return Some(region.clone());

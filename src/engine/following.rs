@@ -16,14 +16,6 @@ use super::transport;
 use crate::net::{Direction, RangeSet};
 use crate::ruleset::RuleId;
 
-/// What finds a state.
-const ENDS: [Field; 4] = [
-    Field::Source,
-    Field::Destination,
-    Field::SourcePort,
-    Field::DestinationPort,
-];
-
 /// A state that a packet of the flow can find.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -61,14 +53,16 @@ impl Known {
             && self.rdomain == rdomain
             && self.bound.is_none_or(|bound| bound == on)
             && self.before.family == now.family
-            && ENDS.into_iter().all(|field| self.before.term(field) == now.term(field))
+            && Field::ENDS
+                .into_iter()
+                .all(|field| self.before.term(field) == now.term(field))
     }
 
     /// The header that it makes of one that finds it.
     pub(super) fn translated(&self, now: &Now) -> Now {
         let mut now = now.clone();
         now.family = self.after.family;
-        for field in ENDS {
+        for field in Field::ENDS {
             now.set(field, self.after.term(field).clone());
         }
         // What a state translates goes on in the domain of its other side, and what it takes along by its table.
@@ -83,7 +77,9 @@ impl Known {
         let (before, after) = (&self.before, &self.after);
         before.family != after.family
             || before.rtable != after.rtable
-            || ENDS.into_iter().any(|field| before.term(field) != after.term(field))
+            || Field::ENDS
+                .into_iter()
+                .any(|field| before.term(field) != after.term(field))
     }
 }
 

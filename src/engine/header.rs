@@ -43,6 +43,9 @@ impl Field {
     /// How many there are.
     pub const COUNT: usize = 12;
 
+    /// The addresses and ports: what translation may change, and by which a state is found.
+    pub const ENDS: [Self; 4] = [Self::Source, Self::Destination, Self::SourcePort, Self::DestinationPort];
+
     /// Every field, in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Place,

@@ -11,7 +11,8 @@
 //! those that overlap a box without it. No diagram of all that passes is built: boxes are taken away from a region one
 //! by one, around points that show why (`cover`), and only what is to be shown is joined to few large boxes.
 //!
-//! An [`Engine`] is shared by threads: what it makes when it is first asked for is made once. Searches are their own.
+//! An [`Engine`] is shared by threads: what it makes when it is first asked for is made once. Searches are their own. What
+//! is made while others wait for it starts nothing side by side: a thread that took up their work would wait for itself.
 //!
 //! Knows nothing of `eval`: the two are checked against each other.
 

@@ -267,16 +267,7 @@ impl Listener<'_> {
             return None;
         };
         let arrival = RangeSet::single(self.engine.space().number(Place::In(received)));
-        let changed: &[Field] = if self.translates {
-            &[
-                Field::Source,
-                Field::Destination,
-                Field::SourcePort,
-                Field::DestinationPort,
-            ]
-        } else {
-            &[]
-        };
+        let changed: &[Field] = if self.translates { &Field::ENDS } else { &[] };
         let tag = self.tags.then_some(&Field::Tag);
         let arrived = region.clone().replaced(Field::Place, &arrival)?;
         Some(

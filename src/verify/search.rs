@@ -21,14 +21,6 @@ const MOST_OFFENCES: usize = 1000;
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
 const MOST_CLASSES: usize = 20_000;
 
-/// What translation may change.
-const ENDS: [Field; 4] = [
-    Field::Source,
-    Field::Destination,
-    Field::SourcePort,
-    Field::DestinationPort,
-];
-
 /// Packets that offend a statement, and how.
 pub(super) struct Offence {
     pub(super) why: Why,
@@ -361,7 +353,7 @@ impl Searcher<'_> {
         };
         let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
         let back = class
-            .keeping(&ENDS, false)
+            .keeping(&Field::ENDS, false)
             .and_then(|same| same.with(Field::Place, &arrival));
         let back = back.map_or_else(PacketSet::empty, |back| {
             PacketSet::from(back).intersection(self.zones.within_one_network())
