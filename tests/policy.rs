@@ -33,7 +33,7 @@ use pfproof::engine::{Engine, Field, Header, PacketBox};
 use pfproof::eval::Machine;
 use pfproof::lower;
 use pfproof::packet::{Packet, write_json};
-use pfproof::policy;
+use pfproof::policy::{self, Network, Zones};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
 use pfproof::verify::{Case, Cause, Doubt, Outcome, coverage, verify};
@@ -137,8 +137,9 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
     let lowered = load(&text, context).expect("it loads");
     let (ruleset, ..) = policy::settle_ruleset(&policy, lowered, context);
     let engine = Engine::new(&ruleset, context);
+    let network = Network::new(&engine);
     let case = Case {
-        policy: &policy,
+        zones: &Zones::new(&policy, &network).0,
         engine: &engine,
         assumed_anchors: &[],
     };

@@ -28,7 +28,7 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         if !verified.judgements.iter().any(|judgement| matters(&judgement.outcome)) {
             continue;
         }
-        let there = patient.with(patient.text, &other.context, |case| verify(case).0);
+        let there = patient.on(&other.context, |case| verify(case).0);
         for judgement in &mut verified.judgements {
             if !matters(&judgement.outcome) {
                 continue;
@@ -40,7 +40,8 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
                 .map(|(_, outcome)| outcome)
                 .next();
             let requires = patient
-                .policy
+                .zones
+                .policy()
                 .statements
                 .get(judgement.statement)
                 .is_some_and(|statement| matches!(statement.demand, Demand::Require(..)));
@@ -106,7 +107,7 @@ pub(super) fn never_deciding(patient: &Patient<'_>) -> Option<BTreeSet<u32>> {
     };
     let never = others.iter().map(|other| {
         let ask = |case: Case<'_>| lint::never_deciding(case.engine, case.assumed_anchors);
-        patient.with(patient.text, &other.context, ask).unwrap_or_default()
+        patient.on(&other.context, ask).unwrap_or_default()
     });
     never.reduce(|a, b| a.intersection(&b).copied().collect())
 }

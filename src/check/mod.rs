@@ -157,8 +157,10 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     }
     let engine = Engine::new(&ruleset, &context);
     let network = Network::new(&engine);
+    let (zones, complaints) = Zones::new(&policy, &network);
+    findings.extend(complaints);
     let case = Case {
-        policy: &policy,
+        zones: &zones,
         engine: &engine,
         assumed_anchors: &assumed_anchors,
     };
@@ -172,9 +174,8 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             defines: &defines,
             loader,
             context: &context,
-            policy: &policy,
             macros: &macros,
-            network: &network,
+            zones: &zones,
             ruleset: &ruleset,
         };
         let sources = &*sources;
@@ -187,7 +188,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             let linted = lint::findings(lint::Subject {
                 sources,
                 engine: &engine,
-                network: &network,
+                zones: &zones,
                 assumed_anchors: &assumed_anchors,
                 never_elsewhere: never_elsewhere.as_ref(),
             });
@@ -206,9 +207,8 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     }
     let subject = Subject {
         sources,
-        policy: &policy,
+        zones: &zones,
         engine: &engine,
-        network: &network,
         macros: &defined,
         unspoken: unspoken.as_ref(),
     };
@@ -218,6 +218,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
     }
     let space = engine.space().clone();
+    drop(zones);
     drop(network);
     drop(engine);
     report.model = Some(Model { ruleset, space });

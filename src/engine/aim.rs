@@ -4,10 +4,11 @@ use super::compiled::Compiled;
 use super::frame::Frame;
 use super::header::{Field, PacketBox};
 use super::list::Entry;
+use super::path::Path;
 use super::question::{Goal, Question, Scope};
 use super::rewriting::Now;
 use super::routing::Target;
-use super::search::{Classes, Path};
+use super::search::Classes;
 use super::space::{InterfaceId, Place};
 use crate::net::{Direction, RangeSet};
 
@@ -106,7 +107,7 @@ impl Classes<'_, '_> {
         let Some(rules) = &self.question.by else { return true };
         let rule = entry.and_then(|entry| self.compiled.list.rule(entry));
         rule.is_some_and(|(id, _)| rules.contains(id))
-            || path.hops.iter().any(|hop| hop.is_decided_by(rules))
+            || path.steps.backwards().any(|step| step.is_decided_by(rules))
             || self.decided_outward && self.question.scope == Scope::Journey && self.may_go_on(frame)
     }
 

@@ -7,15 +7,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::around::Around;
 use super::compiled::Compiled;
 use super::criteria::About;
-use super::frame::{Frame, Ground, Match, Suppositions, narrow};
+use super::frame::{Frame, Ground, Match, Suppositions};
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Class, Condition, End, Journey};
 use super::list::{END, Entry, List, Position};
+use super::path::{Equal, Path};
 use super::question::Question;
 use super::rewriting::{Now, Reading, shifted};
-use super::search::{Equal, Path};
 use super::space::Place;
 use super::witness;
 use crate::net::{Family, RangeSet};
@@ -151,7 +152,7 @@ impl Cover {
             Some(equal) => made_equal(whole, equal),
             None => Some(whole),
         };
-        let guarded = path.duties.iter().map(|duty| Guarded {
+        let guarded = path.duties.forwards().map(|duty| Guarded {
             rivals: rivals(ground, duty, &path.region),
             duty: duty.clone(),
         });
@@ -346,13 +347,10 @@ impl Cover {
         supposed: Suppositions,
         end: End,
     ) -> Class {
-        let mut hops = Vec::clone(&self.path.hops);
-        if !supposed.narrowed.is_empty() {
-            // What was chosen later is known now.
-            for (hop, after) in hops.iter_mut().zip(self.path.trail.iter()) {
-                hop.ends = after.ends(&supposed.narrowed);
-            }
-        }
+        let steps = self.path.steps.forwards();
+        let (mut hops, trail): (Vec<_>, Vec<_>) = steps
+            .map(|step| (step.hop(&supposed.narrowed), step.now.clone()))
+            .unzip();
         for (Guarded { duty, .. }, &logged) in self.guarded.iter().zip(logged) {
             if let Some(hop) = hops.get_mut(duty.hop) {
                 hop.logged = logged;
@@ -385,7 +383,7 @@ impl Cover {
             conditions: unique,
             own_reverse: self.path.own_reverse.is_some(),
             equal: self.path.own_reverse.clone().unwrap_or_default(),
-            trail: Vec::clone(&self.path.trail),
+            trail,
             choices: self.choices,
             supposed,
         }
@@ -413,31 +411,17 @@ fn is_surely_in(part: &PacketBox, now: &Now, family: Family, at: &Header, within
     if now.family != part.family {
         return false;
     }
-    let mut inside: Vec<(Field, RangeSet)> = Vec::new();
-    let mut cut: Option<(f64, Field, RangeSet)> = None;
+    let mut around = Around::default();
     for (field, set) in part.limits() {
         match now.read(field, set, family, &Vec::new()) {
-            Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
-            Reading::On(field, set) => {
-                let own = within.numbers(field);
-                let left = own.minus(&set);
-                let kept = left.len() as f64 / own.len() as f64;
-                if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
-                    cut = Some((kept, field, left));
-                }
-            }
+            Reading::On(field, set) => around.ask(field, set, at, within),
             Reading::Always(true) => {}
             Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return false,
         }
     }
-    if let Some((_, field, left)) = cut {
-        narrow(within, field, &left);
-        return false;
-    }
-    for (field, set) in inside {
-        narrow(within, field, &set);
-    }
-    true
+    let holds = !around.is_missed();
+    around.narrow(within);
+    holds
 }
 
 /// The packets of a box that have equal fields: the same numbers, but for the shift, in both of each pair.
@@ -485,7 +469,7 @@ fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now, at: End) -> Now {
             end.set(field, now.term(field).clone());
         }
     }
-    if let Some(last) = path.hops.last() {
+    if let Some(last) = path.steps.last() {
         let place = match (at, last.place) {
             (End::Leaves(on), Place::In(from)) => Place::Out {
                 on,

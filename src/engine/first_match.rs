@@ -11,7 +11,7 @@ use super::compiled::Compiled;
 use super::dead::acts_like;
 use super::header::{Field, Header, PacketBox};
 use super::index::Index;
-use super::list::{END, Entry, Kind, Part};
+use super::list::{END, Entry, Kind};
 use super::witness;
 use crate::net::RangeSet;
 use crate::ruleset::{Action, Rule};
@@ -430,8 +430,7 @@ fn is_simple(entry: &Entry) -> bool {
 
 /// Whether the box of the entry is moreover all that it asks for.
 fn is_plain(entry: &Entry) -> bool {
-    let asks = |part: &Part| part.tag.is_some() || !part.facts.is_empty();
-    is_simple(entry) && !entry.parts.iter().any(asks)
+    is_simple(entry) && entry.is_unconditional()
 }
 
 /// Whether the packet is in every box of the entry.

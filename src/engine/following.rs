@@ -8,9 +8,10 @@ use super::compiled::Compiled;
 use super::frame::Tagging;
 use super::header::{Field, PacketBox};
 use super::journey::{Class, Decider, End};
+use super::path::{Back, Path};
 use super::question::Question;
 use super::rewriting::{Now, Term};
-use super::search::{Arrival, Back, Classes, Path, Task};
+use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::{Direction, RangeSet};
@@ -193,19 +194,11 @@ impl<'e, 'a> Classes<'e, 'a> {
         states: &Rc<[Known]>,
     ) {
         let path = Path {
-            region,
             supposed: Rc::new(class.supposed.for_next()),
-            duties: Rc::default(),
-            hops: Rc::default(),
-            own_reverse: None,
-            not_reverse: None,
-            trail: Rc::default(),
             states: Rc::clone(states),
             follows: true,
             back_to,
-            crossed: false,
-            rerouted: false,
-            by_gateway: false,
+            ..Path::new(region)
         };
         let tagging = Tagging::Is(0);
         let place = match (at, back_to) {

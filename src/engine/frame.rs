@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::around::{Around, narrow};
 use super::criteria::{About, Fact};
 use super::header::{Field, Header, PacketBox};
 use super::index::{Hulls, Index};
@@ -312,6 +313,21 @@ impl Frame {
         (fact, Some(self.hop), true)
     }
 
+    /// Whether the entry surely matches every packet of the region, and decides all that none before it in the order of
+    /// first match does.
+    pub(super) fn surely_matches(&self, entry: &Entry, region: &PacketBox) -> bool {
+        let [part] = entry.parts.as_slice() else { return false };
+        let now = self.now(part.position);
+        self.met.is_straight
+            && entry.is_unconditional()
+            && now.family == part.region.family
+            && part.region.limits().all(|(field, set)| match now.term(field) {
+                Term::From(from, 0) => region.limit(*from).is_some_and(|own| own.is_subset(set)),
+                Term::OneOf(_, all) => all.is_subset(set),
+                Term::From(..) | Term::AddressOf(_) => false,
+            })
+    }
+
     /// Whether the entry surely does not match the original header: some field of it is not what it asks for.
     pub(super) fn misses(&self, entry: &Entry, at: &Header) -> bool {
         entry.parts.iter().any(|part| {
@@ -348,8 +364,7 @@ impl Frame {
     ) -> Match {
         ground.budget.spend();
         let mut needs = Needs::default();
-        let mut inside: Vec<(Field, RangeSet)> = Vec::new();
-        let mut cut: Option<(f64, Field, RangeSet)> = None;
+        let mut around = Around::default();
         for part in &entry.parts {
             let now = self.now(part.position);
             if now.family != part.region.family {
@@ -357,14 +372,7 @@ impl Frame {
             }
             for (field, set) in part.region.limits() {
                 match now.read(field, set, self.original, &supposed.narrowed) {
-                    Reading::On(field, set) if set.contains(at.get(field)) => inside.push((field, set)),
-                    Reading::On(field, set) => {
-                        let left = within.numbers(field).minus(&set);
-                        let kept = left.len() as f64 / within.numbers(field).len() as f64;
-                        if cut.as_ref().is_none_or(|(best, ..)| kept > *best) {
-                            cut = Some((kept, field, left));
-                        }
-                    }
+                    Reading::On(field, set) => around.ask(field, set, at, within),
                     Reading::Always(true) => {}
                     Reading::Always(false) => return Match::No,
                     Reading::Choice(id, inside, outside) => needs.choices.push((id, inside, outside)),
@@ -375,8 +383,8 @@ impl Frame {
                 return Match::No;
             }
         }
-        if let Some((_, field, left)) = cut {
-            narrow(within, field, &left);
+        if around.is_missed() {
+            around.narrow(within);
             return Match::No;
         }
         for part in &entry.parts {
@@ -396,9 +404,7 @@ impl Frame {
                 needs.facts.push((fact, Some(self.hop), true));
             }
         }
-        for (field, set) in inside {
-            narrow(within, field, &set);
-        }
+        around.narrow(within);
         if needs.is_nothing() {
             Match::Yes
         } else {
@@ -445,13 +451,6 @@ impl Frame {
             }
         };
         tags.union(&before)
-    }
-}
-
-/// Makes the box smaller; the point it is around is in the set.
-pub(super) fn narrow(within: &mut PacketBox, field: Field, set: &RangeSet) {
-    if let Some(narrower) = within.clone().with(field, set) {
-        *within = narrower;
     }
 }
 

@@ -7,11 +7,12 @@ use super::cover::Duty;
 use super::following::Course;
 use super::frame::{Frame, Match, Suppositions, Tagging};
 use super::header::{Field, PacketBox};
-use super::journey::{Decider, Drop, End, Hop, Verdict};
+use super::journey::{Decider, Drop, End, Verdict};
 use super::list::{END, Entry, Kind, Position};
+use super::path::{Path, Step};
 use super::question::{Goal, Scope};
 use super::rewriting::{Now, Term};
-use super::search::{Arrival, Classes, Path, Task};
+use super::search::{Arrival, Classes, Task};
 use super::space::Place;
 use super::translate::Translator;
 use super::transport;
@@ -31,7 +32,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let compiled = self.compiled;
         let interface = arrival.place.interface();
         let mut arrival = arrival;
-        if !path.hops.is_empty() || path.follows {
+        if path.steps.last().is_some() || path.follows {
             // Where the original came in does not tell where this hop is.
             let here = RangeSet::single(compiled.space.number(arrival.place));
             arrival.now.set(Field::Place, Term::OneOf(0, here));
@@ -67,7 +68,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let several = self.question.scope == Scope::Hop;
         let met = compiled.met((!several).then_some(number), arrival.now.family);
         let frame = Frame {
-            hop: path.hops.len() as u8,
+            hop: path.steps.len() as u8,
             place: number,
             original: path.region.family,
             start: arrival.now,
@@ -191,19 +192,12 @@ impl<'e, 'a> Classes<'e, 'a> {
         &mut self,
         path: Path,
         frame: Rc<Frame>,
-        aimed: Option<PacketBox>,
+        mut aimed: Option<PacketBox>,
         order: Rc<[usize]>,
         from: usize,
     ) {
         for (at, &number) in order.iter().enumerate().skip(from) {
-            let Some(entry) = self
-                .compiled
-                .list
-                .entries
-                .get(number)
-                .filter(|entry| path.back_to.is_some() || self.is_wanted(entry, &frame))
-                .filter(|&entry| self.may_be_by(&path, &frame, Some(entry)))
-            else {
+            let Some(entry) = self.compiled.list.entries.get(number) else {
                 continue;
             };
             self.ground.budget.spend();
@@ -212,14 +206,24 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Some(aimed) => aimed,
                 None => continue,
             };
-            let Some((region, needs)) = frame.pulled(entry, within, &path.supposed) else {
+            // INVARIANT: what this one surely matches, none of those behind it decides.
+            let decides_all = |region: &PacketBox| self.deciding.is_none() && frame.surely_matches(entry, region);
+            let is_last = decides_all(&path.region);
+            let after = aimed.clone().filter(|aimed| !is_last && !decides_all(aimed));
+            let wanted = path.back_to.is_some() || self.is_wanted(entry, &frame);
+            let pulled = Some(entry).filter(|entry| wanted && self.may_be_by(&path, &frame, Some(entry)));
+            let pulled = pulled.and_then(|entry| frame.pulled(entry, within, &path.supposed));
+            let Some((region, needs)) = pulled.filter(|(region, _)| !self.is_excused(region)) else {
+                if is_last {
+                    return;
+                }
+                aimed = after;
                 continue;
             };
-            if self.is_excused(&region) {
-                continue;
+            if !is_last {
+                let rest = Task::Decide(path.clone(), Rc::clone(&frame), after, Rc::clone(&order), at + 1);
+                self.stack.push(rest);
             }
-            let rest = Task::Decide(path.clone(), Rc::clone(&frame), aimed, Rc::clone(&order), at + 1);
-            self.stack.push(rest);
             let mut chosen = Path { region, ..path };
             if !needs.is_nothing() {
                 Rc::make_mut(&mut chosen.supposed).suppose(&needs);
@@ -266,12 +270,12 @@ impl<'e, 'a> Classes<'e, 'a> {
                 if !needs.is_nothing() {
                     Rc::make_mut(&mut ended.supposed).suppose(&needs);
                 }
-                Rc::make_mut(&mut ended.duties).push(Duty::new(list, frame, decider, Some(number)));
+                ended.duties.push(Duty::new(list, frame, decider, Some(number)));
                 ways.push(ended);
             }
         }
         let mut path = path;
-        Rc::make_mut(&mut path.duties).push(whole);
+        path.duties.push(whole);
         ways.push(path);
         ways
     }
@@ -356,16 +360,14 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     /// Ends the hop where it is known what decides it.
     fn ended_by(&mut self, mut path: Path, frame: &Frame, decider: Decider) {
-        let hop = Hop {
+        path.steps.push(Step {
             place: self.place(frame),
             decider,
             verdict: Verdict::Pass,
             translated_by: Vec::new(),
-            logged: false,
             state: false,
-            ends: frame.start.ends(&path.supposed.narrowed),
-        };
-        Rc::make_mut(&mut path.hops).push(hop);
+            now: frame.start.clone(),
+        });
         let now = frame.until(stop(&path));
         self.ended_at(path, End::Passed, now);
     }
@@ -535,8 +537,11 @@ impl<'e, 'a> Classes<'e, 'a> {
     fn is_exhausted(&self, path: &Path, rule: &Rule, decider: &Decider) -> bool {
         let Some(options) = &rule.state else { return false };
         let made = |counts: &dyn Fn(&Decider) -> bool| {
-            let hops = path.hops.iter().filter(|hop| hop.state && counts(&hop.decider));
-            u32::try_from(hops.count()).unwrap_or(u32::MAX)
+            let steps = path
+                .steps
+                .backwards()
+                .filter(|step| step.state && counts(&step.decider));
+            u32::try_from(steps.count()).unwrap_or(u32::MAX)
         };
         let own = made(&|other| other == decider);
         let tracked = match options.source_track {
@@ -574,16 +579,14 @@ impl<'e, 'a> Classes<'e, 'a> {
     }
 
     pub(super) fn stopped(&mut self, mut path: Path, frame: &Frame, decider: Decider, verdict: Verdict) {
-        let hop = Hop {
+        path.steps.push(Step {
             place: self.place(frame),
             decider,
             verdict,
             translated_by: Vec::new(),
-            logged: false,
             state: false,
-            ends: frame.start.ends(&path.supposed.narrowed),
-        };
-        Rc::make_mut(&mut path.hops).push(hop);
+            now: frame.start.clone(),
+        });
         let now = frame.until(stop(&path));
         self.ended_at(path, End::Stopped, now);
     }

@@ -138,6 +138,17 @@ pub enum End {
     NotForwarded,
 }
 
+impl End {
+    /// Whether the packet gets through: it leaves, or is for the machine itself or a program on it.
+    #[must_use]
+    pub fn gets_through(self) -> bool {
+        match self {
+            Self::Leaves(_) | Self::Passed | Self::Local | Self::Diverted => true,
+            Self::Stopped | Self::NoRoute | Self::NotForwarded => false,
+        }
+    }
+}
+
 /// The way of a packet through the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Journey {
@@ -148,13 +159,10 @@ pub struct Journey {
 }
 
 impl Journey {
-    /// Whether the packet gets through: it leaves, or is for the machine itself or a program on it.
+    /// Whether the packet gets through.
     #[must_use]
     pub fn gets_through(&self) -> bool {
-        match self.end {
-            End::Leaves(_) | End::Passed | End::Local | End::Diverted => true,
-            End::Stopped | End::NoRoute | End::NotForwarded => false,
-        }
+        self.end.gets_through()
     }
 }
 
@@ -231,7 +239,7 @@ pub struct Class {
     /// Of such packets: pairs of fields of which the second is the first plus that number, modulo 2^128, in the header
     /// as it first met the machine.
     pub equal: Vec<(Field, Field, u128)>,
-    /// The header after each hop that passes, what was supposed, and the last choice of pf, for the packets that
+    /// The header after each hop, or before one that does not pass; what was supposed, and the last choice of pf, for the packets that
     /// follow in the flow.
     pub(super) trail: Vec<Now>,
     pub(super) supposed: Suppositions,

@@ -85,6 +85,13 @@ impl Entry {
     pub(super) fn own(&self) -> Option<&Part> {
         self.parts.last()
     }
+
+    /// Whether its boxes are all that it asks for.
+    pub(super) fn is_unconditional(&self) -> bool {
+        self.parts
+            .iter()
+            .all(|part| part.tag.is_none() && part.facts.is_empty())
+    }
 }
 
 /// The ruleset as one list.

@@ -9,7 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::header::Field;
 use super::index::Index;
-use super::list::{Entry, Kind, List};
+use super::list::{END, Entry, Kind, List};
 use super::memo::Memo;
 use crate::net::{Family, RangeSet};
 
@@ -31,6 +31,8 @@ pub(super) struct Met {
     pub(super) quick_matches: Vec<usize>,
     /// Match rules that log.
     pub(super) loggers: Vec<usize>,
+    /// Whether the evaluation ends at quick rules that decide, and nowhere else before its end.
+    pub(super) is_straight: bool,
 }
 
 /// What packets can meet.
@@ -130,7 +132,10 @@ impl Meetings {
 
 impl Met {
     fn new<'l>(list: &List<'_>, entries: impl Iterator<Item = (usize, &'l Entry)>, by: impl Fn(Field) -> bool) -> Self {
-        let mut met = Self::default();
+        let mut met = Self {
+            is_straight: true,
+            ..Self::default()
+        };
         let mut indexed = Vec::new();
         let mut unsure = Vec::new();
         for (number, entry) in entries {
@@ -145,6 +150,11 @@ impl Met {
             if entry.kind == Kind::Match && entry.quick {
                 met.quick_matches.push(number);
             }
+            met.is_straight &= if entry.quick {
+                entry.kind.decides()
+            } else {
+                entry.stop == END
+            };
             let Some((_, rule)) = list.rule(entry) else { continue };
             if list.asks_for_tags && rule.tag.is_some() {
                 met.taggers.push(number);

@@ -17,6 +17,7 @@
 //! Knows nothing of `eval`: the two are checked against each other.
 
 mod aim;
+mod around;
 mod boxes;
 mod calls;
 mod compiled;
@@ -41,6 +42,7 @@ mod list;
 mod memo;
 mod met;
 mod onward;
+mod path;
 mod question;
 mod rewriting;
 mod routing;

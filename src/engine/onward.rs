@@ -7,12 +7,13 @@ use super::criteria::{About, Fact};
 use super::following::Course;
 use super::frame::Tagging;
 use super::header::{Field, PacketBox};
-use super::journey::{Decider, Drop, End, Hop, Unknown, Verdict};
+use super::journey::{Decider, Drop, End, Unknown, Verdict};
 use super::list::List;
+use super::path::{Equal, Path, Step};
 use super::question::{Goal, Scope};
 use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term, shifted};
 use super::routing::{Piece, Target};
-use super::search::{Arrival, Classes, Equal, Path, Task};
+use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::RangeSet;
@@ -61,16 +62,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             Decider::Rule(id) => id.anchor.clone(),
             _ => Name::from(Ruleset::MAIN),
         };
-        Rc::make_mut(&mut path.hops).push(Hop {
+        path.steps.push(Step {
             place,
             decider,
             verdict: Verdict::Pass,
             translated_by,
-            logged: false,
             state,
-            ends: now.ends(&path.supposed.narrowed),
+            now: now.clone(),
         });
-        Rc::make_mut(&mut path.trail).push(now.clone());
         if self.question.scope == Scope::Hop {
             let diverted = by.is_some_and(|(rule, _)| matches!(rule.divert, Some(Divert::Packet { .. })));
             let end = if diverted { End::Diverted } else { End::Passed };
@@ -141,7 +140,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             let mut path = path.clone();
             match (gateway, place) {
                 (None, _) => {
-                    if let Some(last) = Rc::make_mut(&mut path.hops).last_mut() {
+                    if let Some(last) = path.steps.last_mut() {
                         last.verdict = Verdict::Drop(Drop::Route);
                     }
                     self.ended_at(path, End::Stopped, &now);
@@ -423,21 +422,19 @@ impl<'e, 'a> Classes<'e, 'a> {
             if self.compiled.rdomain_of(self.compiled.table_at(place, &now)) != home {
                 back.rtable = Some(home);
             }
-            Rc::make_mut(&mut reverse.hops).push(Hop {
+            reverse.steps.push(Step {
                 place,
                 decider: Decider::OwnState,
                 verdict: Verdict::Pass,
                 translated_by: Vec::new(),
-                logged: false,
                 state: true,
-                ends: back.ends(&reverse.supposed.narrowed),
+                now: back.clone(),
             });
-            Rc::make_mut(&mut reverse.trail).push(back.clone());
             match made.map_or(Leaving::AsRouted, |made| made.back) {
                 Leaving::AsRouted => self.go_out(reverse, place, Some(&now), &back),
                 Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &back),
                 Leaving::Nowhere => {
-                    if let Some(last) = Rc::make_mut(&mut reverse.hops).last_mut() {
+                    if let Some(last) = reverse.steps.last_mut() {
                         last.verdict = Verdict::Drop(Drop::Route);
                     }
                     self.ended_at(reverse, End::Stopped, &back);

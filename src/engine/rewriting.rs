@@ -1,5 +1,6 @@
 //! What the fields of a header have become, in terms of the original header; and how conditions on them read there.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use super::header::{Field, Header, PacketBox};
@@ -45,9 +46,9 @@ pub(super) type Narrowed = Vec<(ChoiceId, RangeSet)>;
 
 /// How a condition on a field reads in terms of the original header.
 #[derive(Clone, Debug)]
-pub(super) enum Reading {
+pub(super) enum Reading<'s> {
     /// As a condition on that field of it.
-    On(Field, RangeSet),
+    On(Field, Cow<'s, RangeSet>),
     /// It holds, or not, for every original.
     Always(bool),
     /// As a choice of pf: it holds for the first numbers, not for the second.
@@ -117,12 +118,18 @@ impl Now {
     }
 
     /// How «the field is in `set`» reads on an original header of that family.
-    pub(super) fn read(&self, field: Field, set: &RangeSet, original: Family, narrowed: &Narrowed) -> Reading {
+    pub(super) fn read<'s>(
+        &self,
+        field: Field,
+        set: &'s RangeSet,
+        original: Family,
+        narrowed: &Narrowed,
+    ) -> Reading<'s> {
         match self.term(field) {
-            Term::From(from, 0) => Reading::On(*from, set.clone()),
+            Term::From(from, 0) => Reading::On(*from, Cow::Borrowed(set)),
             Term::From(from, by) => {
                 let numbers = shifted(set, by.wrapping_neg()).intersection(&from.line(original));
-                Reading::On(*from, numbers)
+                Reading::On(*from, Cow::Owned(numbers))
             }
             Term::OneOf(id, all) => {
                 let values = Self::values(*id, all, narrowed);

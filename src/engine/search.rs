@@ -10,68 +10,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::compiled::Compiled;
-use super::cover::{Cover, Duty};
+use super::cover::Cover;
 use super::first_match::fixed;
-use super::following::Known;
-use super::frame::{Budget, Frame, Ground, Suppositions, Tagging};
+use super::frame::{Budget, Frame, Ground, Tagging};
 use super::header::{Field, PacketBox};
-use super::journey::{Class, End, Hop, Journey, Undecided};
+use super::journey::{Class, End, Undecided};
+use super::path::Path;
 use super::question::{Goal, Question, Scope};
 use super::rewriting::Now;
 use super::set::PacketSet;
-use super::space::{InterfaceId, Place};
+use super::space::Place;
 use crate::net::RangeSet;
-
-/// A way so far.
-#[derive(Clone)]
-pub(super) struct Path {
-    /// The packets that it is about, at most.
-    pub(super) region: PacketBox,
-    // Ways branch at every step: what is behind them is shared.
-    pub(super) supposed: Rc<Suppositions>,
-    pub(super) duties: Rc<Vec<Duty>>,
-    pub(super) hops: Rc<Vec<Hop>>,
-    /// If only packets that are their own reverse are meant: the fields that are equal besides.
-    pub(super) own_reverse: Option<Equal>,
-    /// The packets that are their own reverse and so are not meant: those of the box whose fields are equal besides.
-    pub(super) not_reverse: Option<(PacketBox, Equal)>,
-    /// The header after each hop.
-    pub(super) trail: Rc<Vec<Now>>,
-    /// The states that the flow has already made, for packets that follow the first.
-    pub(super) states: Rc<[Known]>,
-    /// Whether it is about packets that follow the first of a flow: then the region tells where that one came in.
-    pub(super) follows: bool,
-    /// Of a reply: where it must come to.
-    pub(super) back_to: Option<Back>,
-    /// Whether the last hop has made it a packet of the other family, which is not filtered again.
-    pub(super) crossed: bool,
-    /// Whether the last hop, out, has sent it elsewhere: it is routed again, and not filtered.
-    pub(super) rerouted: bool,
-    /// Whether it goes out where a gateway of `route-to` is: the network stack routes it no more.
-    pub(super) by_gateway: bool,
-}
-
-/// Where a reply comes back to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Back {
-    /// Out of the interface that the first packet came in on.
-    To(InterfaceId),
-    /// To the machine itself.
-    Itself,
-}
-
-impl Back {
-    /// Whether that end is there.
-    fn is(self, end: End) -> bool {
-        match self {
-            Self::To(on) => end == End::Leaves(on),
-            Self::Itself => matches!(end, End::Local | End::Diverted),
-        }
-    }
-}
-
-/// Pairs of fields of the original header of which the second is the first plus that number, modulo 2^128.
-pub(super) type Equal = Vec<(Field, Field, u128)>;
 
 /// A hop that is still to come.
 #[derive(Clone)]
@@ -159,21 +108,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 continue;
             };
             let now = Now::original(region.family);
-            let path = Path {
-                region,
-                supposed: Rc::default(),
-                duties: Rc::default(),
-                hops: Rc::default(),
-                own_reverse: None,
-                not_reverse: None,
-                trail: Rc::default(),
-                states: Rc::default(),
-                follows: false,
-                back_to: None,
-                crossed: false,
-                rerouted: false,
-                by_gateway: false,
-            };
+            let path = Path::new(region);
             let tagging = Tagging::Original;
             self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
         }
@@ -225,14 +160,13 @@ impl<'e, 'a> Classes<'e, 'a> {
 
     /// A way that has come to its end: if it is one that is asked for, its packets remain to be found.
     pub(super) fn ended_at(&mut self, path: Path, end: End, now: &Now) {
-        let journey = Journey { hops: Vec::new(), end };
-        let through = journey.gets_through() && path.back_to.is_none_or(|back| back.is(end));
+        let through = end.gets_through() && path.back_to.is_none_or(|back| back.is(end));
         let wanted = match self.question.goal {
             Goal::Any => true,
             Goal::GetsThrough => through,
             Goal::Stopped => !through,
         };
-        let is_by = |rules| path.hops.iter().any(|hop| hop.is_decided_by(rules));
+        let is_by = |rules| path.steps.backwards().any(|step| step.is_decided_by(rules));
         if !wanted || !self.question.by.as_ref().is_none_or(is_by) {
             return;
         }

@@ -50,7 +50,7 @@ impl Place {
 }
 
 /// What the numbers of places and tags mean.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
     interfaces: IndexSet<Name, FxBuildHasher>,
     tags: IndexSet<Name, FxBuildHasher>,

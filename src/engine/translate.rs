@@ -1,8 +1,9 @@
 //! What nat-to, rdr-to and af-to make of a header (`pf_get_transaddr`, `pf_map_addr`, `pf_get_sport`), and the
 //! addresses of pools.
 
+use super::around::narrow;
 use super::compiled::Compiled;
-use super::frame;
+
 use super::header::{Field, Header, PacketBox};
 use super::hosts;
 use super::rewriting::{Narrowed, Now, Reading, Term};
@@ -153,7 +154,7 @@ impl Translator<'_, '_> {
         let asks = asking.contains(self.at.get(Field::Transport));
         let line = Field::Transport.line(self.original);
         let kept = if asks { asking } else { line.minus(&asking) };
-        frame::narrow(self.within, Field::Transport, &kept);
+        narrow(self.within, Field::Transport, &kept);
         if asks {
             let anybody = self.one_of(Field::Destination.line(now.family));
             now.later.push((Field::Destination, anybody));
@@ -164,7 +165,7 @@ impl Translator<'_, '_> {
     /// Makes the box smaller so that a field that now stands for the original's number stays in a range around it.
     fn keep(&mut self, now: &Now, field: Field, set: &RangeSet) {
         if let Reading::On(field, set) = now.read(field, set, self.original, &Narrowed::new()) {
-            frame::narrow(self.within, field, &set);
+            narrow(self.within, field, &set);
         }
     }
 
@@ -186,7 +187,7 @@ impl Translator<'_, '_> {
         } else {
             Field::Transport.line(self.original).minus(&ported)
         };
-        frame::narrow(self.within, Field::Transport, &kept);
+        narrow(self.within, Field::Transport, &kept);
         here
     }
 
@@ -412,7 +413,7 @@ impl Translator<'_, '_> {
         } else {
             Field::Transport.line(self.original).minus(&changing)
         };
-        frame::narrow(self.within, Field::Transport, &kept);
+        narrow(self.within, Field::Transport, &kept);
         changes
     }
 
@@ -421,11 +422,11 @@ impl Translator<'_, '_> {
         let own = transport::echo_requests(before);
         if own.contains(self.at.get(Field::Transport)) {
             let first = |family: Family| transport::echo_requests(family).first().unwrap_or(0);
-            frame::narrow(self.within, Field::Transport, &own);
+            narrow(self.within, Field::Transport, &own);
             after.shift(Field::Transport, first(after.family).wrapping_sub(first(before)));
         } else {
             let others = Field::Transport.line(self.original).minus(&own);
-            frame::narrow(self.within, Field::Transport, &others);
+            narrow(self.within, Field::Transport, &others);
         }
     }
 }

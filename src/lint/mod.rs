@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::Engine;
-use crate::policy::Network;
+use crate::policy::Zones;
 use crate::ruleset::Name;
 use crate::source::Sources;
 
@@ -23,8 +23,8 @@ pub struct Subject<'a> {
     pub sources: &'a Sources,
     /// The ruleset and the machine.
     pub engine: &'a Engine<'a>,
-    /// The network around the machine.
-    pub network: &'a Network<'a>,
+    /// What a policy speaks of there.
+    pub zones: &'a Zones<'a>,
     /// Anchors whose contents are assumed: they are no text of the user's.
     pub assumed_anchors: &'a [Name],
     /// The statements of which no rule decides in any other circumstance of the machine, where there are such.

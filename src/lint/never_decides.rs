@@ -16,7 +16,7 @@ use crate::engine::{Decider, Effort, Engine, Field, Goal, PacketBox, Place, Ques
 use crate::eval::{Machine, Memory, Met, Unproven, Usual};
 use crate::net::RangeSet;
 use crate::packet::Packet;
-use crate::policy::{Policy, Zones};
+use crate::policy::Zones;
 use crate::ruleset::{Action, Name, Rule, RuleId};
 use crate::verify::{Rank, choose, rank};
 
@@ -83,7 +83,7 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
     if lines.values().any(|line| !line.never.is_empty()) {
         let explainer = Explainer {
             machine: Machine::new(ruleset, subject.engine.context()),
-            zones: &Zones::new(&Policy::default(), subject.network).0,
+            zones: subject.zones,
             engine: subject.engine,
         };
         let mut mover = Mover::new(subject);

@@ -137,14 +137,23 @@ impl RangeSet {
             }
             _ => {}
         }
-        let (mut a, mut b) = (self.from(other_first), other.from(first));
         let mut ranges = Sorted::default();
+        self.in_both(other, |first, last| ranges.add((first, last)));
+        ranges.set()
+    }
+
+    /// Tells the ranges of what is in both, in order.
+    fn in_both(&self, other: &Self, mut tell: impl FnMut(u128, u128)) {
+        let (Some(first), Some(other_first)) = (self.first(), other.first()) else {
+            return;
+        };
+        let (mut a, mut b) = (self.from(other_first), other.from(first));
         while let (Some((&(a_first, a_last), a_rest)), Some((&(b_first, b_last), b_rest))) =
             (a.split_first(), b.split_first())
         {
             let (first, last) = (a_first.max(b_first), a_last.min(b_last));
             if first <= last {
-                ranges.add((first, last));
+                tell(first, last);
             }
             if a_last < b_last {
                 a = a_rest;
@@ -152,7 +161,6 @@ impl RangeSet {
                 b = b_rest;
             }
         }
-        ranges.set()
     }
 
     /// What is in this and not in the other.
@@ -210,6 +218,16 @@ impl RangeSet {
         self.ranges().iter().fold(0, |sum: u128, &(first, last)| {
             sum.saturating_add(last - first).saturating_add(1)
         })
+    }
+
+    /// How many numbers are in both; `u128::MAX` where that many or one more.
+    #[must_use]
+    pub fn len_in_both(&self, other: &Self) -> u128 {
+        let mut count: u128 = 0;
+        self.in_both(other, |first, last| {
+            count = count.saturating_add(last - first).saturating_add(1);
+        });
+        count
     }
 
     /// Whether all of this is in the other.
@@ -320,6 +338,7 @@ mod tests {
             prop_assert_eq!(a.is_subset(&b), a_bits & !b_bits == 0);
             prop_assert_eq!(a.is_disjoint(&b), a_bits & b_bits == 0);
             prop_assert_eq!(a.len(), u128::from(a_bits.count_ones()));
+            prop_assert_eq!(a.len_in_both(&b), u128::from((a_bits & b_bits).count_ones()));
             prop_assert_eq!(a.first_within(13, 29), (13..=29).find(|&value| a.contains(value)));
             prop_assert_eq!(a.last(), (0..64).rev().find(|&value| a.contains(value)));
             prop_assert_eq!(a.complement(63).complement(63), a);

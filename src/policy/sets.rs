@@ -36,42 +36,7 @@ pub struct Selection {
     pub without: Vec<Unknown>,
 }
 
-/// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
-#[derive(Clone, Debug, Default)]
-pub struct Excuse {
-    /// As it first meets the machine.
-    pub arriving: PacketSet,
-    /// The header at the end.
-    pub ending: PacketSet,
-    /// Tables and networks that it names and of which it is not known what is in them.
-    pub unknown: Vec<Unknown>,
-    /// What it excuses besides of what the machine sends from the unknown address of an interface.
-    pub sent: Vec<ExcusedSent>,
-    /// The interfaces whose unknown address it names as a source.
-    pub named: Vec<InterfaceId>,
-}
-
-/// What is excused if its source is the unknown address of that interface: sets as in [`Excuse`].
-#[derive(Clone, Debug)]
-pub struct ExcusedSent {
-    /// The interface.
-    pub interface: InterfaceId,
-    /// As it is sent.
-    pub arriving: PacketSet,
-    /// The header at the end.
-    pub ending: PacketSet,
-}
-
-impl Excuse {
-    /// All that it excuses as it arrives, whatever the addresses are that are not known.
-    #[must_use]
-    pub fn at_most(&self) -> PacketSet {
-        let sent = self.sent.iter().map(|sent| &sent.arriving);
-        sent.fold(self.arriving.clone(), |all, sent| all.union(sent.clone()))
-    }
-}
-
-type Made<T> = Result<T, Box<Diagnostic>>;
+pub(super) type Made<T> = Result<T, Box<Diagnostic>>;
 
 impl Zones<'_> {
     /// The packets that begin a flow of a `require`.
@@ -106,98 +71,6 @@ impl Zones<'_> {
         selection.packets = region;
         selection.unknown.extend(self.unknown_at_both_ends(packets));
         Ok((selection, ends.intersection(&ports(packets))))
-    }
-
-    /// The packets that an `allow`, or a `require`, excuses from `closed`.
-    ///
-    /// # Errors
-    /// The complaint about a name.
-    pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
-        let mut selection = Selection::default();
-        let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
-        let what = transports(packets).intersection(&ports(packets));
-        let mut to = |purpose| {
-            let to = self.destinations(&packets.destination, purpose, &mut selection)?;
-            Made::Ok(to.intersection(&what))
-        };
-        let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
-        let at_machine = self.excused_at_machine(packets, &from);
-        let sent = self
-            .excused_sent(&packets.source)?
-            .into_iter()
-            .map(|(interface, from)| ExcusedSent {
-                interface,
-                ending: at_end(&from, self).intersection(&ending),
-                arriving: from.intersection(&arriving),
-            });
-        let sent = sent.collect();
-        let mut unknown = Vec::new();
-        for one in selection.unknown {
-            if !unknown.contains(&one) {
-                unknown.push(one);
-            }
-        }
-        Ok(Excuse {
-            ending: at_end(&from, self).intersection(&ending).union(at_machine),
-            arriving: from.intersection(&arriving),
-            unknown,
-            sent,
-            named: self.owners_by_name(&packets.source),
-        })
-    }
-
-    /// The same without what it excuses only if something is not in a table, say, of which it is not known what is in it.
-    ///
-    /// # Errors
-    /// The complaint about a name.
-    pub fn surely_excused(&self, packets: &Packets) -> Made<Excuse> {
-        let excuse = self.excused(packets)?;
-        let ends = [&packets.source, &packets.destination];
-        let items = ends
-            .into_iter()
-            .flat_map(|end| &end.hosts)
-            .flat_map(|hosts| &hosts.items);
-        if items.into_iter().any(|item| !self.taking_away(item).is_empty()) {
-            let unknown = excuse.unknown;
-            return Ok(Excuse {
-                unknown,
-                ..Excuse::default()
-            });
-        }
-        Ok(excuse)
-    }
-
-    /// The same as [`excused`](Self::excused) with all that it may excuse: anything may be in a table, say, of which it
-    /// is not known what is in it.
-    ///
-    /// # Errors
-    /// The complaint about a name.
-    pub fn perhaps_excused(&self, packets: &Packets) -> Made<Excuse> {
-        let widened = |end: &End| {
-            let mut items = end.hosts.iter().flat_map(|hosts| &hosts.items);
-            let hangs = items.any(|item| !self.unknowns_of(item).is_empty());
-            End {
-                hosts: end.hosts.clone().filter(|_| !hangs),
-                ..end.clone()
-            }
-        };
-        self.excused(&Packets {
-            source: widened(&packets.source),
-            destination: widened(&packets.destination),
-            ..packets.clone()
-        })
-    }
-
-    /// What really comes from the source of these packets, to whatever destination.
-    ///
-    /// # Errors
-    /// The complaint about a name.
-    pub fn from(&self, packets: &Packets) -> Made<PacketSet> {
-        let anywhere = Packets {
-            destination: End::default(),
-            ..packets.clone()
-        };
-        self.excused(&anywhere).map(|excuse| excuse.arriving)
     }
 
     /// The packets of a `closed` as they arrive, and, where it says `to`, their headers at the end.
@@ -569,8 +442,9 @@ impl Zones<'_> {
 
     /// The packets that the network stack never takes.
     #[must_use]
-    pub fn never_taken(&self) -> PacketSet {
-        self.network.never_taken()
+    pub fn never_taken(&self) -> &PacketSet {
+        let made = &self.common.never_taken;
+        made.get_or_init(|| self.network.never_taken())
     }
 }
 

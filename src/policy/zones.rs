@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::addresses::{prefix, single};
 use super::ast::{Host, HostItem, Hosts, Policy, Zone};
+use super::excuses::Excuses;
 use super::network::Network;
 use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
@@ -62,6 +63,7 @@ pub(super) enum Resolved {
 /// The zones of a policy on one machine.
 #[derive(Debug)]
 pub struct Zones<'a> {
+    policy: &'a Policy,
     pub(super) network: &'a Network<'a>,
     ruleset: &'a Ruleset,
     zones: Vec<ZoneOnMachine>,
@@ -77,13 +79,16 @@ pub(super) struct Common {
     pub(super) on_one_network: OnceLock<PacketSet>,
     pub(super) within_one_network: OnceLock<PacketSet>,
     pub(super) shared_tcp: OnceLock<PacketSet>,
+    pub(super) never_taken: OnceLock<PacketSet>,
+    pub(super) excuses: OnceLock<Excuses>,
 }
 
 impl<'a> Zones<'a> {
     /// The zones of the policy, and every complaint about its names.
     #[must_use]
-    pub fn new(policy: &Policy, network: &'a Network<'a>) -> (Self, Vec<Diagnostic>) {
+    pub fn new(policy: &'a Policy, network: &'a Network<'a>) -> (Self, Vec<Diagnostic>) {
         let mut zones = Self {
+            policy,
             network,
             ruleset: network.engine().ruleset(),
             zones: Vec::new(),
@@ -95,6 +100,12 @@ impl<'a> Zones<'a> {
             zones.add(zone, &mut diagnostics);
         }
         (zones, diagnostics)
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &'a Policy {
+        self.policy
     }
 
     /// The zones in their order.

@@ -1,12 +1,13 @@
 //! Whether the statements of a policy fit each other: a `require` that a `forbid` contradicts, an `allow` without use.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::engine::{Engine, Field, Goal, PacketSet, Question};
+use crate::engine::{Engine, Field, Goal, Question};
 use crate::policy::Zones;
-use crate::policy::ast::{Demand, Expectation, Policy, Spanned};
+use crate::policy::ast::{Demand, Expectation, Spanned};
 
 /// The errors of statements that contradict each other.
-pub(super) fn contradictions(policy: &Policy, zones: &Zones<'_>, never_taken: &PacketSet) -> Vec<Diagnostic> {
+pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
+    let policy = zones.policy();
     let mut findings = Vec::new();
     for required in &policy.statements {
         let Demand::Require(packets, expectations) = &required.demand else {
@@ -18,7 +19,7 @@ pub(super) fn contradictions(policy: &Policy, zones: &Zones<'_>, never_taken: &P
             continue;
         }
         let Ok(flows) = zones.flows(packets) else { continue };
-        let flows = flows.packets.minus(never_taken);
+        let flows = flows.packets.minus(zones.never_taken());
         for forbidden in &policy.statements {
             let Demand::Forbid(packets) = &forbidden.demand else {
                 continue;
@@ -52,9 +53,10 @@ fn any_gets_through(engine: &Engine<'_>, question: Question) -> bool {
 }
 
 /// The `allow` statements of which no packet gets through.
-pub(super) fn unused_allows(policy: &Policy, zones: &Zones<'_>, engine: &Engine<'_>) -> Vec<Diagnostic> {
+pub(super) fn unused_allows(zones: &Zones<'_>) -> Vec<Diagnostic> {
+    let engine = zones.network().engine();
     let mut findings = Vec::new();
-    for statement in &policy.statements {
+    for statement in &zones.policy().statements {
         let Demand::Allow(packets) = &statement.demand else {
             continue;
         };

@@ -56,17 +56,17 @@ pub(super) struct Speech {
 }
 
 /// What the statements speak about; nothing is found out of a large ruleset, or where a name is not known.
-pub(super) fn coverage(case: Case<'_>, zones: &Zones<'_>) -> Coverage {
+pub(super) fn coverage(case: Case<'_>) -> Coverage {
     if case.engine.ruleset().all_rules().count() > MOST_RULES {
         return Coverage::default();
     }
-    let statements = case.policy.statements.iter();
-    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(&one.demand, zones)).collect();
+    let statements = case.zones.policy().statements.iter();
+    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(&one.demand, case.zones)).collect();
     let Some(speeches) = speeches else {
         return Coverage::default();
     };
     Coverage {
-        unspoken: unspoken(case, zones, &speeches),
+        unspoken: unspoken(case, &speeches),
         rules: rules_spoken_of(case, speeches),
     }
 }

@@ -337,8 +337,9 @@ impl Drafter<'_> {
     /// The outcomes of statements after a head of zones.
     fn outcomes(&self, head: &str, lines: &[String]) -> Vec<Outcome> {
         let policy = self.policy(&format!("{head}\n{}\n", lines.join("\n")));
+        let network = Network::new(self.engine);
         let (verified, _) = verify(Case {
-            policy: &policy,
+            zones: &Zones::new(&policy, &network).0,
             engine: self.engine,
             assumed_anchors: &[],
         });
@@ -369,7 +370,7 @@ impl Drafter<'_> {
             return Vec::new();
         };
         let question = Question::new(from_there, Goal::GetsThrough)
-            .except(&zones.never_taken())
+            .except(zones.never_taken())
             .except(zones.on_one_network())
             .except_ending_in(zones.network().never_ending())
             .ending_in(excuse.ending)

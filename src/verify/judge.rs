@@ -15,8 +15,8 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Class, Condition, Engine, Field, PacketSet, Value, address};
 use crate::eval::Machine;
 use crate::packet::Packet;
+use crate::policy::Zones;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
-use crate::policy::{Network, Zones};
 use crate::ruleset::Name;
 
 /// How many causes of one statement get a counterexample.
@@ -25,8 +25,8 @@ const MOST_EXAMPLES: usize = 50;
 /// A policy on a machine with a ruleset.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
-    /// The policy.
-    pub policy: &'a Policy,
+    /// What the policy speaks of on that machine.
+    pub zones: &'a Zones<'a>,
     /// The ruleset and the machine.
     pub engine: &'a Engine<'a>,
     /// Anchors whose contents are assumed: what hangs on their rules only the machine knows.
@@ -54,24 +54,23 @@ impl Verified {
     }
 }
 
-/// What becomes of each statement of the policy, and what is wrong with the policy.
+/// What becomes of each statement of the policy, and what is wrong with the statements.
 #[must_use]
 pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
-    let network = Network::new(case.engine);
-    let (zones, mut diagnostics) = Zones::new(case.policy, &network);
+    let policy = case.zones.policy();
     let judge = Judge {
         case,
-        searcher: Searcher::new(case, &zones),
+        searcher: Searcher::new(case),
         machine: OnceLock::new(),
     };
-    let mut verified = Verified::default();
+    let (mut verified, mut diagnostics) = (Verified::default(), Vec::new());
     let judge_all = || -> Vec<_> {
-        let statements = case.policy.statements.par_iter();
+        let statements = policy.statements.par_iter();
         statements.map(|statement| judge.judged(statement)).collect()
     };
     let compare = || {
-        let mut complaints = contradictions(case.policy, &zones, &judge.searcher.never_taken);
-        complaints.extend(unused_allows(case.policy, &zones, case.engine));
+        let mut complaints = contradictions(case.zones);
+        complaints.extend(unused_allows(case.zones));
         complaints
     };
     let (judged, complaints) = rayon::join(judge_all, compare);
@@ -89,9 +88,9 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
         }
     }
     for judgement in &verified.judgements {
-        if let Some(statement) = case.policy.statements.get(judgement.statement) {
+        if let Some(statement) = policy.statements.get(judgement.statement) {
             diagnostics.extend(vacuous(statement, &judgement.outcome));
-            diagnostics.extend(half_closed(statement, case.policy));
+            diagnostics.extend(half_closed(statement, policy));
         }
     }
     diagnostics.extend(complaints);
@@ -100,11 +99,9 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
 
 /// Whether the statements of those numbers hold, all of them.
 pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
-    let network = Network::new(case.engine);
-    let (zones, _) = Zones::new(case.policy, &network);
-    let searcher = Searcher::new(case, &zones);
+    let searcher = Searcher::new(case);
     numbers.par_iter().all(|&number| {
-        let statement = case.policy.statements.get(number);
+        let statement = case.zones.policy().statements.get(number);
         let found = statement.and_then(|statement| Some((statement, searcher.offences(statement).ok()?)));
         found.is_some_and(|(statement, found)| {
             let speaks = !found.vacuous || matches!(statement.demand, Demand::Closed(_));
@@ -114,19 +111,19 @@ pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
 }
 
 /// For each `require` of those numbers packets that get through where it holds: one of each box.
-pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize]) -> Vec<Packet> {
-    let (zones, _) = Zones::new(policy, network);
-    let never_taken = zones.never_taken();
+pub(crate) fn must_pass(zones: &Zones<'_>, numbers: &[usize]) -> Vec<Packet> {
+    let space = zones.network().engine().space();
+    let statements = &zones.policy().statements;
     let mut packets = Vec::new();
-    for statement in numbers.iter().filter_map(|&number| policy.statements.get(number)) {
+    for statement in numbers.iter().filter_map(|&number| statements.get(number)) {
         let Demand::Require(required, _) = &statement.demand else {
             continue;
         };
         let Ok(selection) = zones.flows(required) else { continue };
-        let region = selection.packets.minus(&never_taken);
+        let region = selection.packets.minus(zones.never_taken());
         let headers = region.boxes().iter().take(MOST_EXAMPLES);
-        let headers = headers.filter_map(|part| witness::choose(part, &[], &zones));
-        packets.extend(headers.map(|header| network.engine().space().packet(&header)));
+        let headers = headers.filter_map(|part| witness::choose(part, &[], zones));
+        packets.extend(headers.map(|header| space.packet(&header)));
     }
     packets
 }
@@ -134,9 +131,7 @@ pub(crate) fn must_pass(policy: &Policy, network: &Network<'_>, numbers: &[usize
 /// Which pass rules, and which flows that pass, the policy speaks of.
 #[must_use]
 pub fn coverage(case: Case<'_>) -> Coverage {
-    let network = Network::new(case.engine);
-    let (zones, _) = Zones::new(case.policy, &network);
-    super::coverage::coverage(case, &zones)
+    super::coverage::coverage(case)
 }
 
 /// The complaint about an `allow` of no packet; `require` and `forbid` say so by their outcome.

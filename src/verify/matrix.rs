@@ -232,7 +232,7 @@ fn reach(zones: &Zones<'_>, packets: &Packets, effort: Effort, hangs_on: &mut Ve
             .map(|guess| (Some(guess), among(&guess.packets), guess.ends.as_ref()));
         for (guess, region, ends) in [known].into_iter().chain(guessed) {
             let question = Question::new(region, Goal::GetsThrough)
-                .except(&zones.never_taken())
+                .except(zones.never_taken())
                 .except(zones.on_one_network())
                 .except_ending_in(zones.network().never_ending())
                 .within(effort.steps_of_one);

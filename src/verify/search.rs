@@ -1,7 +1,5 @@
 //! Which packets offend a statement: the questions to the engine.
 
-use std::sync::OnceLock;
-
 use super::expectation::{Expected, resolve};
 use super::guessing;
 use super::judge::Case;
@@ -11,8 +9,8 @@ use crate::engine::{
     Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
 };
 use crate::net::{Family, RangeSet};
-use crate::policy::ast::{Closed, Demand, Policy, Statement};
-use crate::policy::{Excuse, Guess, Zones};
+use crate::policy::ast::{Closed, Demand, Statement};
+use crate::policy::{Excuse, Excuses, Guess, Zones};
 use crate::ruleset::Name;
 use crate::source::Span;
 
@@ -119,65 +117,22 @@ impl Found {
     }
 }
 
-/// What `allow` and `require` excuse.
-#[derive(Default)]
-struct Excuses {
-    /// What they surely do, and what of their tables and networks is not known.
-    surely: Excuse,
-    /// What they may.
-    perhaps: Excuse,
-}
-
 /// All that a search needs besides the statement.
 pub(super) struct Searcher<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) zones: &'a Zones<'a>,
-    policy: &'a Policy,
-    /// What `allow` and `require` excuse, once some `closed` asks for it.
-    excuses: OnceLock<Excuses>,
-    pub(super) never_taken: PacketSet,
 }
 
 impl<'a> Searcher<'a> {
-    pub(super) fn new(case: Case<'a>, zones: &'a Zones<'a>) -> Self {
+    pub(super) fn new(case: Case<'a>) -> Self {
         Self {
             engine: case.engine,
-            zones,
-            policy: case.policy,
-            excuses: OnceLock::new(),
-            never_taken: zones.never_taken(),
+            zones: case.zones,
         }
     }
 }
 
 impl Searcher<'_> {
-    fn excuses(&self) -> &Excuses {
-        self.excuses.get_or_init(|| {
-            let mut excuses = Excuses::default();
-            for statement in &self.policy.statements {
-                let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
-                    continue;
-                };
-                // Whoever asks about the statement itself hears of a name that is not known.
-                let Ok(surely) = self.zones.surely_excused(packets) else {
-                    continue;
-                };
-                let perhaps = match surely.unknown.is_empty() {
-                    true => surely.clone(),
-                    false => self.zones.perhaps_excused(packets).unwrap_or_default(),
-                };
-                for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
-                    all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
-                    all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
-                    all.unknown.extend(excuse.unknown);
-                    all.sent.extend(excuse.sent);
-                    all.named.extend(excuse.named);
-                }
-            }
-            excuses
-        })
-    }
-
     /// The packets that offend the statement.
     pub(super) fn offences(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
         match &statement.demand {
@@ -187,11 +142,11 @@ impl Searcher<'_> {
                     .iter()
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
-                let region = selection.packets.minus(&self.never_taken);
+                let region = selection.packets.minus(self.zones.never_taken());
                 let mut found = self.with_unknown_networks(&region, true, |region| self.required(region, &expected));
                 found.vacuous = region.is_empty();
                 for guess in self.zones.guessed_flows(packets)? {
-                    let region = guess.packets.minus(&self.never_taken);
+                    let region = guess.packets.minus(self.zones.never_taken());
                     found.vacuous &= region.is_empty();
                     let mut searched = self.required(&region, &expected);
                     guessing::spare_own(&mut searched.offences, self.zones.network());
@@ -229,7 +184,7 @@ impl Searcher<'_> {
                 })
             }
             Demand::Closed(closed) => {
-                let Excuses { surely, perhaps } = self.excuses();
+                let Excuses { surely, perhaps } = self.zones.excuses();
                 let mut found = self.unexcused(closed, perhaps)?;
                 if found.offences.is_empty() && !surely.unknown.is_empty() {
                     found = self.unexcused(closed, surely)?;
@@ -329,7 +284,7 @@ impl Searcher<'_> {
         let mut found = Found::default();
         let question = |region: PacketSet| {
             let question = Question::new(region, Goal::GetsThrough);
-            let question = question.except(&self.never_taken);
+            let question = question.except(self.zones.never_taken());
             narrow(question.except_ending_in(self.zones.network().never_ending()))
         };
         let elsewhere = question(region.clone()).except(self.zones.on_one_network());

@@ -26,12 +26,13 @@ pub struct Unspoken {
 
 /// What of the flows of all hosts, and of the machine itself, gets through although no statement speaks of it; `None`
 /// where the policy is too large to ask.
-pub(super) fn unspoken(case: Case<'_>, zones: &Zones<'_>, speeches: &[Speech]) -> Option<Unspoken> {
-    let span = case.policy.statements.first()?.span;
-    let searcher = Searcher::new(case, zones);
+pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> {
+    let zones = case.zones;
+    let span = zones.policy().statements.first()?.span;
+    let searcher = Searcher::new(case);
     let mut question = Question::new(all_flows(zones, span)?, Goal::GetsThrough)
         .without_copies()
-        .except(&searcher.never_taken)
+        .except(zones.never_taken())
         .except_ending_in(zones.network().never_ending())
         .within(STEPS);
     let mut pairs = 0;

@@ -12,7 +12,7 @@ impl Patient<'_> {
             Demand::Forbid(packets) => self.against(packets),
             Demand::Closed(Closed::All) => {
                 let mut rules = vec![self.antispoof()];
-                let zones = self.policy.zones.iter();
+                let zones = self.zones.policy().zones.iter();
                 rules.extend(zones.flat_map(|zone| self.closed_to(zone)));
                 rules
             }
@@ -30,7 +30,7 @@ impl Patient<'_> {
     }
 
     fn zones(&self, names: &[Spanned<Name>]) -> Vec<&Zone> {
-        let zones = self.policy.zones.iter();
+        let zones = self.zones.policy().zones.iter();
         zones
             .filter(|zone| names.iter().any(|name| name.value == zone.name.value))
             .collect()
@@ -78,7 +78,8 @@ impl Patient<'_> {
 
     fn antispoof(&self) -> String {
         let all: Vec<String> = self
-            .policy
+            .zones
+            .policy()
             .zones
             .iter()
             .flat_map(|zone| self.interfaces(zone))
@@ -102,7 +103,7 @@ impl Patient<'_> {
     }
 
     fn against(&self, packets: &Packets) -> Vec<String> {
-        let all = &self.policy.zones;
+        let all = &self.zones.policy().zones;
         let named = |end: &ast::End| -> Vec<&Zone> {
             let items = end.hosts.iter().flat_map(|hosts| &hosts.items);
             let names = items.filter_map(|item| match &item.host {
@@ -138,7 +139,7 @@ impl Patient<'_> {
 
     fn closed_from(&self, zone: &Zone) -> Vec<String> {
         let mut rules = vec![self.antispoof()];
-        for other in &self.policy.zones {
+        for other in &self.zones.policy().zones {
             if other.name.value != zone.name.value {
                 rules.extend(self.hosts(other).iter().flat_map(|to| self.blocks(zone, to)));
             }
@@ -152,7 +153,7 @@ impl Patient<'_> {
         let mut rules = vec![self.antispoof()];
         let interfaces = self.interfaces(zone).into_iter();
         rules.extend(interfaces.map(|interface| format!("block out{log} quick on {interface} from self")));
-        for other in &self.policy.zones {
+        for other in &self.zones.policy().zones {
             if other.name.value != zone.name.value {
                 rules.extend(self.hosts(zone).iter().flat_map(|to| self.blocks(other, to)));
             }

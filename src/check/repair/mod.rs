@@ -15,8 +15,8 @@ use crate::eval::Machine;
 use crate::lower::{self, lower};
 use crate::packet::Packet;
 use crate::policy::ast::{Policy, Statement};
-use crate::policy::{self, Macros, Network};
-use crate::ruleset::{Rule, Ruleset};
+use crate::policy::{self, Macros, Network, Zones};
+use crate::ruleset::{Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
 use crate::verify::{Case, Outcome, Repair, Verified, Violation, gets_through, hold, must_pass};
@@ -39,23 +39,26 @@ pub(super) struct Patient<'a> {
     pub(super) defines: &'a [(String, String)],
     pub(super) loader: &'a dyn Loader,
     pub(super) context: &'a Context,
-    pub(super) policy: &'a Policy,
     pub(super) macros: &'a Macros,
-    /// The network around the machine.
-    pub(super) network: &'a Network<'a>,
+    /// What the policy speaks of on that machine.
+    pub(super) zones: &'a Zones<'a>,
     pub(super) ruleset: &'a Ruleset,
 }
 
 impl Patient<'_> {
-    /// The answer about the policy with another text of pf.conf, on that machine; `None` where pfctl refuses the text.
-    pub(super) fn with<T>(&self, text: &str, context: &Context, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
-        let writing = Writing {
+    /// The answer about the policy on another machine.
+    pub(super) fn on<T>(&self, context: &Context, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
+        self.writing(self.text).on(context, self.zones.policy(), ask)
+    }
+
+    /// Another text of pf.conf.
+    fn writing<'t>(&'t self, text: &'t str) -> Writing<'t> {
+        Writing {
             name: self.name,
             text,
             defines: self.defines,
             loader: self.loader,
-        };
-        writing.on(context, self.policy, ask)
+        }
     }
 
     /// The candidates that pfctl takes, each with its rules.
@@ -87,6 +90,19 @@ pub(super) struct Writing<'a> {
 impl Writing<'_> {
     /// The answer about that policy on that machine; `None` where pfctl refuses the text.
     pub(super) fn on<T>(&self, context: &Context, policy: &Policy, ask: impl FnOnce(Case<'_>) -> T) -> Option<T> {
+        let (ruleset, assumed_anchors) = self.settled(context, policy)?;
+        let engine = Engine::new(&ruleset, context);
+        let network = Network::new(&engine);
+        Some(ask(Case {
+            zones: &Zones::new(policy, &network).0,
+            engine: &engine,
+            assumed_anchors: &assumed_anchors,
+        }))
+    }
+
+    /// The ruleset on that machine with what the policy assumes, and the anchors that are assumed; `None` where pfctl
+    /// refuses the text.
+    fn settled(&self, context: &Context, policy: &Policy) -> Option<(Ruleset, Vec<Name>)> {
         let mut sources = Sources::new();
         let (document, faults) = syntax::read(
             &mut sources,
@@ -103,12 +119,7 @@ impl Writing<'_> {
             return None;
         }
         let (ruleset, assumed, _) = policy::settle_ruleset(policy, lowered.ruleset, context);
-        let engine = Engine::new(&ruleset, context);
-        Some(ask(Case {
-            policy,
-            engine: &engine,
-            assumed_anchors: &assumed,
-        }))
+        Some((ruleset, assumed))
     }
 }
 
@@ -135,7 +146,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Veri
         patient,
         line,
         at,
-        must_pass: must_pass(patient.policy, patient.network, &held),
+        must_pass: must_pass(patient.zones, &held),
         held,
     };
     let judgements = verified.judgements.iter_mut();
@@ -144,7 +155,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Veri
         .take(MOST_MENDED)
         .collect();
     broken.into_par_iter().for_each(|judgement| {
-        let statement = patient.policy.statements.get(judgement.statement);
+        let statement = patient.zones.policy().statements.get(judgement.statement);
         if let (Some(statement), Outcome::Violated(violation)) = (statement, &judgement.outcome) {
             judgement.repair = trials.repair(judgement.statement, statement, violation);
         }
@@ -234,7 +245,7 @@ impl Trials<'_> {
         main.rules.splice(self.at..self.at, rules);
         let machine = Machine::new(&ruleset, self.patient.context);
         // What the evaluator cannot say is left to the proof.
-        let through = |packet: &Packet| gets_through(&machine, self.patient.network, packet.clone());
+        let through = |packet: &Packet| gets_through(&machine, self.patient.zones.network(), packet.clone());
         let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
         if passing > 0 && passing >= before {
             return None;
@@ -273,10 +284,23 @@ impl Trials<'_> {
             text.push('\n');
         }
         lines.for_each(|line| text.push_str(line));
+        let zones = patient.zones;
+        let Some((ruleset, assumed_anchors)) = patient.writing(&text).settled(patient.context, zones.policy()) else {
+            return false;
+        };
+        let engine = Engine::new(&ruleset, patient.context);
+        // What the policy speaks of is the same, where the numbers mean the same.
+        if engine.space() != zones.network().engine().space() {
+            return false;
+        }
         let mut demanded = vec![number];
         demanded.extend(&self.held);
-        let holds = patient.with(&text, patient.context, |case| hold(case, &demanded));
-        holds == Some(true)
+        let case = Case {
+            zones,
+            engine: &engine,
+            assumed_anchors: &assumed_anchors,
+        };
+        hold(case, &demanded)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::Packet;
-use crate::policy::{Network, Policy, Zones};
+use crate::policy::{Network, Zones};
 use crate::print;
 use crate::report::boxes::Namer;
 use crate::report::hosts::addresses;
@@ -24,12 +24,10 @@ use crate::verify::{self, Extent, Outcome, Unspoken, Verified, Why};
 pub struct Subject<'a> {
     /// All texts.
     pub sources: &'a Sources,
-    /// The policy that was verified.
-    pub policy: &'a Policy,
+    /// What the policy that was verified speaks of.
+    pub zones: &'a Zones<'a>,
     /// The ruleset and the machine.
     pub engine: &'a Engine<'a>,
-    /// The network around the machine.
-    pub network: &'a Network<'a>,
     /// The macros of pf.conf, in the order of their definitions.
     pub macros: &'a [Macro],
     /// What gets through and no statement speaks of, if it was asked.
@@ -39,10 +37,9 @@ pub struct Subject<'a> {
 /// The statements' part of a machine's report, of what was found.
 #[must_use]
 pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
-    let (zones, _) = Zones::new(subject.policy, subject.network);
     let builder = Builder {
         subject,
-        namer: Namer::of_zones(&zones),
+        namer: Namer::of_zones(subject.zones),
     };
     let rules = subject
         .engine
@@ -152,7 +149,7 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     fn statement(&self, judgement: verify::Judgement) -> Option<Statement> {
-        let statement = self.subject.policy.statements.get(judgement.statement)?;
+        let statement = self.subject.zones.policy().statements.get(judgement.statement)?;
         let at = self.subject.sources.location(statement.span);
         let text = self.subject.sources.text(statement.span);
         let outcome = judgement.outcome.word();

@@ -1,0 +1,173 @@
+//! What `allow` and `require` excuse from `closed`.
+
+use super::ast::{Demand, End, Packets};
+use super::protocols::{ports, transports};
+use super::sets::{Made, Purpose, Selection, at_end};
+use super::zones::Zones;
+use crate::engine::{InterfaceId, PacketSet, Unknown};
+
+/// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
+#[derive(Clone, Debug, Default)]
+pub struct Excuse {
+    /// As it first meets the machine.
+    pub arriving: PacketSet,
+    /// The header at the end.
+    pub ending: PacketSet,
+    /// Tables and networks that it names and of which it is not known what is in them.
+    pub unknown: Vec<Unknown>,
+    /// What it excuses besides of what the machine sends from the unknown address of an interface.
+    pub sent: Vec<ExcusedSent>,
+    /// The interfaces whose unknown address it names as a source.
+    pub named: Vec<InterfaceId>,
+}
+
+/// What is excused if its source is the unknown address of that interface: sets as in [`Excuse`].
+#[derive(Clone, Debug)]
+pub struct ExcusedSent {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// As it is sent.
+    pub arriving: PacketSet,
+    /// The header at the end.
+    pub ending: PacketSet,
+}
+
+impl Excuse {
+    /// All that it excuses as it arrives, whatever the addresses are that are not known.
+    #[must_use]
+    pub fn at_most(&self) -> PacketSet {
+        let sent = self.sent.iter().map(|sent| &sent.arriving);
+        sent.fold(self.arriving.clone(), |all, sent| all.union(sent.clone()))
+    }
+}
+
+/// What the statements of a policy excuse together.
+#[derive(Debug, Default)]
+pub struct Excuses {
+    /// What they surely do, and what of their tables and networks is not known.
+    pub surely: Excuse,
+    /// What they may.
+    pub perhaps: Excuse,
+}
+
+impl Zones<'_> {
+    /// What the policy excuses. Statements that name what is not known excuse nothing: whoever asks about them hears of it.
+    #[must_use]
+    pub fn excuses(&self) -> &Excuses {
+        self.common.excuses.get_or_init(|| {
+            let mut excuses = Excuses::default();
+            for statement in &self.policy().statements {
+                let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+                    continue;
+                };
+                let Ok(surely) = self.surely_excused(packets) else {
+                    continue;
+                };
+                let perhaps = match surely.unknown.is_empty() {
+                    true => surely.clone(),
+                    false => self.perhaps_excused(packets).unwrap_or_default(),
+                };
+                for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
+                    all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
+                    all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
+                    all.unknown.extend(excuse.unknown);
+                    all.sent.extend(excuse.sent);
+                    all.named.extend(excuse.named);
+                }
+            }
+            excuses
+        })
+    }
+
+    /// The packets that an `allow`, or a `require`, excuses from `closed`.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
+        let mut selection = Selection::default();
+        let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
+        let what = transports(packets).intersection(&ports(packets));
+        let mut to = |purpose| {
+            let to = self.destinations(&packets.destination, purpose, &mut selection)?;
+            Made::Ok(to.intersection(&what))
+        };
+        let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
+        let at_machine = self.excused_at_machine(packets, &from);
+        let sent = self
+            .excused_sent(&packets.source)?
+            .into_iter()
+            .map(|(interface, from)| ExcusedSent {
+                interface,
+                ending: at_end(&from, self).intersection(&ending),
+                arriving: from.intersection(&arriving),
+            });
+        let sent = sent.collect();
+        let mut unknown = Vec::new();
+        for one in selection.unknown {
+            if !unknown.contains(&one) {
+                unknown.push(one);
+            }
+        }
+        Ok(Excuse {
+            ending: at_end(&from, self).intersection(&ending).union(at_machine),
+            arriving: from.intersection(&arriving),
+            unknown,
+            sent,
+            named: self.owners_by_name(&packets.source),
+        })
+    }
+
+    /// The same without what it excuses only if something is not in a table, say, of which it is not known what is in it.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn surely_excused(&self, packets: &Packets) -> Made<Excuse> {
+        let excuse = self.excused(packets)?;
+        let ends = [&packets.source, &packets.destination];
+        let items = ends
+            .into_iter()
+            .flat_map(|end| &end.hosts)
+            .flat_map(|hosts| &hosts.items);
+        if items.into_iter().any(|item| !self.taking_away(item).is_empty()) {
+            let unknown = excuse.unknown;
+            return Ok(Excuse {
+                unknown,
+                ..Excuse::default()
+            });
+        }
+        Ok(excuse)
+    }
+
+    /// The same as [`excused`](Self::excused) with all that it may excuse: anything may be in a table, say, of which it
+    /// is not known what is in it.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn perhaps_excused(&self, packets: &Packets) -> Made<Excuse> {
+        let widened = |end: &End| {
+            let mut items = end.hosts.iter().flat_map(|hosts| &hosts.items);
+            let hangs = items.any(|item| !self.unknowns_of(item).is_empty());
+            End {
+                hosts: end.hosts.clone().filter(|_| !hangs),
+                ..end.clone()
+            }
+        };
+        self.excused(&Packets {
+            source: widened(&packets.source),
+            destination: widened(&packets.destination),
+            ..packets.clone()
+        })
+    }
+
+    /// What really comes from the source of these packets, to whatever destination.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn from(&self, packets: &Packets) -> Made<PacketSet> {
+        let anywhere = Packets {
+            destination: End::default(),
+            ..packets.clone()
+        };
+        self.excused(&anywhere).map(|excuse| excuse.arriving)
+    }
+}
