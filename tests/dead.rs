@@ -28,7 +28,8 @@ const ADDRESSES: usize = 5;
 /// How many interfaces there are: the two that rules name, and the loopback.
 const INTERFACES: usize = 3;
 const PORTS: [(u16, u16); 4] = [(22, 22), (22, 80), (80, 443), (443, 443)];
-const WITH_PORTS: [u16; 4] = [22, 80, 443, 1000];
+/// One of each part into which the ranges cut the line.
+const WITH_PORTS: [u16; 6] = [22, 50, 80, 200, 443, 1000];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -22,7 +22,7 @@ use crate::report::flows::{Flows, Shown};
 use crate::report::printable;
 use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
-use crate::syntax::ast::StatementKind;
+use crate::syntax::ast::{Statement, StatementKind};
 use crate::syntax::{self, Document, Limits};
 use crate::verify::{self, Case, Coverage, RulesSpokenOf, verify};
 
@@ -88,20 +88,14 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
     }
     let silent = without_statements(&policies, &policy, &findings);
     findings.extend(policy::settle_addresses(&policy, &mut context));
-    let (refused, read) = (
-        document.refused,
-        document
-            .statements
-            .iter()
-            .map(|one| document.span(one.at))
-            .collect::<Vec<_>>(),
-    );
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
-    let refused = refusal(refused, &read, &complaints);
+    let lower::Lowered { ruleset, documents, .. } = lowered;
+    let refused = documents.first().and_then(|document| refusal(document, &complaints));
+    // Large trees take their time to go; nobody waits for that.
+    rayon::spawn(move || drop(documents));
     findings.extend(complaints);
-    let rules = |ruleset: &Ruleset| ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
-    let rule_count = rules(&lowered.ruleset);
-    let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, lowered.ruleset, &context);
+    let rule_count = ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
+    let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, ruleset, &context);
     if refused.is_none() {
         findings.extend(complaints);
     }
@@ -306,19 +300,20 @@ pub fn flows(
 
 /// What a machine does with a pf.conf that pfctl refuses: where some statements could not be read, or there is a complaint
 /// about one of those that were.
-fn refusal(unread: usize, read: &[Span], complaints: &[Diagnostic]) -> Option<String> {
+fn refusal(document: &Document, complaints: &[Diagnostic]) -> Option<String> {
     let refusals = || {
         let errors = complaints.iter().filter(|one| one.severity == Severity::Error);
         errors.filter(|one| one.code == Code::Syntax)
     };
-    if unread == 0 && refusals().next().is_none() {
+    if document.refused == 0 && refusals().next().is_none() {
         return None;
     }
-    let faulty = |span: &Span| {
+    let is_fine = |statement: &&Statement| {
+        let span = document.span(statement.at);
         let mut places = refusals().filter_map(|one| one.primary.as_ref());
-        places.any(|label| within(label.span, *span))
+        !places.any(|label| within(label.span, span))
     };
-    Some(refused_words(read.iter().filter(|span| !faulty(span)).count()))
+    Some(refused_words(document.statements.iter().filter(is_fine).count()))
 }
 
 /// In words, with how many statements are well.

@@ -220,7 +220,8 @@ struct Names {
 
 impl Names {
     fn add(&mut self, name: &str) {
-        if !matches!(name, "self" | "all" | "any") && self.found.len() < MOST {
+        let is_new = !self.found.contains(name) && self.found.len() < MOST;
+        if is_new && !matches!(name, "self" | "all" | "any") {
             self.found.insert(name.to_owned());
         }
     }
@@ -229,7 +230,9 @@ impl Names {
     fn host_word(&mut self, word: &str) {
         let bare = word.split_once('/').map_or(word, |(bare, _)| bare);
         if is_host_name(bare) {
-            self.hosts.insert(bare.to_owned());
+            if !self.hosts.contains(bare) {
+                self.hosts.insert(bare.to_owned());
+            }
             return;
         }
         let (name, modified) = match bare.split_once(':') {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 /// What has been made so far.
 #[derive(Debug)]
-pub(super) struct Memo<K, V: ?Sized>(Mutex<FxHashMap<K, Arc<V>>>);
+pub(crate) struct Memo<K, V: ?Sized>(Mutex<FxHashMap<K, Arc<V>>>);
 
 impl<K, V: ?Sized> Default for Memo<K, V> {
     fn default() -> Self {
@@ -17,7 +17,7 @@ impl<K, V: ?Sized> Default for Memo<K, V> {
 
 impl<K: Eq + Hash, V: ?Sized> Memo<K, V> {
     /// What belongs to the key. Two that ask for it at once may both make it; they share what was done first.
-    pub(super) fn get<M: Into<Arc<V>>>(&self, key: K, make: impl FnOnce() -> M) -> Arc<V> {
+    pub(crate) fn get<M: Into<Arc<V>>>(&self, key: K, make: impl FnOnce() -> M) -> Arc<V> {
         if let Some(known) = self.known().get(&key) {
             return Arc::clone(known);
         }

@@ -58,6 +58,7 @@ pub use decided::{Decided, Effort};
 pub use difference::Change;
 pub use header::{Field, Header, PacketBox};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
+pub(crate) use memo::Memo;
 pub use question::{Goal, Question, Scope};
 pub use set::PacketSet;
 pub use space::{InterfaceId, Place, Space, address, address_number};

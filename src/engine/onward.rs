@@ -263,6 +263,9 @@ impl<'e, 'a> Classes<'e, 'a> {
                     return;
                 }
             }
+            if self.is_excused(&region) {
+                continue;
+            }
             let is_known = !*given || unknown.is_empty();
             let as_routed = made.is_none_or(|made| made.back == Leaving::AsRouted);
             if let (Target::Via(on), Goal::GetsThrough, true) = (*target, self.question.goal, is_known && as_routed)

@@ -97,6 +97,17 @@ pub enum Closed {
     To(Vec<Spanned<Name>>),
 }
 
+impl Demand {
+    /// The packets of `require`, `allow` or `forbid`.
+    #[must_use]
+    pub fn packets(&self) -> Option<&Packets> {
+        match self {
+            Self::Require(packets, _) | Self::Allow(packets) | Self::Forbid(packets) => Some(packets),
+            Self::Closed(_) => None,
+        }
+    }
+}
+
 /// A set of packets: what stands between the verb and the expectations. An empty list is everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packets {

@@ -1,6 +1,6 @@
 //! What `allow` and `require` excuse from `closed`.
 
-use super::ast::{Demand, End, Packets};
+use super::ast::{Demand, End, Packets, Statement};
 use super::protocols::{ports, transports};
 use super::sets::{Made, Purpose, Selection, at_end};
 use super::zones::Zones;
@@ -60,9 +60,10 @@ impl Zones<'_> {
                 let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
                     continue;
                 };
-                let Ok(surely) = self.surely_excused(packets) else {
+                let Ok(excuse) = self.excused_by(statement) else {
                     continue;
                 };
+                let surely = self.surely(excuse, packets);
                 let perhaps = match surely.unknown.is_empty() {
                     true => surely.clone(),
                     false => self.perhaps_excused(packets).unwrap_or_default(),
@@ -117,12 +118,21 @@ impl Zones<'_> {
         })
     }
 
-    /// The same without what it excuses only if something is not in a table, say, of which it is not known what is in it.
+    /// The same of a statement of the policy, made once.
     ///
     /// # Errors
     /// The complaint about a name.
-    pub fn surely_excused(&self, packets: &Packets) -> Made<Excuse> {
-        let excuse = self.excused(packets)?;
+    pub fn excused_by(&self, statement: &Statement) -> Made<Excuse> {
+        let make = || {
+            let packets = statement.demand.packets();
+            packets.map_or_else(|| Ok(Excuse::default()), |packets| self.excused(packets))
+        };
+        Made::clone(&self.common.excused.get(statement.span, make))
+    }
+
+    /// What those packets excuse without what they do only if something is not in a table, say, of which it is not known
+    /// what is in it.
+    fn surely(&self, excuse: Excuse, packets: &Packets) -> Excuse {
         let ends = [&packets.source, &packets.destination];
         let items = ends
             .into_iter()
@@ -130,12 +140,12 @@ impl Zones<'_> {
             .flat_map(|hosts| &hosts.items);
         if items.into_iter().any(|item| !self.taking_away(item).is_empty()) {
             let unknown = excuse.unknown;
-            return Ok(Excuse {
+            return Excuse {
                 unknown,
                 ..Excuse::default()
-            });
+            };
         }
-        Ok(excuse)
+        excuse
     }
 
     /// The same as [`excused`](Self::excused) with all that it may excuse: anything may be in a table, say, of which it

@@ -5,7 +5,7 @@
 //! port as translated, at the place of the last hop. `allow` and `require` *excuse* by either.
 
 use super::addresses::{addressless, linked};
-use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned};
+use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned, Statement};
 use super::protocols::{beginnings, port_numbers, ports, transports};
 use super::zones::{Resolved, ZoneId, Zones, whole};
 use crate::context::Interface;
@@ -39,7 +39,7 @@ pub struct Selection {
 pub(super) type Made<T> = Result<T, Box<Diagnostic>>;
 
 impl Zones<'_> {
-    /// The packets that begin a flow of a `require`.
+    /// Packets that begin a flow, as `require` means it.
     ///
     /// # Errors
     /// The complaint about a name.
@@ -53,6 +53,18 @@ impl Zones<'_> {
         let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
         selection.packets = wanted.minus(shared_tcp);
         Ok(selection)
+    }
+
+    /// The same of a statement of the policy, made once.
+    ///
+    /// # Errors
+    /// The complaint about a name.
+    pub fn flows_of(&self, statement: &Statement) -> Made<Selection> {
+        let make = || {
+            let packets = statement.demand.packets();
+            packets.map_or_else(|| Ok(Selection::default()), |packets| self.flows(packets))
+        };
+        Made::clone(&self.common.flows.get(statement.span, make))
     }
 
     /// The packets of a `forbid` as they arrive, and their headers at the end.

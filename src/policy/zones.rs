@@ -6,11 +6,12 @@ use rustc_hash::FxHashMap;
 
 use super::addresses::{prefix, single};
 use super::ast::{Host, HostItem, Hosts, Policy, Zone};
-use super::excuses::Excuses;
+use super::excuses::{Excuse, Excuses};
 use super::network::Network;
+use super::sets::{Made, Selection};
 use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::engine::{InterfaceId, PacketSet, Unknown};
+use crate::engine::{InterfaceId, Memo, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::ruleset::{Modifiers, Name, Ruleset, Table};
 use crate::source::Span;
@@ -81,6 +82,9 @@ pub(super) struct Common {
     pub(super) shared_tcp: OnceLock<PacketSet>,
     pub(super) never_taken: OnceLock<PacketSet>,
     pub(super) excuses: OnceLock<Excuses>,
+    /// Of the policy's statements, by where they are written.
+    pub(super) flows: Memo<Span, Made<Selection>>,
+    pub(super) excused: Memo<Span, Made<Excuse>>,
 }
 
 impl<'a> Zones<'a> {

@@ -10,7 +10,7 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
     let policy = zones.policy();
     let mut findings = Vec::new();
     for required in &policy.statements {
-        let Demand::Require(packets, expectations) = &required.demand else {
+        let Demand::Require(_, expectations) = &required.demand else {
             continue;
         };
         // It asks for another destination, and `forbid` goes by where packets end.
@@ -18,7 +18,7 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
         if expectations.iter().any(redirected) {
             continue;
         }
-        let Ok(flows) = zones.flows(packets) else { continue };
+        let Ok(flows) = zones.flows_of(required) else { continue };
         let flows = flows.packets.minus(zones.never_taken());
         for forbidden in &policy.statements {
             let Demand::Forbid(packets) = &forbidden.demand else {
@@ -57,10 +57,12 @@ pub(super) fn unused_allows(zones: &Zones<'_>) -> Vec<Diagnostic> {
     let engine = zones.network().engine();
     let mut findings = Vec::new();
     for statement in &zones.policy().statements {
-        let Demand::Allow(packets) = &statement.demand else {
+        if !matches!(statement.demand, Demand::Allow(_)) {
+            continue;
+        }
+        let Ok(excuse) = zones.excused_by(statement) else {
             continue;
         };
-        let Ok(excuse) = zones.excused(packets) else { continue };
         let arriving = excuse.at_most();
         let used = any_gets_through(engine, Question::new(arriving.clone(), Goal::GetsThrough))
             || any_gets_through(

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Qu
 use crate::eval::{Journey, Machine, Memory, Usual};
 use crate::net::{Direction, RangeSet};
 use crate::policy::Zones;
-use crate::policy::ast::Demand;
+use crate::policy::ast::{Demand, Statement};
 use crate::ruleset::{Action, RuleId};
 
 /// Rulesets with more rules are not asked: the answer must come at once.
@@ -61,7 +61,7 @@ pub(super) fn coverage(case: Case<'_>) -> Coverage {
         return Coverage::default();
     }
     let statements = case.zones.policy().statements.iter();
-    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(&one.demand, case.zones)).collect();
+    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(one, case.zones)).collect();
     let Some(speeches) = speeches else {
         return Coverage::default();
     };
@@ -121,9 +121,9 @@ fn rules_spoken_of(case: Case<'_>, speeches: Vec<Speech>) -> Option<RulesSpokenO
 }
 
 /// What a statement speaks of; `None` where a name is not known.
-fn speech(demand: &Demand, zones: &Zones<'_>) -> Option<Speech> {
-    let (arriving, ends) = match demand {
-        Demand::Require(packets, _) | Demand::Allow(packets) => (zones.excused(packets).ok()?.at_most(), None),
+fn speech(statement: &Statement, zones: &Zones<'_>) -> Option<Speech> {
+    let (arriving, ends) = match &statement.demand {
+        Demand::Require(..) | Demand::Allow(_) => (zones.excused_by(statement).ok()?.at_most(), None),
         Demand::Forbid(packets) => {
             let (selection, ends) = zones.forbidden(packets).ok()?;
             (selection.packets, Some(ends))

@@ -116,10 +116,12 @@ pub(crate) fn must_pass(zones: &Zones<'_>, numbers: &[usize]) -> Vec<Packet> {
     let statements = &zones.policy().statements;
     let mut packets = Vec::new();
     for statement in numbers.iter().filter_map(|&number| statements.get(number)) {
-        let Demand::Require(required, _) = &statement.demand else {
+        if !matches!(statement.demand, Demand::Require(..)) {
+            continue;
+        }
+        let Ok(selection) = zones.flows_of(statement) else {
             continue;
         };
-        let Ok(selection) = zones.flows(required) else { continue };
         let region = selection.packets.minus(zones.never_taken());
         let headers = region.boxes().iter().take(MOST_EXAMPLES);
         let headers = headers.filter_map(|part| witness::choose(part, &[], zones));

@@ -137,7 +137,7 @@ impl Searcher<'_> {
     pub(super) fn offences(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
         match &statement.demand {
             Demand::Require(packets, expectations) => {
-                let selection = self.zones.flows(packets)?;
+                let selection = self.zones.flows_of(statement)?;
                 let expected = expectations
                     .iter()
                     .map(|expectation| resolve(expectation, self.zones))
@@ -173,8 +173,8 @@ impl Searcher<'_> {
                 found.depend_on(selection.unknown);
                 Ok(found)
             }
-            Demand::Allow(packets) => {
-                let excuse = self.zones.excused(packets)?;
+            Demand::Allow(_) => {
+                let excuse = self.zones.excused_by(statement)?;
                 Ok(Found {
                     vacuous: excuse.arriving.is_empty()
                         && excuse.ending.is_empty()

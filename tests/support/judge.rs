@@ -432,13 +432,12 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
             // sent on.
             let on = interface(&packet.interface);
-            let table = journey.hops.first()?.rtable;
+            let arrived = journey.hops.first()?;
+            let (table, source) = (arrived.rtable, arrived.after.src);
             let heard = packet.protocol != Protocol::TCP && site.takes_shared(on, end);
             through &= !(here && site.is_shared(table, end)) || heard;
             through &= here
-                || !(site.is_shared(table, end)
-                    || end.is_loopback()
-                    || packet.src.is_ipv6() && has_no_address(packet.src));
+                || !(site.is_shared(table, end) || end.is_loopback() || source.is_ipv6() && has_no_address(source));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
             // Of the link it came by: there is no route to it.
             through &= here || !(end.is_ipv6() && has_no_address(end));

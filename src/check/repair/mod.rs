@@ -14,9 +14,9 @@ use crate::engine::Engine;
 use crate::eval::Machine;
 use crate::lower::{self, lower};
 use crate::packet::Packet;
-use crate::policy::ast::{Policy, Statement};
+use crate::policy::ast::{Demand, Policy, Statement};
 use crate::policy::{self, Macros, Network, Zones};
-use crate::ruleset::{Name, Rule, Ruleset};
+use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
 use crate::verify::{Case, Outcome, Repair, Verified, Violation, gets_through, hold, must_pass};
@@ -187,6 +187,14 @@ struct Candidate {
     rules: Vec<Rule>,
 }
 
+impl Candidate {
+    /// Whether its rules block what they match, and do nothing else.
+    fn only_blocks(&self) -> bool {
+        let blocks = |rule: &Rule| matches!(rule.action, Action::Block(_)) && rule.tag.is_none() && rule.set.is_none();
+        self.rules.iter().all(blocks)
+    }
+}
+
 struct Trials<'a> {
     patient: &'a Patient<'a>,
     /// Where rules are put: the line of the text, and the number in the ruleset.
@@ -224,7 +232,7 @@ impl Trials<'_> {
                     return None;
                 }
                 proofs += 1;
-                if self.is_proved(number, &rules) {
+                if self.is_proved(number, &rules, chosen.iter().all(Candidate::only_blocks)) {
                     let after = (self.patient.name.to_owned(), self.line);
                     return Some(Repair { rules, after });
                 }
@@ -269,7 +277,7 @@ impl Trials<'_> {
     }
 
     /// Whether with the rules added to the text the statement holds, and those that held still do.
-    fn is_proved(&self, number: usize, rules: &[String]) -> bool {
+    fn is_proved(&self, number: usize, rules: &[String], only_block: bool) -> bool {
         let patient = self.patient;
         let mut text = String::with_capacity(patient.text.len() + 200);
         let mut lines = patient.text.split_inclusive('\n');
@@ -293,8 +301,14 @@ impl Trials<'_> {
         if engine.space() != zones.network().engine().space() {
             return false;
         }
+        let statements = &zones.policy().statements;
+        let requires = |&&held: &&usize| {
+            let statement = statements.get(held);
+            statement.is_none_or(|statement| matches!(statement.demand, Demand::Require(..)))
+        };
         let mut demanded = vec![number];
-        demanded.extend(&self.held);
+        // INVARIANT: what gets through where some rules more block got through before: it breaks no `forbid`, no `closed`.
+        demanded.extend(self.held.iter().filter(|held| !only_block || requires(held)));
         let case = Case {
             zones,
             engine: &engine,
