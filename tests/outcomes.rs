@@ -1,54 +1,11 @@
 //! What becomes of statements where it once went wrong: small machines and rulesets, written by hand.
 
-use pfproof::check;
-use pfproof::report::check::{Report, Router};
+#[path = "support/outcome.rs"]
+mod outcome;
+
+use outcome::{MACHINE, ZONES, check, check_on, judged};
+use pfproof::report::check::Report;
 use pfproof::report::{Format, Look};
-use pfproof::source::{MemoryLoader, Sources};
-
-/// The way out on em0, hosts on em1, others on em3.
-const MACHINE: &str = r#"
-[interface.em0]
-addresses = ["198.51.100.1/24"]
-groups = ["egress"]
-[interface.em1]
-addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
-[interface.em3]
-addresses = ["192.0.2.1/24"]
-[[route]]
-to = "default"
-interface = "em0"
-via = "198.51.100.254"
-"#;
-
-const ZONES: &str = "zone wan on em0\nzone lan on em1\nzone dmz on em3\n";
-
-fn judged(pf_conf: &str, machine: &str, zones: &str, statements: &str) -> (Sources, Router) {
-    let policy = format!("{zones}{statements}");
-    let (sources, router) = check::texts(pf_conf, machine, &policy, &MemoryLoader::new());
-    assert!(router.faults.is_empty(), "{pf_conf}{statements}{:?}", router.faults);
-    (sources, router)
-}
-
-/// The outcome of each statement, as expected; a violated one shows a packet.
-fn check_on(pf_conf: &str, machine: &str, zones: &str, statements: &[(&str, &str)]) {
-    let lines: Vec<&str> = statements.iter().map(|(statement, _)| *statement).collect();
-    let (_, router) = judged(pf_conf, machine, zones, &format!("{}\n", lines.join("\n")));
-    assert_eq!(router.statements.len(), statements.len(), "{:?}", router.findings);
-    for (found, (statement, expected)) in router.statements.iter().zip(statements) {
-        let words = format!(
-            "{pf_conf}\n`{statement}`: {:?} {:?}",
-            found.reasons,
-            found.causes.first().map(|cause| (&cause.packet, &cause.says))
-        );
-        assert_eq!(found.outcome, *expected, "{words}");
-        let shows = found.causes.iter().any(|cause| cause.example.is_some());
-        assert!(shows || found.outcome != "violated", "no packet: {words}");
-    }
-}
-
-fn check(pf_conf: &str, statements: &[(&str, &str)]) {
-    check_on(pf_conf, MACHINE, ZONES, statements);
-}
 
 #[test]
 fn what_is_moved_to_its_own_source_goes_out_by_its_own_state() {
@@ -212,49 +169,6 @@ fn copies_that_dup_to_sends_are_not_taken_for_closed() {
     );
     let required = "require inet proto tcp from 10.0.1.5 to 9.9.9.9 port 80";
     check(rules, &[(required, "holds"), ("closed to dmz", "holds")]);
-}
-
-#[test]
-fn replies_come_back_to_where_the_flow_began() {
-    // The reply is routed in the domain that the flow was sent to. A state that meets it there takes it back.
-    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
-                   [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
-    for (bound, outcome) in [("", "holds"), (" keep state (if-bound)", "violated")] {
-        check_on(
-            &format!("block\npass in on em2 rtable 0{bound}\npass out on em0 nat-to (em0)\n"),
-            machine,
-            "zone wan on em0\nzone lan on em2\n",
-            &[
-                ("require inet proto udp from lan to wan", outcome),
-                ("require inet proto icmp from lan to wan", outcome),
-            ],
-        );
-    }
-    let rules = "block\npass in on em1 reply-to 192.0.2.9\npass out on em0\n";
-    let (_, router) = judged(rules, MACHINE, ZONES, "require inet proto udp from lan to 9.9.9.9\n");
-    let says = &router.statements[0].causes[0].says;
-    assert_eq!(says, "gets through, its reply leaves by em3, not by em1");
-    let own = "require inet proto tcp from wan to 198.51.100.1 port 22";
-    let in_dmz = "require inet proto tcp from wan to dmz port 80";
-    for (reply_to, outcome) in [
-        ("", "holds"),
-        (" reply-to 198.51.100.254", "holds"),
-        (" reply-to 192.0.2.9", "violated"),
-    ] {
-        check(
-            &format!("block\npass out on em3\npass in on em0 inet proto tcp{reply_to}\n"),
-            &[(own, outcome), (in_dmz, outcome)],
-        );
-    }
-    // What the machine itself sends is answered to it.
-    check(
-        "block\npass out on em0\n",
-        &[("require inet proto udp from self to 9.9.9.9", "holds")],
-    );
-    check(
-        "block\npass out on em0 reply-to 192.0.2.9\npass out on em3\n",
-        &[("require inet proto udp from self to 9.9.9.9", "violated")],
-    );
 }
 
 #[test]
@@ -489,18 +403,6 @@ fn the_networks_of_carp_are_those_of_its_device() {
     );
     let outcomes: Vec<_> = router.statements.iter().map(|statement| statement.outcome).collect();
     assert_eq!(outcomes, ["holds", "unproven", "violated"], "{:?}", router.findings);
-}
-
-#[test]
-fn what_a_program_makes_of_replies_is_not_asked() {
-    check(
-        "block\npass in on em1 inet proto tcp to port 80 divert-packet port 700\n",
-        &[("require inet proto tcp from lan to wan port 80", "holds")],
-    );
-    check(
-        "block\npass in on em1 inet proto tcp to port 80\npass out on em0 inet proto tcp divert-packet port 700\n",
-        &[("require inet proto tcp from lan to wan port 80", "violated")],
-    );
 }
 
 #[test]

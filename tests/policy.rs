@@ -265,7 +265,8 @@ fn offend(
     for packet in packets {
         for world in worlds {
             let fates = fates(world.site, &world.machine, &packet, world.os);
-            if !fates.is_empty() && !world.offends(&packet, &fates, statement, policy) {
+            let told = !fates.is_empty() && !fates.iter().any(|fate| fate.reflected);
+            if told && !world.offends(&packet, &fates, statement, policy) {
                 return Err(write_json(&packet).to_string());
             }
         }

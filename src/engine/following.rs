@@ -130,7 +130,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 (None, End::Leaves(on)) => Some(on),
                 (None, _) => None,
             };
-            states.push(Known {
+            let unanswerable = after.unanswerable;
+            let back = Known {
                 direction: back,
                 bound,
                 rdomain: far,
@@ -138,7 +139,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 after: before.reversed(),
                 rule: made_by.clone(),
                 course: Course::Back,
-            });
+            };
+            states.extend(Some(back).filter(|_| !unanswerable));
             after.rtable = Some(table);
             states.push(Known {
                 direction: there,

@@ -32,6 +32,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let compiled = self.compiled;
         let interface = arrival.place.interface();
         let mut arrival = arrival;
+        arrival.now.unanswerable = false;
         if path.steps.last().is_some() || path.follows {
             // Where the original came in does not tell where this hop is.
             let here = RangeSet::single(compiled.space.number(arrival.place));

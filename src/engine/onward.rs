@@ -90,7 +90,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
         };
-        let made = (state && !path.follows).then_some(Made { bound, back });
+        let made = (state && !path.follows && !now.unanswerable).then_some(Made { bound, back });
         // What comes back does so only where nothing is routed.
         let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
         let diverted = diverted.and_then(|(rule, _)| rule.divert);

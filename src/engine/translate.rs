@@ -246,12 +246,32 @@ impl Translator<'_, '_> {
         if !self.address(Field::Destination, supply, now) {
             return false;
         }
-        if let Some(ports) = ports.filter(|ports| ports.first != 0)
-            && self.ported()
-        {
-            self.destination_port(ports, rule, now);
+        if let Some(ports) = ports.filter(|ports| ports.first != 0) {
+            if self.ported() {
+                self.destination_port(ports, rule, now);
+            } else {
+                self.port_of_key(ports, now);
+            }
         }
         true
+    }
+
+    /// What a port that is given does to packets without ports: it is in the key of their state alone
+    /// (`pf_state_key_setup`). The key of an icmp query has the type there.
+    fn port_of_key(&mut self, RdrPorts { first, last }: RdrPorts, now: &mut Now) {
+        now.unanswerable = true;
+        let Ok(kind) = u8::try_from(first) else { return };
+        let queries = transport::icmp_match(IcmpMatch { kind, code: None });
+        let is_type = queries.contains(self.at.get(Field::Transport));
+        let line = Field::Transport.line(self.original);
+        narrow(
+            self.within,
+            Field::Transport,
+            &if is_type { queries } else { line.minus(&queries) },
+        );
+        if is_type || last != 0 {
+            now.unmodelled = Some("a port that may be the type of an icmp query is not followed".into());
+        }
     }
 
     fn destination_port(&mut self, RdrPorts { first, last }: RdrPorts, rule: &Rule, now: &mut Now) {
@@ -366,11 +386,13 @@ impl Translator<'_, '_> {
             },
         };
         after.set(Field::Destination, term);
-        if let Some(ports) = af.destination_ports.filter(|ports| ports.first != 0)
-            && self.ported()
-        {
-            let term = self.one_of(RangeSet::single(u128::from(ports.first)));
-            after.set(Field::DestinationPort, term);
+        if let Some(ports) = af.destination_ports.filter(|ports| ports.first != 0) {
+            if self.ported() {
+                let term = self.one_of(RangeSet::single(u128::from(ports.first)));
+                after.set(Field::DestinationPort, term);
+            } else {
+                self.port_of_key(ports, &mut after);
+            }
         }
         if self.is_rewritten(af, now.family) {
             self.icmp(now.family, &mut after);

@@ -46,7 +46,7 @@ fn families(packets: &Packets) -> impl Iterator<Item = Family> + '_ {
 }
 
 /// The first packets of flows: whole, without options; tcp SYN alone, icmp queries, others any; ports not 0.
-pub(super) fn beginnings(packets: &Packets) -> PacketSet {
+pub(crate) fn beginnings(packets: &Packets) -> PacketSet {
     let mut boxes = Vec::new();
     for family in families(packets) {
         let plain = PacketBox::all(family)

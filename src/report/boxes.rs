@@ -3,7 +3,8 @@
 use super::hosts::{Known, Speaker, addresses};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, transport};
 use crate::net::{Family, Protocol, RangeSet, names};
-use crate::policy::{Network, ZoneOnMachine, Zones, addressless};
+use crate::policy::ast::Packets;
+use crate::policy::{Network, ZoneOnMachine, Zones, addressless, beginnings};
 
 /// How many ranges of addresses or ports are listed before «…».
 const MOST: usize = 6;
@@ -92,6 +93,25 @@ impl<'a> Namer<'a> {
     /// The set of packets, which is joined, in lines: the protocols and ports of each pair of ends merged; and ends that
     /// send or take the same.
     pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
+        self.told(packets, what)
+    }
+
+    /// The same of first packets of flows: `all` where nothing but their ends tells them from others.
+    pub(crate) fn flows(&self, packets: &PacketSet) -> Vec<String> {
+        let all = beginnings(&Packets::default());
+        self.told(packets, |boxes| {
+            let is_here = |part: &&PacketBox| boxes.iter().any(|known| known.family == part.family);
+            let every: Vec<PacketBox> = all.boxes().iter().filter(is_here).cloned().collect();
+            let what = what(boxes);
+            if what == self::what(&every) {
+                "all".to_owned()
+            } else {
+                what
+            }
+        })
+    }
+
+    fn told(&self, packets: &PacketSet, what: impl Fn(&[PacketBox]) -> String) -> Vec<String> {
         let mut pairs: Vec<(Ends, Vec<PacketBox>)> = Vec::new();
         for part in packets.boxes() {
             let ends = self.ends(part);

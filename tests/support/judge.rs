@@ -323,6 +323,8 @@ pub(crate) struct Fate {
     /// Whether all that belongs to the flow comes through.
     answered: bool,
     end: (IpAddr, u16),
+    /// Whether it is sent back to where it is from: the answer comes by no router.
+    pub(crate) reflected: bool,
     /// Where it leaves; `None` if it stays here.
     leaves: Option<usize>,
     untranslated: bool,
@@ -454,6 +456,7 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             routed: journey.end != End::NoRoute || by_gateway,
             answered,
             end: (end, last.dport),
+            reflected: (packet.src, last.src) == (last.dst, last.dst),
             leaves: (!here).then(|| interface(&hop.after.interface)),
             untranslated: (last.src, last.dst, last.sport, last.dport)
                 == (packet.src, packet.dst, packet.sport, packet.dport),
@@ -569,7 +572,7 @@ pub(crate) fn offends(
             is_required(site, packet, statement)
                 && (!fate.through && fate.routed
                     || fate.lost
-                    || fate.through && (!fate.answered || !expect.iter().all(met)))
+                    || fate.through && (!fate.answered && !fate.reflected || !expect.iter().all(met)))
         }
         Statement::Allow(..) => false,
         Statement::Forbid(..) => counts(site, packet, fate) && speaks(site, packet, fate, statement),

@@ -4,7 +4,7 @@ use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use super::conditions::unknown_words;
-use super::{Cause, Hop, Router, Row, Statement, Unsaid};
+use super::{Cause, Hop, Router, Row, Statement, Unspoken};
 use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
@@ -17,7 +17,7 @@ use crate::report::route::route;
 use crate::ruleset::RuleId;
 use crate::source::{Sources, Span};
 use crate::syntax::Macro;
-use crate::verify::{self, Extent, Outcome, Unspoken, Verified, Why};
+use crate::verify::{self, Extent, Outcome, Verified, Why};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub struct Subject<'a> {
     /// The macros of pf.conf, in the order of their definitions.
     pub macros: &'a [Macro],
     /// What gets through and no statement speaks of, if it was asked.
-    pub unspoken: Option<&'a Unspoken>,
+    pub unspoken: Option<&'a verify::Unspoken>,
 }
 
 /// The statements' part of a machine's report, of what was found.
@@ -48,8 +48,8 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
         .values()
         .map(|anchor| anchor.rules.len());
     let judgements = verified.judgements.into_par_iter();
-    let unspoken = subject.unspoken.map(|unspoken| Unsaid {
-        packets: builder.namer.lines(&unspoken.packets.joined()),
+    let unspoken = subject.unspoken.map(|unspoken| Unspoken {
+        packets: builder.namer.flows(&unspoken.packets.joined()),
         more: unspoken.more,
     });
     Router {

@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Cause, Hop, Report, Router, Row, Statement, Unsaid};
+use super::{Cause, Hop, Report, Router, Row, Statement, Unspoken};
 use crate::report::human;
 use crate::report::look::{Look, Paint, for_terminal, printable};
 use crate::source::Sources;
@@ -219,7 +219,7 @@ impl Writer<'_> {
     }
 
     /// What passes and no statement speaks of, the first of it if not all is wanted.
-    fn unspoken(&mut self, Unsaid { packets, more }: &Unsaid) {
+    fn unspoken(&mut self, Unspoken { packets, more }: &Unspoken) {
         match (packets.as_slice(), more) {
             ([], false) => return self.line("the policy speaks of every flow between hosts that passes"),
             ([], true) => return,

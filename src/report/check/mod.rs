@@ -44,7 +44,7 @@ pub struct Router {
     /// Which part of the ruleset the policy speaks about, in words.
     pub coverage: Vec<String>,
     /// What gets through and no statement speaks of, where that was asked.
-    pub unspoken: Option<Unsaid>,
+    pub unspoken: Option<Unspoken>,
     /// What becomes of a pf.conf that pfctl refuses, in words; then nothing else was judged.
     pub refused: Option<String>,
     /// What else was found.
@@ -55,7 +55,7 @@ pub struct Router {
 
 /// Flows that pass and of which a policy says nothing.
 #[derive(Debug)]
-pub struct Unsaid {
+pub struct Unspoken {
     /// The packets that begin them, in few words, one line each.
     pub packets: Vec<String>,
     /// Whether there may be more.

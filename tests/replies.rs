@@ -1,0 +1,85 @@
+//! What a `require` asks of replies: that they come back to where the flow began, by the states that pf finds.
+
+#[path = "support/outcome.rs"]
+mod outcome;
+
+use outcome::{MACHINE, ZONES, check, check_on, judged};
+
+#[test]
+fn replies_come_back_to_where_the_flow_began() {
+    // The reply is routed in the domain that the flow was sent to. A state that meets it there takes it back.
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\nrdomain = 1\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
+    for (bound, outcome) in [("", "holds"), (" keep state (if-bound)", "violated")] {
+        check_on(
+            &format!("block\npass in on em2 rtable 0{bound}\npass out on em0 nat-to (em0)\n"),
+            machine,
+            "zone wan on em0\nzone lan on em2\n",
+            &[
+                ("require inet proto udp from lan to wan", outcome),
+                ("require inet proto icmp from lan to wan", outcome),
+            ],
+        );
+    }
+    let rules = "block\npass in on em1 reply-to 192.0.2.9\npass out on em0\n";
+    let (_, router) = judged(rules, MACHINE, ZONES, "require inet proto udp from lan to 9.9.9.9\n");
+    let says = &router.statements[0].causes[0].says;
+    assert_eq!(says, "gets through, its reply leaves by em3, not by em1");
+    let own = "require inet proto tcp from wan to 198.51.100.1 port 22";
+    let in_dmz = "require inet proto tcp from wan to dmz port 80";
+    for (reply_to, outcome) in [
+        ("", "holds"),
+        (" reply-to 198.51.100.254", "holds"),
+        (" reply-to 192.0.2.9", "violated"),
+    ] {
+        check(
+            &format!("block\npass out on em3\npass in on em0 inet proto tcp{reply_to}\n"),
+            &[(own, outcome), (in_dmz, outcome)],
+        );
+    }
+    // What the machine itself sends is answered to it.
+    check(
+        "block\npass out on em0\n",
+        &[("require inet proto udp from self to 9.9.9.9", "holds")],
+    );
+    check(
+        "block\npass out on em0 reply-to 192.0.2.9\npass out on em3\n",
+        &[("require inet proto udp from self to 9.9.9.9", "violated")],
+    );
+}
+
+#[test]
+fn what_a_program_makes_of_replies_is_not_asked() {
+    check(
+        "block\npass in on em1 inet proto tcp to port 80 divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "holds")],
+    );
+    check(
+        "block\npass in on em1 inet proto tcp to port 80\npass out on em0 inet proto tcp divert-packet port 700\n",
+        &[("require inet proto tcp from lan to wan port 80", "violated")],
+    );
+}
+
+#[test]
+fn a_port_for_what_has_none_hides_the_state_from_replies() {
+    let expect = |rest: &str, [tcp, esp, icmp]: [&str; 3]| {
+        let statements = [
+            ("require inet proto tcp from wan to 198.51.100.1 port 443", tcp),
+            ("require inet proto esp from wan to 198.51.100.1", esp),
+            (
+                "require inet proto icmp from wan to 198.51.100.1 icmp-type echoreq",
+                icmp,
+            ),
+        ];
+        check(&format!("block out on em0\n{rest}\n"), &statements);
+    };
+    let rdr = "in on em0 inet from any to 198.51.100.1 rdr-to 10.0.1.5";
+    expect(&format!("pass {rdr}"), ["holds"; 3]);
+    expect(&format!("pass {rdr} port 80"), ["holds", "violated", "violated"]);
+    expect(
+        &format!("match {rdr} port 80\npass in on em0"),
+        ["holds", "violated", "violated"],
+    );
+    // The type of an echo request is a number like a port's.
+    expect(&format!("pass {rdr} port 8"), ["holds", "violated", "unproven"]);
+}
