@@ -98,7 +98,7 @@ type Other<'e> = (usize, &'e PacketBox);
 
 /// The entries that overlap one, but those of its own rule.
 #[derive(Default)]
-struct Around<'e> {
+struct Neighbours<'e> {
     /// Those before it in the order of first match that surely match where their boxes say so, the largest first.
     before: Vec<Other<'e>>,
     /// Those before it that match only if more than the header is so.
@@ -221,8 +221,8 @@ impl<'e, 'a> Asked<'e, 'a> {
             None => return Some(Need::Needed),
             Some(rule) => {
                 for (entry, pieces) in regions {
-                    let around = self.around(entry, &pieces)?;
-                    if self.is_missed(rule, &pieces, around)? {
+                    let neighbours = self.neighbours(entry, &pieces)?;
+                    if self.is_missed(rule, &pieces, neighbours)? {
                         return Some(Need::Needed);
                     }
                 }
@@ -280,20 +280,22 @@ impl<'e, 'a> Asked<'e, 'a> {
         if ends_early {
             return None;
         }
-        matching.sort_unstable();
-        let mut matching = matching.into_iter().map(|(_, number)| number).peekable();
-        let is_own = |number: &usize| self.own.contains(number);
-        if !matching.peek().is_some_and(is_own) {
-            let others = matching.take_while(|number| !is_own(number));
-            let plain = others.filter(|&number| self.entry(number).is_some_and(is_plain));
+        let (own, others): (Vec<_>, Vec<_>) = matching.into_iter().partition(|(_, number)| self.own.contains(number));
+        let own = own.into_iter().min()?;
+        if others.iter().any(|other| *other < own) {
+            let before = others
+                .into_iter()
+                .filter(|other| *other < own)
+                .map(|(_, number)| number);
+            let plain = before.filter(|&number| self.entry(number).is_some_and(is_plain));
             let sized = plain.map(|number| (self.compiled.first_match().size(number), number));
             return sized.max().map(OfPacket::Taken);
         }
         let Some(rule) = self.rule else {
             return Some(OfPacket::Decided(Decides::Needed));
         };
-        let next = match matching.find(|number| !is_own(number)) {
-            Some(number) => Some(self.entry(number).filter(|entry| is_plain(entry))?),
+        let next = match others.into_iter().min() {
+            Some((_, number)) => Some(self.entry(number).filter(|entry| is_plain(entry))?),
             None => None,
         };
         Some(OfPacket::Decided(match self.acts_alike(rule, next) {
@@ -310,7 +312,7 @@ impl<'e, 'a> Asked<'e, 'a> {
 
     /// The entries of other rules that overlap those boxes of an entry; `None` where one of them may end the evaluation
     /// otherwise.
-    fn around(&self, entry: &'e Entry, pieces: &[PacketBox]) -> Option<Around<'e>> {
+    fn neighbours(&self, entry: &'e Entry, pieces: &[PacketBox]) -> Option<Neighbours<'e>> {
         let region = &entry.own()?.region;
         let met = self.compiled.met(None, region.family);
         let mut overlapping: Vec<usize> = Vec::new();
@@ -324,7 +326,7 @@ impl<'e, 'a> Asked<'e, 'a> {
             });
         // What covers most is looked at first.
         overlapping.sort_unstable_by_key(|&number| Reverse(self.compiled.first_match().size(number)));
-        let mut around = Around::default();
+        let mut neighbours = Neighbours::default();
         for number in overlapping.into_iter().filter(|number| !self.own.contains(number)) {
             let other = self.entry(number)?;
             let own = &other.own()?.region;
@@ -335,21 +337,21 @@ impl<'e, 'a> Asked<'e, 'a> {
                 return None;
             }
             if rank(other) > rank(entry) {
-                around.behind.push(other);
+                neighbours.behind.push(other);
             } else if is_plain(other) {
-                around.before.push((other.rule, own));
+                neighbours.before.push((other.rule, own));
             } else {
-                around.perhaps.push(own);
+                neighbours.perhaps.push(own);
             }
         }
-        around.behind.sort_unstable_by_key(|other| rank(other));
-        Some(around)
+        neighbours.behind.sort_unstable_by_key(|other| rank(other));
+        Some(neighbours)
     }
 
     /// Whether packets that the entry decides would be decided otherwise without the rule.
-    fn is_missed(&self, rule: &Rule, pieces: &[PacketBox], around: Around<'e>) -> Option<bool> {
-        let mut covering = around.before;
-        for next in around.behind.into_iter().map(Some).chain([None]) {
+    fn is_missed(&self, rule: &Rule, pieces: &[PacketBox], neighbours: Neighbours<'e>) -> Option<bool> {
+        let mut covering = neighbours.before;
+        for next in neighbours.behind.into_iter().map(Some).chain([None]) {
             let region = next.and_then(|next| Some(&next.own()?.region));
             if next.is_some_and(|next| !is_plain(next)) {
                 return None;
@@ -366,7 +368,7 @@ impl<'e, 'a> Asked<'e, 'a> {
                 Some(region) => pieces.iter().filter_map(|piece| piece.intersection(region)).collect(),
                 None => pieces.to_vec(),
             };
-            if self.outside(there, &covering, &around.perhaps)? {
+            if self.outside(there, &covering, &neighbours.perhaps)? {
                 return Some(true);
             }
             if region.is_some_and(|region| pieces.iter().all(|piece| piece.is_subset(region))) {
