@@ -228,6 +228,10 @@ impl Names {
 
     /// A word that stands for a host: the interface or group it may be.
     fn host_word(&mut self, word: &str) {
+        if word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/')) {
+            // As most are: an IPv4 address.
+            return;
+        }
         let bare = word.split_once('/').map_or(word, |(bare, _)| bare);
         if is_host_name(bare) {
             if !self.hosts.contains(bare) {
