@@ -228,8 +228,8 @@ impl Names {
 
     /// A word that stands for a host: the interface or group it may be.
     fn host_word(&mut self, word: &str) {
-        if word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/')) {
-            // As most are: an IPv4 address.
+        // Most are IPv4 addresses.
+        if !word.contains(|letter: char| !letter.is_ascii_digit() && !['.', '/'].contains(&letter)) {
             return;
         }
         let bare = word.split_once('/').map_or(word, |(bare, _)| bare);
