@@ -276,7 +276,8 @@ impl Trials<'_> {
         texts(&kept)
     }
 
-    /// Whether with the rules added to the text the statement holds, and those that held still do.
+    /// Whether with the rules added to the text the statement holds, and those that held still do. `only_block` says that
+    /// the rules block and do nothing else.
     fn is_proved(&self, number: usize, rules: &[String], only_block: bool) -> bool {
         let patient = self.patient;
         let mut text = String::with_capacity(patient.text.len() + 200);
