@@ -218,3 +218,39 @@ impl Iterator for Classes<'_, '_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Classes;
+    use crate::context::context_from_toml;
+    use crate::engine::{Engine, Goal, Question, generate};
+    use crate::lower;
+    use crate::source::{MemoryLoader, Sources};
+
+    /// The steps of the question what gets through of all that arrives.
+    fn steps(pf_conf: &str) -> u64 {
+        let mut sources = Sources::new();
+        let file = sources.add("context.toml", generate::context());
+        let context = context_from_toml(&sources, file).0;
+        let loader = MemoryLoader::new();
+        let (lowered, complaints) = lower::load(&mut sources, &loader, "pf.conf", pf_conf.as_bytes(), &[], &context);
+        assert!(complaints.is_empty(), "{complaints:?}");
+        let engine = Engine::new(&lowered.ruleset, &context);
+        let arriving = engine.space().arriving(0..context.interfaces.len());
+        let mut search = Classes::new(&engine.compiled, Question::new(arriving, Goal::GetsThrough));
+        assert_eq!(search.by_ref().count(), 0);
+        Question::STEPS - search.ground.budget.left()
+    }
+
+    #[test]
+    fn what_stands_behind_a_rule_that_matches_all_is_not_followed() {
+        let passing: String = (1..=100)
+            .map(|port| format!("pass in inet proto udp to port {port}\n"))
+            .collect();
+        let (before, after) = (
+            steps(&format!("{passing}block\n")),
+            steps(&format!("block quick\n{passing}")),
+        );
+        assert!(before < 10_000 && after < 10_000, "{before} {after}");
+    }
+}
