@@ -83,3 +83,26 @@ fn a_port_for_what_has_none_hides_the_state_from_replies() {
     // The type of an echo request is a number like a port's.
     expect(&format!("pass {rdr} port 8"), ["holds", "violated", "unproven"]);
 }
+
+#[test]
+fn what_af_to_leaves_as_it_is_finds_no_state_on_its_way_back() {
+    let rules = |back: &str| {
+        format!(
+            "{back} out on em0\npass in on em0 inet from any to 198.51.100.1 \
+             af-to inet6 from 2001:db8:1::1 to 2001:db8:1::5\npass in on em1\n"
+        )
+    };
+    for (back, esp) in [("block", "violated"), ("pass", "holds")] {
+        check(
+            &rules(back),
+            &[
+                ("require inet proto tcp from wan to 198.51.100.1 port 443", "holds"),
+                (
+                    "require inet proto icmp from wan to 198.51.100.1 icmp-type echoreq",
+                    "holds",
+                ),
+                ("require inet proto esp from wan to 198.51.100.1", esp),
+            ],
+        );
+    }
+}

@@ -31,7 +31,7 @@ pub(super) struct Now {
     pub(super) rtable: Option<u32>,
     /// What fields become when the hop is over.
     pub(super) later: Vec<(Field, Term)>,
-    /// Whether the state that this hop makes has a port that no packet of its protocol has, so that nothing that comes back
+    /// Whether the state that this hop makes has a key that no packet of its protocol has, so that nothing that comes back
     /// finds it.
     pub(super) unanswerable: bool,
     /// Why it may be another in truth, in words: what translates it is not modelled, its terms are all that may be.

@@ -397,6 +397,9 @@ impl Translator<'_, '_> {
         if self.is_rewritten(af, now.family) {
             self.icmp(now.family, &mut after);
             *now = after;
+        } else {
+            // Its state is between the families, the packet is not.
+            now.unanswerable = true;
         }
         true
     }
