@@ -4,6 +4,11 @@
 mod outcome;
 
 use outcome::{MACHINE, ZONES, check, check_on, judged};
+use pfproof::context::context_from_toml;
+use pfproof::eval::{self, End, Machine, Memory, Usual, Verdict};
+use pfproof::lower;
+use pfproof::packet::{Way, parse_words};
+use pfproof::source::{MemoryLoader, Sources};
 
 #[test]
 fn replies_come_back_to_where_the_flow_began() {
@@ -105,4 +110,79 @@ fn what_af_to_leaves_as_it_is_finds_no_state_on_its_way_back() {
             ],
         );
     }
+}
+
+/// Whether the evaluator sees the answer to a packet from em0 leave by em0.
+fn is_answered(pf_conf: &str, packet: &str) -> bool {
+    let mut sources = Sources::new();
+    let file = sources.add("context.toml", MACHINE);
+    let context = context_from_toml(&sources, file).0;
+    let (lowered, complaints) = lower::load(
+        &mut sources,
+        &MemoryLoader::new(),
+        "pf.conf",
+        pf_conf.as_bytes(),
+        &[],
+        &context,
+    );
+    assert!(complaints.is_empty(), "{pf_conf}{complaints:?}");
+    let machine = Machine::new(&lowered.ruleset, &context);
+    let mut memory = Memory::default();
+    let there = machine
+        .follow(&parse_words(packet).unwrap(), &mut memory, &mut Usual)
+        .unwrap();
+    let mut answer = eval::reply(&there).unwrap();
+    if answer.way == Way::Out {
+        // To an address of its own the machine answers by loopback.
+        let own = answer.dst.to_string() == "10.0.1.1";
+        answer.interface = if own { "lo0" } else { "em0" }.to_owned();
+    }
+    let back = machine.follow(&answer, &mut memory, &mut Usual).unwrap();
+    let leaves = back.end == End::Sent && back.last().is_some_and(|last| last.interface == "em0");
+    there.verdict() == Verdict::Pass && back.verdict() == Verdict::Pass && leaves
+}
+
+#[test]
+fn a_require_holds_where_the_answer_comes_back() {
+    let translations = [
+        "",
+        "rdr-to 10.0.1.5",
+        "rdr-to 10.0.1.5 port 80",
+        "rdr-to 10.0.1.5 port 8000:8100",
+        "rdr-to 10.0.1.5 nat-to 10.0.1.1",
+        "nat-to 10.0.1.1",
+        "nat-to 10.0.1.1 static-port",
+        "af-to inet6 from 2001:db8:1::1 to 2001:db8:1::5",
+        "af-to inet6 from 2001:db8:1::1 static-port to 2001:db8:1::5",
+        "af-to inet6 from 2001:db8:1::1 to 2001:db8:1::5 port 8080",
+    ];
+    let protocols = [
+        ("tcp", " port 443"),
+        ("udp", " port 443"),
+        ("icmp", " icmp-type echoreq"),
+        ("esp", ""),
+        ("gre", ""),
+    ];
+    let mut outcomes = [0; 2];
+    for translation in translations {
+        for state in ["", " keep state (if-bound)"] {
+            for (protocol, rest) in protocols {
+                for back in [
+                    "",
+                    "block out on em0\n",
+                    "block in on em1\n",
+                    "block in on em1\nblock out on em0\n",
+                ] {
+                    let rule = format!("pass in on em0 inet from any to 198.51.100.1 {translation}{state}");
+                    let pf_conf = format!("{back}pass in on em0\n{rule}\npass out on em1\n");
+                    let packets = format!("proto {protocol} from 9.9.9.9 to 198.51.100.1{rest}");
+                    let answered = is_answered(&pf_conf, &format!("in on em0 {packets}"));
+                    outcomes[usize::from(answered)] += 1;
+                    let expected = if answered { "holds" } else { "violated" };
+                    check(&pf_conf, &[(&format!("require inet {packets}"), expected)]);
+                }
+            }
+        }
+    }
+    assert!(outcomes.into_iter().all(|count| count > 100), "{outcomes:?}");
 }
