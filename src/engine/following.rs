@@ -130,17 +130,17 @@ impl<'e, 'a> Classes<'e, 'a> {
                 (None, End::Leaves(on)) => Some(on),
                 (None, _) => None,
             };
-            let unanswerable = after.unanswerable;
-            let back = Known {
-                direction: back,
-                bound,
-                rdomain: far,
-                before: after.reversed(),
-                after: before.reversed(),
-                rule: made_by.clone(),
-                course: Course::Back,
-            };
-            states.extend(Some(back).filter(|_| !unanswerable));
+            if !after.unanswerable {
+                states.push(Known {
+                    direction: back,
+                    bound,
+                    rdomain: far,
+                    before: after.reversed(),
+                    after: before.reversed(),
+                    rule: made_by.clone(),
+                    course: Course::Back,
+                });
+            }
             after.rtable = Some(table);
             states.push(Known {
                 direction: there,

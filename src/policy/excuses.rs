@@ -118,7 +118,7 @@ impl Zones<'_> {
         })
     }
 
-    /// The same of a statement of the policy, made once.
+    /// The same of a statement of the policy, made once; nothing of a `closed`.
     ///
     /// # Errors
     /// The complaint about a name.

@@ -55,7 +55,7 @@ impl Zones<'_> {
         Ok(selection)
     }
 
-    /// The same of a statement of the policy, made once.
+    /// The same of a statement of the policy, made once; none of a `closed`.
     ///
     /// # Errors
     /// The complaint about a name.
