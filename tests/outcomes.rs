@@ -482,3 +482,19 @@ fn a_required_source_may_be_the_address_of_an_interface_that_is_not_known() {
         ],
     );
 }
+
+#[test]
+fn what_is_forbidden_by_its_family_may_end_in_the_other() {
+    check(
+        "block\npass in on em0 inet from 9.9.9.0/24 af-to inet6 from 2001:db8:1::1 to 2001:db8:1::5\n",
+        &[
+            ("forbid from wan to lan", "violated"),
+            ("forbid inet proto tcp from wan to lan", "violated"),
+            ("forbid proto icmp from wan to lan", "violated"),
+            ("forbid inet from wan to 2001:db8:1::5", "violated"),
+            ("forbid inet from wan to 2001:db8:1::6", "vacuous"),
+            ("forbid inet6 from wan to lan", "holds"),
+            ("forbid inet from wan to dmz", "holds"),
+        ],
+    );
+}

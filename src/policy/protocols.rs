@@ -25,9 +25,10 @@ pub(super) fn transports(packets: &Packets) -> PacketSet {
         .collect()
 }
 
-/// The packets with those ports.
+/// The packets with those ports, of both families: af-to may have made another of the one they arrived with.
 pub(super) fn ports(packets: &Packets) -> PacketSet {
-    families(packets)
+    Family::BOTH
+        .into_iter()
         .filter_map(|family| {
             let all = PacketBox::all(family);
             match port_numbers(&packets.destination.ports) {

@@ -163,7 +163,8 @@ impl Searcher<'_> {
                 let region = selection.packets;
                 let vacuous = !region.boxes().iter().any(|part| self.may_end(part, &ends));
                 let mut found = self.getting_through(&region, |question| question.ending_in(ends.clone()));
-                found.vacuous = vacuous;
+                // What af-to makes of them may end where they themselves cannot.
+                found.vacuous = vacuous && found.offences.is_empty();
                 let guesses = self.zones.guessed_forbidden(packets)?;
                 found.vacuous &= guesses.is_empty();
                 self.guess(&mut found, guesses, |question| question);
