@@ -498,3 +498,41 @@ fn what_is_forbidden_by_its_family_may_end_in_the_other() {
         ],
     );
 }
+
+#[test]
+fn what_crosses_to_the_other_family_is_excused_by_both_ends() {
+    let nat64 = "block\npass in on em1 inet6 from 2001:db8:1::/64 to 64:ff9b::/96 af-to inet from (em0)\n";
+    for (allow, from_lan, to_wan) in [
+        // What is behind the other interfaces can be reached by it, too.
+        ("allow from lan to wan", "violated", "holds"),
+        ("allow inet6 from lan to any", "holds", "holds"),
+        ("allow inet6 from lan to 64:ff9b::/96", "holds", "holds"),
+        // Family, protocol and source are those with which it arrives.
+        ("allow inet from any to any", "violated", "violated"),
+        ("allow inet6 proto tcp from lan to wan", "violated", "violated"),
+        ("allow from em0 to wan", "violated", "violated"),
+    ] {
+        let statements = [
+            (allow, "holds"),
+            ("closed from lan", from_lan),
+            ("closed to wan", to_wan),
+        ];
+        check(nat64, &statements);
+    }
+}
+
+#[test]
+fn what_crosses_to_a_family_that_is_not_forwarded_goes_nowhere() {
+    let rules = "block\npass in on em0 inet from any to 198.51.100.1 af-to inet6 from 2001:db8:1::1 to 2001:db8:1::1\n";
+    for (forwarding, forbidden) in [
+        ("forwarding-inet6 = false\n", "holds"),
+        ("forwarding-inet6 = true\n", "violated"),
+    ] {
+        check_on(
+            rules,
+            &format!("{forwarding}{MACHINE}"),
+            ZONES,
+            &[("forbid inet proto tcp from wan to self", forbidden)],
+        );
+    }
+}

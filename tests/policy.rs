@@ -420,7 +420,11 @@ fn rule() -> impl Strategy<Value = String> {
             format!("{head}{direction}{log}{quick}{on}{proto} from {from}{os} to {to}{port}{tail}\n")
         },
     );
-    let leaf = prop_oneof![5 => rule.boxed(), 1 => select(TAILS[4]).prop_map(str::to_owned).boxed()];
+    let leaf = prop_oneof![
+        10 => rule.boxed(),
+        1 => af_to().boxed(),
+        2 => select(TAILS[4]).prop_map(str::to_owned).boxed(),
+    ];
     leaf.prop_recursive(1, 6, 3, |inner| {
         let head = select(
             &[
@@ -433,6 +437,74 @@ fn rule() -> impl Strategy<Value = String> {
         );
         (head, prop::collection::vec(inner, 1..4)).prop_map(|(head, body)| format!("{head} {{\n{}}}\n", body.concat()))
     })
+}
+
+/// What takes packets to the other family.
+fn af_to() -> impl Strategy<Value = String> {
+    let what = select(
+        &[
+            ("", ""),
+            ("", ""),
+            (" proto tcp", ""),
+            (" proto tcp", " port 80"),
+            (" proto udp", ""),
+            (" proto esp", ""),
+        ][..],
+    );
+    let crossing = select(
+        &[
+            ("inet6", "any", "64:ff9b::/96", "inet from 198.51.100.1"),
+            ("inet6", "any", "64:ff9b::/96", "inet from 10.0.2.1"),
+            ("inet6", "2001:db8:1::/64", "64:ff9b::/96", "inet from (em0)"),
+            ("inet6", "any", "any", "inet from 198.51.100.1 to 10.0.2.5"),
+            (
+                "inet6",
+                "any",
+                "2620:fe::fe",
+                "inet from { 198.51.100.1 198.51.100.9 } to 9.9.9.9 port 80",
+            ),
+            (
+                "inet6",
+                "any",
+                "2001:db8:1::1",
+                "inet from 10.0.1.1 to 10.0.2.0/24 port 8000:*",
+            ),
+            ("inet", "any", "any", "inet6 from 2001:db8:a::1 to 2001:db8:1::5"),
+            (
+                "inet",
+                "any",
+                "10.9.0.5",
+                "inet6 from 2001:db8:a::1 static-port to 2620:fe::fe",
+            ),
+            (
+                "inet",
+                "any",
+                "198.51.100.1",
+                "inet6 from 2001:db8:1::1 to 2001:db8:1::5 port 80",
+            ),
+            ("inet", "<t>", "! <t>", "inet6 from 2001:db8:1::1 to 64:ff9b::/96"),
+            ("inet", "any", "10.0.1.66", "inet6 from 2001:db8:1::1 to 2001:db8:1::1"),
+        ][..],
+    );
+    let on = select(&["", "", " on em0", " on em1", " on ! em2"][..]);
+    let tail = select(
+        &[
+            "",
+            "",
+            "",
+            " no state",
+            " keep state (if-bound)",
+            " tag A",
+            " label \"l\"",
+            " rtable 1",
+        ][..],
+    );
+    (prop::bool::weighted(0.3), on, what, crossing, tail).prop_map(
+        |(quick, on, (proto, port), (family, from, to, crossing), tail)| {
+            let quick = if quick { " quick" } else { "" };
+            format!("pass in{quick}{on} {family}{proto} from {from} to {to}{port} af-to {crossing}{tail}\n")
+        },
+    )
 }
 
 const NETS: [&str; 12] = [
@@ -501,7 +573,7 @@ fn statement() -> impl Strategy<Value = Statement> {
             None,
             None,
             None,
-            Some(Expect::Nat("(em0)")),
+            Some(Expect::Nat("em0")),
             Some(Expect::NoNat),
             Some(Expect::Rdr("10.0.2.5")),
             Some(Expect::NoRdr),

@@ -163,10 +163,16 @@ impl Cover {
             arriving: Some(part.clone()),
             ending: None,
         });
-        let ending = question.excused_at_end.iter().filter(ends).map(|part| Excuse {
-            arriving: None,
-            ending: Some((part.clone(), Rc::clone(end))),
-        });
+        // What af-to has taken to the other family is excused by how it arrives, too.
+        let crosses = end.family != path.region.family;
+        let ending = question
+            .excused_at_end
+            .iter()
+            .filter(|part| !crosses && ends(part))
+            .map(|part| Excuse {
+                arriving: None,
+                ending: Some((part.clone(), Rc::clone(end))),
+            });
         let flows = question.excused_flows.iter();
         let flows = flows.filter(|(first, last)| arrives(&first) && ends(&last));
         let flows = flows.map(|(first, last)| Excuse {

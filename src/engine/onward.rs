@@ -204,9 +204,12 @@ impl<'e, 'a> Classes<'e, 'a> {
         made: Option<Made>,
     ) {
         let compiled = self.compiled;
+        // What af-to has made is forwarded straight away: a machine that does not forward takes nothing of it in.
+        if path.crossed && !compiled.context.forwards(now.family) {
+            return self.ended_at(path, End::NotForwarded, now);
+        }
         let mut pieces = compiled.destinations(from, now);
         if path.crossed {
-            // What af-to has made is forwarded straight away: nothing else is taken in.
             let rtable = compiled.table_at(Place::In(from), now);
             let never = compiled.never_forwarded(rtable, now.family);
             let others = pieces.iter().map(|piece| Piece {

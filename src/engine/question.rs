@@ -90,7 +90,7 @@ impl Question {
         self
     }
 
-    /// The same without packets whose header at the end is in that set.
+    /// The same without packets whose header at the end is in that set, of the family with which they arrived.
     #[must_use]
     pub fn except_ending_in(mut self, excused: &PacketSet) -> Self {
         self.excused_at_end.extend_from_slice(excused.boxes());

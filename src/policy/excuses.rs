@@ -5,6 +5,7 @@ use super::protocols::{ports, transports};
 use super::sets::{Made, Purpose, Selection, at_end};
 use super::zones::Zones;
 use crate::engine::{InterfaceId, PacketSet, Unknown};
+use crate::net::Family;
 
 /// What excuses a packet from `closed`: sets as [`Selection`], by the packet as it arrives and by where it ends.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Excuse {
     pub arriving: PacketSet,
     /// The header at the end.
     pub ending: PacketSet,
+    /// Of what af-to takes to the other family: as it arrives, and the header at the end; what is in both.
+    pub crossing: Vec<(PacketSet, PacketSet)>,
     /// Tables and networks that it names and of which it is not known what is in them.
     pub unknown: Vec<Unknown>,
     /// What it excuses besides of what the machine sends from the unknown address of an interface.
@@ -71,6 +74,7 @@ impl Zones<'_> {
                 for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
                     all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
                     all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
+                    all.crossing.extend(excuse.crossing);
                     all.unknown.extend(excuse.unknown);
                     all.sent.extend(excuse.sent);
                     all.named.extend(excuse.named);
@@ -87,12 +91,12 @@ impl Zones<'_> {
     pub fn excused(&self, packets: &Packets) -> Made<Excuse> {
         let mut selection = Selection::default();
         let from = self.sources(&packets.source, Purpose::Excuse, &mut selection)?;
-        let what = transports(packets).intersection(&ports(packets));
-        let mut to = |purpose| {
-            let to = self.destinations(&packets.destination, purpose, &mut selection)?;
-            Made::Ok(to.intersection(&what))
-        };
-        let (arriving, ending) = (to(Purpose::Excuse)?, to(Purpose::Everything)?);
+        let (transports, ports) = (transports(packets), ports(packets));
+        let what = transports.intersection(&ports);
+        let mut to = |purpose| self.destinations(&packets.destination, purpose, &mut selection);
+        let (arriving, ending) = (to(Purpose::Excuse)?.intersection(&what), to(Purpose::Everything)?);
+        let crossing = self.crossing(&from.intersection(&transports), &ending.intersection(&ports));
+        let ending = ending.intersection(&what);
         let at_machine = self.excused_at_machine(packets, &from);
         let sent = self
             .excused_sent(&packets.source)?
@@ -112,10 +116,23 @@ impl Zones<'_> {
         Ok(Excuse {
             ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
+            crossing,
             unknown,
             sent,
             named: self.owners_by_name(&packets.source),
         })
+    }
+
+    /// The pairs of what arrives in one family and ends in the other, where rules take it there.
+    fn crossing(&self, arriving: &PacketSet, ending: &PacketSet) -> Vec<(PacketSet, PacketSet)> {
+        if !self.crosses() {
+            return Vec::new();
+        }
+        let pair = |family: Family| (arriving.of_family(family), ending.of_family(family.other()));
+        let pairs = Family::BOTH.into_iter().map(pair);
+        pairs
+            .filter(|(first, last)| !first.is_empty() && !last.is_empty())
+            .collect()
     }
 
     /// The same of a statement of the policy, made once; nothing of a `closed`.

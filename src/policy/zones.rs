@@ -13,7 +13,7 @@ use crate::context::{Context, Interface, Part};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::engine::{InterfaceId, Memo, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{Modifiers, Name, Ruleset, Table};
+use crate::ruleset::{Modifiers, Name, Rule, Ruleset, Table, Translation};
 use crate::source::Span;
 
 /// The number of a zone.
@@ -81,6 +81,7 @@ pub(super) struct Common {
     pub(super) within_one_network: OnceLock<PacketSet>,
     pub(super) shared_tcp: OnceLock<PacketSet>,
     pub(super) never_taken: OnceLock<PacketSet>,
+    pub(super) crosses: OnceLock<bool>,
     pub(super) excuses: OnceLock<Excuses>,
     /// Of the policy's statements, by where they are written.
     pub(super) flows: Memo<Span, Made<Selection>>,
@@ -157,6 +158,13 @@ impl<'a> Zones<'a> {
     /// The complaint about a name.
     pub fn address_sets(&self, hosts: &Hosts) -> Result<[RangeSet; 2], Box<Diagnostic>> {
         self.addresses(hosts)
+    }
+
+    /// Whether a rule takes packets to the other family.
+    pub(super) fn crosses(&self) -> bool {
+        let crosses = |rule: &Rule| matches!(rule.translation.as_deref(), Some(Translation::Af(_)));
+        let made = &self.common.crosses;
+        *made.get_or_init(|| self.ruleset.all_rules().any(|(_, rule)| crosses(rule)))
     }
 
     fn context(&self) -> &'a Context {

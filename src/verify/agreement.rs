@@ -64,11 +64,14 @@ pub(super) fn unused_allows(zones: &Zones<'_>) -> Vec<Diagnostic> {
             continue;
         };
         let arriving = excuse.at_most();
+        let all = zones.everything();
+        let ending = [(all, &excuse.ending)].into_iter();
+        let mut ending = ending.chain(excuse.crossing.iter().map(|(first, last)| (first, last)));
         let used = any_gets_through(engine, Question::new(arriving.clone(), Goal::GetsThrough))
-            || any_gets_through(
-                engine,
-                Question::new(zones.everything().clone(), Goal::GetsThrough).ending_in(excuse.ending.clone()),
-            );
+            || ending.any(|(first, last)| {
+                let question = Question::new(first.clone(), Goal::GetsThrough);
+                any_gets_through(engine, question.ending_in(last.clone()))
+            });
         // What is not known of its tables and networks may get through.
         if !arriving.is_empty() && !used && excuse.unknown.is_empty() {
             findings.push(

@@ -234,12 +234,13 @@ impl Listener<'_> {
             },
             (Direction::Out, Place::Out { .. }) => Place::Out { on, received: None },
         };
-        let end = header
+        let mut end = header
             .clone()
             .with(Field::Place, space.number(place))
             .with(Field::Destination, address_number(last.dst))
             .with(Field::DestinationPort, u128::from(last.dport));
-        (last.family == header.family).then_some(end)
+        end.family = last.family;
+        Some(end)
     }
 
     /// Whether the rule lets one of those packets through to such an end.

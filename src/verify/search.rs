@@ -179,6 +179,7 @@ impl Searcher<'_> {
                 Ok(Found {
                     vacuous: excuse.arriving.is_empty()
                         && excuse.ending.is_empty()
+                        && excuse.crossing.is_empty()
                         && excuse.unknown.is_empty()
                         && excuse.sent.is_empty(),
                     ..Found::default()
@@ -205,7 +206,11 @@ impl Searcher<'_> {
     /// The packets that offend a `closed` where those are excused.
     fn unexcused(&self, closed: &Closed, excuses: &Excuse) -> Result<Found, Box<Diagnostic>> {
         let (region, ends) = self.zones.closed(closed)?;
-        let unexcused = |question: Question| question.except(&excuses.arriving).except_ending_in(&excuses.ending);
+        let unexcused = |question: Question| {
+            let question = question.except(&excuses.arriving).except_ending_in(&excuses.ending);
+            let crossing = excuses.crossing.iter();
+            crossing.fold(question, |question, (first, last)| question.except_flows(first, last))
+        };
         let mut found = self.getting_through(&region, |question| match &ends {
             Some(ends) => unexcused(question).ending_in(ends.clone()),
             None => unexcused(question),

@@ -8,7 +8,7 @@ use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use crate::site::{INTERFACES, Site, has_no_address, ip};
 
 /// Addresses that tell classes apart: hosts, own, network, broadcast, multicast, private, no address.
-const ADDRESSES: [&str; 23] = [
+const ADDRESSES: [&str; 24] = [
     "198.51.100.1",
     "198.51.100.9",
     "9.9.9.9",
@@ -30,6 +30,8 @@ const ADDRESSES: [&str; 23] = [
     "2620:fe::fe",
     "2001:db8:1::1",
     "2001:db8:1::5",
+    // 10.0.2.5 for NAT64.
+    "64:ff9b::a00:205",
     "fe80::5",
     "ff02::5",
 ];

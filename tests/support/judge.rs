@@ -253,7 +253,7 @@ pub(crate) enum Expect {
 impl Expect {
     fn words(self) -> String {
         match self {
-            Self::Nat(to) => format!(" nat-to {to}"),
+            Self::Nat(to) => format!(" nat-to ({to})"),
             Self::NoNat => " nat-to none".to_owned(),
             Self::Rdr(to) => format!(" rdr-to {to}"),
             Self::NoRdr => " rdr-to none".to_owned(),
@@ -262,12 +262,11 @@ impl Expect {
         }
     }
 
-    fn is_met(self, packet: &Packet, journey: &Journey, ruleset: &Ruleset) -> bool {
+    fn is_met(self, site: &Site, packet: &Packet, journey: &Journey, ruleset: &Ruleset) -> bool {
         let last = journey.last().expect("a hop");
-        let nat = |to: &str| if to == "(em0)" { ip("198.51.100.1") } else { ip(to) };
         let rules = || journey.hops.iter().flat_map(|hop| hop.rule.iter().chain(&hop.matches));
         match self {
-            Self::Nat(to) => last.src != packet.src && last.src == nat(to),
+            Self::Nat(to) => last.src != packet.src && site.is_of(interface(to), last.src),
             Self::NoNat => last.src == packet.src,
             Self::Rdr(to) => (last.dst, last.dport) != (packet.dst, packet.dport) && last.dst == ip(to),
             Self::NoRdr => (last.dst, last.dport) == (packet.dst, packet.dport),
@@ -568,7 +567,7 @@ pub(crate) fn offends(
     };
     match statement {
         Statement::Require(.., expect) => {
-            let met = |expect: &Expect| expect.is_met(packet, &fate.journey, ruleset);
+            let met = |expect: &Expect| expect.is_met(site, packet, &fate.journey, ruleset);
             is_required(site, packet, statement)
                 && (!fate.through && fate.routed
                     || fate.lost
