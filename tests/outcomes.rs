@@ -536,3 +536,49 @@ fn what_crosses_to_a_family_that_is_not_forwarded_goes_nowhere() {
         );
     }
 }
+
+#[test]
+fn what_is_supposed_at_one_packet_is_no_reason_at_another() {
+    // To port 80 only who is not in the table comes past the first rule, so that the second stops it; to others nobody
+    // has asked yet.
+    check(
+        "table <u> persist\npass in\nblock quick proto tcp from <u> to any port 80\nblock quick from ! <u>\n",
+        &[
+            ("forbid proto tcp from lan to self port { 80 81 }", "unproven"),
+            ("forbid proto tcp from lan to self port 80", "holds"),
+        ],
+    );
+}
+
+#[test]
+fn a_quick_anchor_is_left_where_an_anchor_in_it_has_matched_last() {
+    let rules = |inner: &str| format!("anchor quick {{\nblock\n{inner}\n}}\npass in on em1\n");
+    for (inner, outcome) in [
+        ("block quick probability 50%", "holds"),
+        ("anchor {\npass probability 50%\n}", "violated"),
+        ("anchor {\npass probability 50%\nblock quick proto tcp\n}", "holds"),
+        ("anchor {\npass proto tcp\n}", "violated"),
+        ("anchor {\npass proto udp\n}", "holds"),
+        ("anchor {\npass proto tcp user root\n}", "unproven"),
+        (
+            "anchor {\npass proto tcp user root\npass probability 50%\n}",
+            "violated",
+        ),
+    ] {
+        check(&rules(inner), &[("forbid proto tcp from lan to self", outcome)]);
+    }
+}
+
+#[test]
+fn what_a_program_takes_on_its_way_out_goes_where_it_was_going() {
+    let rules = "block\npass in on em1 inet proto udp from 10.0.1.0/24\npass out divert-packet port 700\n";
+    check(
+        rules,
+        &[
+            ("forbid from lan to wan", "violated"),
+            ("forbid from lan to dmz", "violated"),
+            // Neighbours meet without the machine.
+            ("forbid from lan to lan", "holds"),
+        ],
+    );
+}

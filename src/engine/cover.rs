@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::around::Around;
 use super::compiled::Compiled;
 use super::criteria::About;
-use super::frame::{Frame, Ground, Match, Suppositions};
+use super::frame::{Frame, Ground, Match, Needs, Suppositions};
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Class, Condition, End, Journey};
 use super::list::{END, Entry, List, Position};
@@ -265,10 +265,7 @@ impl Cover {
             for entry in chosen.filter(|entry| entry.parts.iter().any(|part| part.tag.is_some())) {
                 let mut there = whole.clone();
                 match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
-                    Match::No => {
-                        *within = there;
-                        return None;
-                    }
+                    Match::No => return self.left_for(there, &supposed, within),
                     Match::Maybe(needs) => supposed.suppose(&needs),
                     Match::Yes => {}
                 }
@@ -280,32 +277,36 @@ impl Cover {
             let (distant, near): (Vec<&Rival>, Vec<&Rival>) = rivals
                 .iter()
                 .partition(|rival| entry(rival).is_some_and(|entry| duty.frame.misses(entry, at)));
-            for (rival, entry) in near.into_iter().filter_map(|rival| Some((rival, entry(rival)?))) {
+            // Those that others may keep from it come last: of some others it is known by then that they do not match.
+            let (held, free): (Vec<&Rival>, Vec<&Rival>) = near.into_iter().partition(|rival| !rival.unless.is_empty());
+            for (rival, entry) in free
+                .into_iter()
+                .chain(held)
+                .filter_map(|rival| Some((rival, entry(rival)?)))
+            {
                 let mut there = whole.clone();
-                match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
-                    Match::No => narrow_to(within, &there),
-                    Match::Maybe(needs) => {
+                let needs = match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
+                    Match::No => {
                         narrow_to(within, &there);
-                        if !supposed.refuse(&needs) {
-                            *within = there;
-                            return None;
-                        }
+                        continue;
                     }
-                    Match::Yes => {
-                        let mut kept = true;
-                        for other in ground.entries(&rival.unless) {
-                            if !matches!(duty.frame.matches(ground, other, at, &supposed, &mut there), Match::No) {
-                                kept = false;
-                            }
-                        }
-                        if kept {
-                            ground.blamed.borrow_mut().push(entry.rule);
-                            *within = there;
-                            return None;
-                        }
-                        narrow_to(within, &there);
+                    Match::Maybe(needs) => needs,
+                    Match::Yes => Needs::default(),
+                };
+                let mut holders = Vec::new();
+                let mut is_held = false;
+                for other in ground.entries(&rival.unless) {
+                    match duty.frame.matches(ground, other, at, &supposed, &mut there) {
+                        Match::No => {}
+                        Match::Maybe(needs) => holders.push(needs),
+                        Match::Yes => is_held = true,
                     }
                 }
+                if !is_held && !supposed.prevent(&needs, &holders) {
+                    ground.blamed.borrow_mut().push(entry.rule);
+                    return self.left_for(there, &supposed, within);
+                }
+                narrow_to(within, &there);
             }
             if ground.packets_only {
                 *within = PacketBox::of(at);
@@ -316,6 +317,17 @@ impl Cover {
             }
         }
         Some(supposed)
+    }
+
+    /// No packet of that box takes the way. What was found by more than the way supposes is so only where that had to be
+    /// supposed.
+    fn left_for(&self, there: PacketBox, supposed: &Suppositions, within: &mut PacketBox) -> Option<Suppositions> {
+        if *supposed == *self.path.supposed {
+            *within = there;
+        } else {
+            narrow_to(within, &there);
+        }
+        None
     }
 
     /// For each duty, whether its hop logs. `within` is made smaller so that the answer is the same for all of it.

@@ -52,29 +52,31 @@ impl Suppositions {
             .extend(needs.choices.iter().map(|(id, taken, _)| (*id, taken.clone())));
     }
 
-    /// Adds that such a match does not come about; `false` where nothing but it is possible.
-    pub(super) fn refuse(&mut self, needs: &Needs) -> bool {
-        match (needs.facts.as_slice(), needs.choices.as_slice()) {
-            ([], []) => false,
-            ([(fact, hop, holds)], []) => {
-                self.facts.push((fact.clone(), *hop, !holds));
-                true
-            }
-            ([], [(id, _, others)]) => {
-                self.narrowed.push((*id, others.clone()));
-                true
-            }
-            // One of several is not so: which one is left open. What pf chooses is enough.
-            (facts, choices) => {
-                let all = choices.iter().map(|(id, taken, others)| (*id, taken.union(others)));
-                self.narrowed.extend(all);
-                let chosen = |(fact, ..): &&Settled| fact.unknown.is_choice();
-                let by_choice = !choices.is_empty() || facts.iter().any(|fact| chosen(&fact));
-                let open = facts.iter().filter(|fact| !by_choice || chosen(fact));
-                self.open.extend(open.map(|(fact, _, holds)| (fact.clone(), !holds)));
-                true
+    /// Adds that a match which needs that does not come about, or one of the others does; `false` where nothing but it is
+    /// possible.
+    pub(super) fn prevent(&mut self, needs: &Needs, others: &[Needs]) -> bool {
+        match (needs.facts.as_slice(), needs.choices.as_slice(), others) {
+            ([], [], []) => return false,
+            ([], [], [only]) => self.suppose(only),
+            ([(fact, hop, holds)], [], []) => self.facts.push((fact.clone(), *hop, !holds)),
+            ([], [(id, _, rest)], []) => self.narrowed.push((*id, rest.clone())),
+            // One of several is so, or is not: which one is left open. What pf chooses is enough.
+            (_, _, others) => {
+                let ways = [(needs, false)]
+                    .into_iter()
+                    .chain(others.iter().map(|other| (other, true)));
+                let chosen = ways.clone().find(|(needs, so)| needs.is_for_pf(*so));
+                for (needs, so) in ways.filter(|way| chosen.is_none_or(|chosen| std::ptr::eq(chosen.0, way.0))) {
+                    let all = needs.choices.iter().map(|(id, taken, rest)| (*id, taken.union(rest)));
+                    self.narrowed.extend(all);
+                    let facts = needs.facts.iter();
+                    let open = facts.filter(|(fact, ..)| chosen.is_none() || fact.unknown.is_choice());
+                    self.open
+                        .extend(open.map(|(fact, _, holds)| (fact.clone(), *holds == so)));
+                }
             }
         }
+        true
     }
 }
 
@@ -87,6 +89,15 @@ pub(super) struct Needs {
 }
 
 impl Needs {
+    /// Whether pf may choose so that all of it is so, or that not all of it is.
+    fn is_for_pf(&self, so: bool) -> bool {
+        let mut facts = self.facts.iter().map(|(fact, ..)| fact.unknown.is_choice());
+        match so {
+            true => facts.all(|chosen| chosen),
+            false => !self.choices.is_empty() || facts.any(|chosen| chosen),
+        }
+    }
+
     pub(super) fn is_nothing(&self) -> bool {
         self.facts.is_empty() && self.choices.is_empty()
     }

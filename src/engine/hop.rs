@@ -121,7 +121,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     };
                     if let Some(needs) = needs {
                         let mut refused = supposed.clone();
-                        if refused.refuse(&needs) {
+                        if refused.prevent(&needs, &[]) {
                             outcomes.push((frame.clone(), refused));
                         }
                         supposed.suppose(&needs);

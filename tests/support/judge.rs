@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use pfproof::eval::{self, End, Evaluation, Journey, Machine, Memory, Verdict};
-use pfproof::net::{Protocol, TcpFlags};
+use pfproof::net::{Direction, Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Action, RouteToKind, Ruleset};
 
@@ -24,12 +24,14 @@ pub(crate) enum Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Who(pub(crate) Vec<Item>, pub(crate) Option<Item>);
 
-/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, or taken in.
+/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, or taken in, by
+/// the machine or by a program that diverts it, in whatever domain.
 #[derive(Clone, Copy)]
 enum Met {
     In(u32),
     Out(u32),
     Here,
+    Diverted,
 }
 
 /// What a set of packets is for.
@@ -99,25 +101,30 @@ impl Item {
         };
         match (self, met) {
             (Self::Itself, Met::Here) => true,
+            (Self::Itself, Met::Diverted) => site.domains().into_iter().any(taken),
             (Self::Itself, Met::In(domain) | Met::Out(domain)) => match purpose {
                 For::Flows => own(domain),
                 For::All | For::Excuse => taken(domain),
             },
             (Self::Any, _) if purpose != For::Flows => true,
-            (Self::Any | Self::Zone(_), Met::Here) => false,
+            (Self::Any, Met::Here | Met::Diverted) | (Self::Zone(_), Met::Here) => false,
             (Self::Any, Met::In(domain) | Met::Out(domain)) => (0..INTERFACES.len()).any(host) && !own(domain),
-            (Self::Net(net), Met::Here) => in_net(net, address),
+            (Self::Net(net), Met::Here | Met::Diverted) => in_net(net, address),
             (Self::Net(net), Met::In(domain) | Met::Out(domain)) => {
                 in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(domain, address))
             }
-            (Self::Zone(zone), Met::In(_) | Met::Out(_)) => {
+            (Self::Zone(zone), Met::In(_) | Met::Out(_) | Met::Diverted) => {
                 let (_, interfaces, only) = ZONES[*zone];
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
                 let there = interfaces.iter().any(|&on| match purpose {
                     For::Flows => host(on),
                     For::All | For::Excuse => site.is_behind(on, address) && !taken(site.domain(on)),
                 });
-                let here = matches!(met, Met::In(domain) if taken(domain));
+                let here = match met {
+                    Met::In(domain) => taken(domain),
+                    Met::Diverted => site.domains().into_iter().any(taken),
+                    Met::Out(_) | Met::Here => false,
+                };
                 there && !here && !linked && only.is_none_or(|only| in_net(only, address))
             }
         }
@@ -326,6 +333,8 @@ pub(crate) struct Fate {
     pub(crate) reflected: bool,
     /// Where it leaves; `None` if it stays here.
     leaves: Option<usize>,
+    /// Where it is met last: what a program takes as it comes in may go on from there.
+    met_last: Met,
     untranslated: bool,
 }
 
@@ -426,7 +435,9 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
         let journey = machine.follow(&packet, &mut memory, choices).ok()?;
         let last = journey.last()?.clone();
         let end = last.dst;
-        let here = packet.way == Way::In || journey.end == End::Local;
+        // What a program takes as it comes in has not been sent on.
+        let diverted = |hop: &Evaluation| hop.divert.is_some() && hop.direction == Direction::In;
+        let here = packet.way == Way::In || journey.end == End::Local || journey.hops.last().is_some_and(diverted);
         let mut through = gets_through(&journey);
         let by_pf = goes_by(&journey) && packet.way != Way::Out;
         if packet.way != Way::Out && !by_pf {
@@ -440,13 +451,15 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             through &= here
                 || !(site.is_shared(table, end) || end.is_loopback() || source.is_ipv6() && has_no_address(source));
             through &= !packet.src.is_multicast() || packet.src.is_ipv4();
-            // Of the link it came by: there is no route to it.
-            through &= here || !(end.is_ipv6() && has_no_address(end));
+            // Of the link it came by: there is no route to it. What a program takes there does not count.
+            let diverted = arrived.divert.is_some();
+            through &= here && !diverted || !(end.is_ipv6() && has_no_address(end));
         }
         let hop = journey.hops.last()?;
         // Its own reply goes by the gateway of `reply-to`.
         let is_back = hop.state.as_ref().is_some_and(|state| state.existing);
         let by_gateway = is_route_to(hop) || is_back && hop.route.is_some();
+        let leaves = (!here).then(|| interface(&hop.after.interface));
         let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices)?;
         Some(Fate {
             through,
@@ -456,7 +469,12 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             answered,
             end: (end, last.dport),
             reflected: (packet.src, last.src) == (last.dst, last.dst),
-            leaves: (!here).then(|| interface(&hop.after.interface)),
+            leaves,
+            met_last: match leaves {
+                Some(out) => Met::Out(site.domain(out)),
+                None if diverted(hop) => Met::Diverted,
+                None => Met::Here,
+            },
             untranslated: (last.src, last.dst, last.sport, last.dport)
                 == (packet.src, packet.dst, packet.sport, packet.dport),
             journey,
@@ -489,7 +507,6 @@ pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -
 fn speaks(site: &Site, packet: &Packet, fate: &Fate, statement: &Statement) -> bool {
     let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
     let (end, end_port) = fate.end;
-    let met_last = fate.leaves.map_or(Met::Here, |out| Met::Out(site.domain(out)));
     match statement {
         Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
             from.sends(site, packet, For::Excuse)
@@ -498,7 +515,7 @@ fn speaks(site: &Site, packet: &Packet, fate: &Fate, statement: &Statement) -> b
         }
         Statement::Forbid(what, from, to) => {
             from.sends(site, packet, For::All)
-                && to.takes(site, end, For::All, met_last)
+                && to.takes(site, end, For::All, fate.met_last)
                 && what.takes(packet, end_port)
         }
         Statement::ClosedFrom(zone) => Item::Zone(*zone).sends(site, arrives, 0, packet.src, For::All),
@@ -553,14 +570,13 @@ pub(crate) fn offends(
     ruleset: &Ruleset,
 ) -> bool {
     let (end, end_port) = fate.end;
-    let met_last = fate.leaves.map_or(Met::Here, |out| Met::Out(site.domain(out)));
     let excused = || {
         policy.iter().any(|one| match one {
             Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
                 let by = |address, port, met| what.takes(packet, port) && to.takes(site, address, For::Excuse, met);
                 let first = met_first(site, packet);
                 from.sends(site, packet, For::Excuse)
-                    && (by(packet.dst, packet.dport, first) || by(end, end_port, met_last))
+                    && (by(packet.dst, packet.dport, first) || by(end, end_port, fate.met_last))
             }
             Statement::Forbid(..) | Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => false,
         })
