@@ -288,7 +288,7 @@ fn measured_packets() {
         let context = std::fs::read_to_string(folder.join("context.toml")).unwrap();
         let case = load(&files(folder), &text, &context);
         let engine = Engine::new(&case.ruleset, &case.context);
-        let machine = Machine::new(&case.ruleset, &case.context);
+        let machine = Machine::new(&case.ruleset, &case.context).with_programs();
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         for line in std::fs::read_to_string(folder.join("packets.jsonl")).unwrap().lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -321,7 +321,10 @@ fn neighbours_are_asked_for_under_translation() {
     let (mut compared, mut redirected) = (0, 0);
     for text in rulesets {
         let (text, ruleset) = ruleset(vec![text.to_owned()], &context);
-        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        let (engine, eval) = (
+            Engine::new(&ruleset, &context),
+            Machine::new(&ruleset, &context).with_programs(),
+        );
         for (kind, to, way) in [133, 134, 135, 136, 137].into_iter().flat_map(|kind| {
             ["ff02::1:ff00:5", "2001:db8:1::5"]
                 .into_iter()
@@ -408,7 +411,7 @@ proptest! {
     fn random_packets(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
         let context = state(which, seed);
         let (text, ruleset) = ruleset(statements, &context);
-        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
         let bounds = Bounds::of(&ruleset, &context);
         let mut random = Random(seed);
         for way in [Way::In, Way::Out, Way::Forward, Way::Forward].into_iter().cycle().take(24) {
@@ -428,7 +431,7 @@ proptest! {
     fn random_classes(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>()) {
         let context = machine(which);
         let (text, ruleset) = ruleset(statements, &context);
-        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context));
+        let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
         let mut random = Random(seed);
         let everything = Question::new(engine.space().anywhere(), Goal::Any).within(2_000);
         let question = if hop { everything.of_one_hop() } else { everything };

@@ -11,6 +11,8 @@
 
 #[path = "support/chance.rs"]
 mod chance;
+#[path = "support/fate.rs"]
+mod fate;
 #[path = "support/grid.rs"]
 mod grid;
 #[path = "support/judge.rs"]
@@ -25,8 +27,9 @@ mod site;
 
 use std::net::IpAddr;
 
+use fate::{Fate, fates};
 use grid::grid;
-use judge::{Fate, Statement, begins_a_flow, fates, is_required, is_unspoken, offends};
+use judge::{Statement, begins_a_flow, is_required, is_unspoken, offends};
 use packets::Random;
 use pfproof::context::Context;
 use pfproof::diagnostic::Severity;
@@ -153,7 +156,7 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
         .iter()
         .map(|(ruleset, os)| World {
             site,
-            machine: Machine::new(ruleset, context),
+            machine: Machine::new(ruleset, context).with_programs(),
             ruleset,
             os: *os,
         })

@@ -54,14 +54,31 @@ fn replies_come_back_to_where_the_flow_began() {
 }
 
 #[test]
-fn what_a_program_makes_of_replies_is_not_asked() {
+fn a_program_sends_back_what_divert_packet_gives_it() {
+    let in_and_out = |state: &str, rest: &str| {
+        format!(
+            "block\npass in on em1 inet proto tcp to port 80 {state} divert-packet port 700\n\
+             pass out on em0 inet proto tcp divert-packet port 700\n{rest}"
+        )
+    };
+    let required = "require inet proto tcp from lan to wan port 80";
+    for (rules, outcome) in [
+        (in_and_out("", ""), "holds"),
+        // It goes on from there as others do, and so does its answer.
+        (in_and_out("", "block out on em0\n"), "violated"),
+        (in_and_out("no state", ""), "violated"),
+        (in_and_out("no state", "pass out on em1\npass in on em1\n"), "holds"),
+        // What pf knew of it is lost.
+        (in_and_out("tag A", "block out ! tagged A\n"), "violated"),
+    ] {
+        check(&rules, &[(required, outcome)]);
+    }
     check(
-        "block\npass in on em1 inet proto tcp to port 80 divert-packet port 700\n",
-        &[("require inet proto tcp from lan to wan port 80", "holds")],
-    );
-    check(
-        "block\npass in on em1 inet proto tcp to port 80\npass out on em0 inet proto tcp divert-packet port 700\n",
-        &[("require inet proto tcp from lan to wan port 80", "violated")],
+        &in_and_out("", ""),
+        &[
+            ("closed to wan", "violated"),
+            ("forbid proto udp from lan to wan", "holds"),
+        ],
     );
 }
 
@@ -126,7 +143,7 @@ fn is_answered(pf_conf: &str, packet: &str) -> bool {
         &context,
     );
     assert!(complaints.is_empty(), "{pf_conf}{complaints:?}");
-    let machine = Machine::new(&lowered.ruleset, &context);
+    let machine = Machine::new(&lowered.ruleset, &context).with_programs();
     let mut memory = Memory::default();
     let there = machine
         .follow(&parse_words(packet).unwrap(), &mut memory, &mut Usual)

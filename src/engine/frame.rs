@@ -41,8 +41,7 @@ impl Suppositions {
 
     /// What is supposed of a fact.
     pub(super) fn known(&self, fact: &Fact, hop: Option<u8>) -> Option<bool> {
-        let found = self.facts.iter().find(|(known, at, _)| known == fact && *at == hop);
-        found.map(|(_, _, holds)| *holds)
+        known(&self.facts, fact, hop)
     }
 
     /// Adds what a match that is not certain needs.
@@ -78,6 +77,12 @@ impl Suppositions {
         }
         true
     }
+}
+
+/// What those say of a fact.
+fn known(facts: &[Settled], fact: &Fact, hop: Option<u8>) -> Option<bool> {
+    let found = facts.iter().find(|(known, at, _)| known == fact && *at == hop);
+    found.map(|(_, _, holds)| *holds)
 }
 
 /// What a match that is not certain needs.
@@ -293,7 +298,7 @@ impl Frame {
         Some((pulled, needs))
     }
 
-    /// Adds the facts that are open; `None` where one is known not to be so.
+    /// Adds the facts that are open; `None` where one is known not to be so, or another of them says that it is not.
     fn facts<'f>(
         &self,
         facts: impl Iterator<Item = &'f (Fact, bool)>,
@@ -307,7 +312,7 @@ impl Frame {
                 About::Rule(_) => fact.unknown.is_choice() || matches!(fact.unknown, Unknown::Anchor(_)),
             };
             let hop = of_this_hop.then_some(self.hop);
-            match supposed.known(fact, hop) {
+            match supposed.known(fact, hop).or_else(|| known(&needs.facts, fact, hop)) {
                 Some(known) if known != *holds => return None,
                 Some(_) => {}
                 None => needs.facts.push((fact.clone(), hop, *holds)),

@@ -128,7 +128,7 @@ pub enum End {
     Passed,
     /// It is for the machine itself.
     Local,
-    /// It goes to a program by divert-to or divert-packet.
+    /// It goes to a program by divert-to; of one hop alone, by divert-packet, too.
     Diverted,
     /// A rule, or pf, stopped it at the last hop.
     Stopped,

@@ -17,6 +17,7 @@ use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::RangeSet;
+use crate::packet::Packet;
 use crate::ruleset::{Divert, Name, RouteTo, RouteToKind, Rule, Ruleset};
 
 /// A state that a hop has made.
@@ -91,16 +92,11 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
         };
         let made = (state && !path.follows && !now.unanswerable).then_some(Made { bound, back });
-        // What comes back does so only where nothing is routed.
+        // What comes back does so only where nothing is routed; not so what af-to has made.
         let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
-        let diverted = diverted.and_then(|(rule, _)| rule.divert);
+        let diverted = diverted.filter(|_| !path.crossed).and_then(|(rule, _)| rule.divert);
         if let Some(Divert::Packet { .. }) = diverted {
-            let end = match place {
-                // The program is taken to send on what comes back.
-                Place::Out { on, .. } if path.follows => End::Leaves(on),
-                Place::In(_) | Place::Out { .. } => End::Diverted,
-            };
-            return self.ended_at(path, end, &now);
+            return self.reinjected(path, place, before, now, made);
         }
         let copies = self.question.copies && self.question.goal == Goal::GetsThrough;
         if let (Some(route), Some(RouteToKind::DupTo), Course::First, true) = (route, kind, course, copies) {
@@ -153,6 +149,24 @@ impl<'e, 'a> Classes<'e, 'a> {
                 (Some(out), Place::Out { .. }) => self.ended_at(path, End::Leaves(out), &now),
             }
         }
+    }
+
+    /// What `divert-packet` has given to a program, which is taken to send it back as it is: there it goes on, past the rules,
+    /// and nothing that pf knew of it is on it (`divert_output`).
+    fn reinjected(&mut self, path: Path, place: Place, before: Option<&Now>, mut now: Now, made: Option<Made>) {
+        let Place::In(on) = place else {
+            if path.by_gateway {
+                let why = "what a program sends back of what `route-to` has sent is not followed";
+                now.unmodelled = Some(why.into());
+            }
+            return self.go_out(path, place, before, &now);
+        };
+        now.rtable = Some(0);
+        now.set(
+            Field::Prio,
+            Term::OneOf(0, RangeSet::single(u128::from(Packet::DEFAULT_PRIO))),
+        );
+        self.route(path, on, &now, &Tagging::Is(0), made);
     }
 
     /// The copies that `dup-to` sends, which no rule sees on their way out.

@@ -205,7 +205,12 @@ impl<'t, 'a> Traveller<'t, 'a> {
         let end = match goes {
             Goes::Nowhere => End::Stopped,
             Goes::AfTo if packet.way == Way::Forward => self.forward_translated(&mbuf, &mut hops)?,
-            // What a divert socket does with it is not pf's.
+            Goes::Diverted if self.machine.programs && direction == Direction::Out => {
+                self.machine.route_again(sent_to, &mbuf, &mut hops)?
+            }
+            Goes::Diverted if self.machine.programs && packet.way == Way::Forward => {
+                self.reinjected(&mut mbuf, &mut hops)?
+            }
             Goes::Diverted | Goes::AfTo => End::Sent,
             Goes::Routed(next) if direction == Direction::In => self.routed(next.address, &mut mbuf, &mut hops)?,
             Goes::Routed(next) => self.routed_out(next.address, &mbuf, &mut hops)?,
@@ -216,6 +221,15 @@ impl<'t, 'a> Traveller<'t, 'a> {
             Goes::On => End::Sent,
         };
         Ok(Journey { hops, end })
+    }
+
+    /// From the program to which `divert-packet` gave it: it comes in once more, past the rules, and nothing that pf knew of it
+    /// is on it (`divert_output`).
+    fn reinjected(&mut self, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
+        mbuf.packet.tag = None;
+        mbuf.packet.prio = Packet::DEFAULT_PRIO;
+        mbuf.rtable = 0;
+        self.forward(mbuf, hops)
     }
 
     /// By the routing table to the interface it goes out on.
@@ -310,7 +324,15 @@ impl<'t, 'a> Traveller<'t, 'a> {
             Goes::Nowhere => End::Stopped,
             Goes::Routed(next) => return self.routed_out(next.address, mbuf, hops),
             Goes::On if by_stack => return self.machine.route_again(sent_to, mbuf, hops),
-            Goes::Diverted | Goes::On | Goes::AfTo => End::Sent,
+            Goes::Diverted if self.machine.programs && by_stack => {
+                return self.machine.route_again(sent_to, mbuf, hops);
+            }
+            Goes::Diverted if self.machine.programs => {
+                return Err(Unproven(
+                    "what a program sends back of what `route-to` has sent is not followed".to_owned(),
+                ));
+            }
+            Goes::On | Goes::AfTo | Goes::Diverted => End::Sent,
         })
     }
 

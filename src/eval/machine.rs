@@ -33,6 +33,8 @@ pub struct Machine<'a> {
     routes: FxHashMap<u32, RouteTable<'a>>,
     /// The table of those that have none.
     no_routes: RouteTable<'a>,
+    /// Whether programs send back what `divert-packet` gives them.
+    pub(super) programs: bool,
 }
 
 /// A ruleset with its path.
@@ -155,7 +157,15 @@ impl<'a> Machine<'a> {
                 .collect(),
             routes,
             no_routes: RouteTable::default(),
+            programs: false,
         }
+    }
+
+    /// The same machine with programs on it that send back, as they are, the packets which `divert-packet` gives them: what
+    /// becomes of these is then followed. Without, their way ends there.
+    #[must_use]
+    pub fn with_programs(self) -> Self {
+        Self { programs: true, ..self }
     }
 
     /// Whether packets on that interface pass unseen (`set skip on`).

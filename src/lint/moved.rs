@@ -96,7 +96,7 @@ impl<'a> Mover<'a> {
         let Some((changed, statement)) = changed(engine.ruleset(), rule, change) else {
             return false;
         };
-        let machine = Machine::new(&changed, engine.context());
+        let machine = Machine::new(&changed, engine.context()).with_programs();
         others.iter().all(|(_, packet)| {
             let seen = machine.decide(packet, &mut Memory::default(), &mut Usual);
             let decider = seen.ok().and_then(|seen| seen.rule);

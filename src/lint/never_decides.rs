@@ -82,7 +82,7 @@ pub(super) fn findings(subject: Subject<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     if lines.values().any(|line| !line.never.is_empty()) {
         let explainer = Explainer {
-            machine: Machine::new(ruleset, subject.engine.context()),
+            machine: Machine::new(ruleset, subject.engine.context()).with_programs(),
             zones: subject.zones,
             engine: subject.engine,
         };

@@ -76,7 +76,7 @@ fn rules_spoken_of(case: Case<'_>, speeches: Vec<Speech>) -> Option<RulesSpokenO
     let rules = || engine.ruleset().all_rules().map(|(_, rule)| rule);
     let listener = Listener {
         engine,
-        machine: Machine::new(engine.ruleset(), engine.context()),
+        machine: Machine::new(engine.ruleset(), engine.context()).with_programs(),
         speeches,
         translates: rules().any(|rule| rule.translation.is_some()),
         tags: rules().any(|rule| rule.tagged.is_some()),

@@ -353,7 +353,7 @@ impl Judge<'_> {
         let replayer = Replayer {
             machine: self
                 .machine
-                .get_or_init(|| Machine::new(engine.ruleset(), engine.context())),
+                .get_or_init(|| Machine::new(engine.ruleset(), engine.context()).with_programs()),
             network: self.searcher.zones.network(),
             expected,
         };

@@ -219,10 +219,9 @@ fn ends_there(journey: &Journey, class: &Class, network: &Network<'_>) -> bool {
         engine::End::Leaves(out) => {
             journey.end == End::Sent && last.after.interface == network.engine().space().interface_name(out)
         }
-        // As it comes in, or on its way out.
-        engine::End::Diverted => last.divert.is_some(),
         engine::End::Passed
         | engine::End::Local
+        | engine::End::Diverted
         | engine::End::Stopped
         | engine::End::NoRoute
         | engine::End::NotForwarded => journey.end != End::Sent || journey.hops.len() == 1,

@@ -309,10 +309,8 @@ impl Searcher<'_> {
     /// The class without the packets that leave, as they came, by the interface that they came in on, to the network
     /// that they came from.
     pub(super) fn not_turning_back(&self, class: Class) -> Vec<Class> {
-        let last = class.journey.hops.last().map(|hop| hop.place);
-        let out = match (class.journey.end, last) {
-            (End::Leaves(out), _) | (End::Diverted, Some(Place::Out { on: out, .. })) => out,
-            _ => return vec![class],
+        let End::Leaves(out) = class.journey.end else {
+            return vec![class];
         };
         let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
         let back = class

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpAddrRange, IpNet, Ipv4AddrRange, Ipv6AddrRange};
 use pfproof::eval::{Choices, Criterion};
 use pfproof::ruleset::RuleId;
 
-/// The most ways that are tried for one packet.
-const MOST: usize = 64;
+/// The most ways that are tried for one packet; of so many there may be more.
+pub(crate) const MOST: usize = 128;
 
 /// Answers that run through all alternatives: the last one that was asked for changes first.
 #[derive(Default)]
@@ -71,7 +71,12 @@ impl Choices for Script {
 
     fn address(&mut self, _rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
         let at = self.pick(pool.len().min(4));
-        pool.get(at).map(IpNet::addr)
+        let mut addresses = match pool.get(at)? {
+            IpNet::V4(net) => IpAddrRange::V4(Ipv4AddrRange::new(net.network(), net.broadcast())),
+            IpNet::V6(net) => IpAddrRange::V6(Ipv6AddrRange::new(net.network(), net.broadcast())),
+        };
+        let few = addresses.take(4).count();
+        addresses.nth(self.pick(few))
     }
 
     fn port(&mut self, _rule: &RuleId, low: u16, high: u16, taken: &dyn Fn(u16) -> bool) -> Option<u16> {

@@ -1,14 +1,14 @@
 //! The meaning of a policy's statements, for one packet at a time: written from the policy language's reference alone, on
-//! a small world, with the evaluator to say where packets go. Shares no code with what it judges.
+//! a small world, with the evaluator to say where packets go (`fate`). Shares no code with what it judges.
 
 use std::net::IpAddr;
 
-use pfproof::eval::{self, End, Evaluation, Journey, Machine, Memory, Verdict};
-use pfproof::net::{Direction, Protocol, TcpFlags};
+use pfproof::eval::Journey;
+use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
-use pfproof::ruleset::{Action, RouteToKind, Ruleset};
+use pfproof::ruleset::{Action, Ruleset};
 
-use crate::chance::{self, Script};
+use crate::fate::{Fate, Met};
 use crate::site::{INTERFACES, Site, ZONES, has_no_address, in_net, interface, ip, is_one};
 
 /// One item of a host list.
@@ -23,16 +23,6 @@ pub(crate) enum Item {
 /// Hosts, and one item that is taken away.
 #[derive(Clone, Debug)]
 pub(crate) struct Who(pub(crate) Vec<Item>, pub(crate) Option<Item>);
-
-/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, or taken in, by
-/// the machine or by a program that diverts it, in whatever domain.
-#[derive(Clone, Copy)]
-enum Met {
-    In(u32),
-    Out(u32),
-    Here,
-    Diverted,
-}
 
 /// What a set of packets is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -320,29 +310,6 @@ impl Statement {
     }
 }
 
-/// What becomes of a packet, in one way that things may go.
-pub(crate) struct Fate {
-    pub(crate) journey: Journey,
-    through: bool,
-    lost: bool,
-    routed: bool,
-    /// Whether all that belongs to the flow comes through.
-    answered: bool,
-    end: (IpAddr, u16),
-    /// Whether it is sent back to where it is from: the answer comes by no router.
-    pub(crate) reflected: bool,
-    /// Where it leaves; `None` if it stays here.
-    leaves: Option<usize>,
-    /// Where it is met last: what a program takes as it comes in may go on from there.
-    met_last: Met,
-    untranslated: bool,
-}
-
-/// Whether a journey ends well.
-fn gets_through(journey: &Journey) -> bool {
-    journey.verdict() == Verdict::Pass && matches!(journey.end, End::Sent | End::Local)
-}
-
 /// Where a packet is met first.
 fn met_first(site: &Site, packet: &Packet) -> Met {
     let domain = site.domain(interface(&packet.interface));
@@ -350,138 +317,6 @@ fn met_first(site: &Site, packet: &Packet) -> Met {
         Way::Out => Met::Out(domain),
         Way::In | Way::Forward => Met::In(domain),
     }
-}
-
-/// Whether the packets come through that answer one which got through, and those that the originator sends then; nothing
-/// where the evaluator cannot say.
-fn is_answered(
-    site: &Site,
-    machine: &Machine<'_>,
-    packet: &Packet,
-    journey: &Journey,
-    memory: &Memory,
-    choices: &mut Script,
-) -> Option<bool> {
-    let mut reply = match eval::reply(journey) {
-        Some(reply) => reply,
-        // The answer to a request for a time stamp; nothing else has none.
-        None => return Some(true),
-    };
-    // The answer to the machine comes to it, the machine's own goes by its routes, in the domain where it took the packet.
-    if packet.way == Way::Out {
-        reply.way = Way::Forward;
-    } else if reply.way == Way::Out {
-        let domain = site.domain_of(journey.hops.last()?.rtable);
-        reply.interface = match INTERFACES.get(site.behind(domain, reply.dst)) {
-            _ if site.is_own(domain, reply.dst) => format!("lo{domain}"),
-            Some(out) => (*out).to_owned(),
-            None => return Some(false),
-        };
-    }
-    let mut memory = memory.clone();
-    let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
-        let journey = machine.follow(packet, memory, choices).ok()?;
-        Some(gets_through(&journey))
-    };
-    let comes_back = |reply: &Packet, memory: &mut Memory, choices: &mut Script| {
-        let journey = machine.follow(reply, memory, choices).ok()?;
-        let there = match packet.way {
-            Way::Out => journey.end == End::Local,
-            Way::In | Way::Forward => {
-                journey.end == End::Sent && journey.last().is_some_and(|last| last.interface == packet.interface)
-            }
-        };
-        Some(gets_through(&journey) && there)
-    };
-    if !comes_back(&reply, &mut memory, choices)? {
-        return Some(false);
-    }
-    if packet.protocol != Protocol::TCP {
-        return Some(true);
-    }
-    let mut later = packet.clone();
-    (later.flags, later.seq, later.ack) = (TcpFlags::ACK, packet.seq.wrapping_add(1), reply.seq.wrapping_add(1));
-    if !comes(&later, &mut memory, choices)? {
-        return Some(false);
-    }
-    (reply.flags, reply.seq) = (TcpFlags::ACK, reply.seq.wrapping_add(1));
-    comes_back(&reply, &mut memory, choices)
-}
-
-fn is_route_to(hop: &Evaluation) -> bool {
-    hop.route.as_ref().is_some_and(|next| next.kind == RouteToKind::RouteTo)
-}
-
-/// Whether pf sends the packet on as it comes in, without asking the stack.
-fn goes_by(journey: &Journey) -> bool {
-    journey.hops.first().is_some_and(is_route_to)
-}
-
-/// Every way that things may go for the packet; nothing where the evaluator cannot say.
-pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Option<bool>) -> Vec<Fate> {
-    let shared = site.is_shared(site.domain(interface(&packet.interface)), packet.dst);
-    let one = |choices: &mut Script| {
-        let mut packet = packet.clone();
-        if packet.way == Way::Forward && shared {
-            packet.way = Way::In;
-            let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
-            choices.restart();
-            let looked_up = arrived.hops.last()?.rtable;
-            if !site.is_shared(looked_up, arrived.last()?.dst) || goes_by(&arrived) {
-                packet.way = Way::Forward;
-            }
-        }
-        let mut memory = Memory::default();
-        let journey = machine.follow(&packet, &mut memory, choices).ok()?;
-        let last = journey.last()?.clone();
-        let end = last.dst;
-        // What a program takes as it comes in has not been sent on.
-        let diverted = |hop: &Evaluation| hop.divert.is_some() && hop.direction == Direction::In;
-        let here = packet.way == Way::In || journey.end == End::Local || journey.hops.last().is_some_and(diverted);
-        let mut through = gets_through(&journey);
-        let by_pf = goes_by(&journey) && packet.way != Way::Out;
-        if packet.way != Way::Out && !by_pf {
-            // The stack: no tcp to broadcast or multicast; nothing to or from loopback, nothing from a link-local source is
-            // sent on.
-            let on = interface(&packet.interface);
-            let arrived = journey.hops.first()?;
-            let (table, source) = (arrived.rtable, arrived.after.src);
-            let heard = packet.protocol != Protocol::TCP && site.takes_shared(on, end);
-            through &= !(here && site.is_shared(table, end)) || heard;
-            through &= here
-                || !(site.is_shared(table, end) || end.is_loopback() || source.is_ipv6() && has_no_address(source));
-            through &= !packet.src.is_multicast() || packet.src.is_ipv4();
-            // Of the link it came by: there is no route to it. What a program takes there does not count.
-            let diverted = arrived.divert.is_some();
-            through &= here && !diverted || !(end.is_ipv6() && has_no_address(end));
-        }
-        let hop = journey.hops.last()?;
-        // Its own reply goes by the gateway of `reply-to`.
-        let is_back = hop.state.as_ref().is_some_and(|state| state.existing);
-        let by_gateway = is_route_to(hop) || is_back && hop.route.is_some();
-        let leaves = (!here).then(|| interface(&hop.after.interface));
-        let answered = through && is_answered(site, machine, &packet, &journey, &memory, choices)?;
-        Some(Fate {
-            through,
-            // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
-            lost: shared && !here && !by_pf && packet.way == Way::Forward,
-            routed: journey.end != End::NoRoute || by_gateway,
-            answered,
-            end: (end, last.dport),
-            reflected: (packet.src, last.src) == (last.dst, last.dst),
-            leaves,
-            met_last: match leaves {
-                Some(out) => Met::Out(site.domain(out)),
-                None if diverted(hop) => Met::Diverted,
-                None => Met::Here,
-            },
-            untranslated: (last.src, last.dst, last.sport, last.dport)
-                == (packet.src, packet.dst, packet.sport, packet.dport),
-            journey,
-        })
-    };
-    let all: Option<Vec<Fate>> = chance::ways(os, one).into_iter().collect();
-    all.unwrap_or_default()
 }
 
 /// Whether the statement asks for the packet to get through.

@@ -251,7 +251,7 @@ impl Trials<'_> {
         let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
         let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
         main.rules.splice(self.at..self.at, rules);
-        let machine = Machine::new(&ruleset, self.patient.context);
+        let machine = Machine::new(&ruleset, self.patient.context).with_programs();
         // What the evaluator cannot say is left to the proof.
         let through = |packet: &Packet| gets_through(&machine, self.patient.zones.network(), packet.clone());
         let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
