@@ -30,6 +30,22 @@ const RULES: &[&str] = &[
     "pass out inet proto tcp from any to 10.0.1.0/24",
     "pass in on em0 inet proto tcp to (em0) port 8080 rdr-to 10.0.1.9 port 80",
     "antispoof for em0",
+    "block quick proto tcp to (em0) port 80",
+    "block quick to ! (em0)",
+    "block in quick on em1 from ! (em0:network) to any port 22:80",
+    "pass in quick inet proto tcp from (em0:network) to any port 80",
+    "block out quick from ! (em0) probability 50%",
+    "anchor quick {\nblock\npass quick to (em0)\n}",
+    "anchor quick to ! (em0) {\nblock\nanchor {\npass from 10.0.1.0/24\n}\n}",
+    "anchor in on em1 {\nblock proto tcp\npass proto tcp to (em0) tag A\n}",
+    "match in on em1 to ! (em0:network) tag A",
+    "block out ! tagged A",
+    "pass out on em0 tagged A",
+    "match out on em0 inet from ! (em0) nat-to (em0)",
+    "pass in on em1 inet proto tcp to (em0) port 80 rdr-to 10.0.1.9",
+    "pass in on em1 inet to (em0) rdr-to 198.51.100.9",
+    "pass in on em0 inet from any to ! (em0) no state",
+    "block in on em1 from (em0)",
 ];
 
 /// Statements about the machine and what is behind it.
@@ -39,6 +55,12 @@ const STATEMENTS: &[&str] = &[
     "require inet proto tcp from lan to self port 22",
     "require inet proto tcp from internet to em0 port 22",
     "require inet proto tcp from lan to internet port 443",
+    "require inet proto tcp from lan to any port { 22 80 81 }",
+    "require inet proto tcp from internet to 10.0.1.9 port 80",
+    "forbid inet proto tcp from lan to any port { 79 80 81 }",
+    "forbid inet proto tcp from lan to self port { 22 23 }",
+    "forbid inet from internet to 10.0.1.9",
+    "forbid inet from 203.0.113.7 to lan",
     "forbid inet from self to internet",
     "forbid inet proto tcp from self to any port 80",
     "forbid inet proto tcp from internet to self port 80",
@@ -134,7 +156,7 @@ fn cases() -> u32 {
     let said = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    said.unwrap_or(60)
+    said.unwrap_or(100)
 }
 
 proptest! {

@@ -222,8 +222,10 @@ fn by_the_stack(engine: &Engine<'_>, journey: &eval::Journey, class: &Class) -> 
 
 /// Compares the two on one packet; `None` where one of them does not model it.
 fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Option<Result<(), String>> {
-    // That a packet lives too short to be sent on is not the engine's matter.
-    if packet.embedded.is_some() || packet.ttl < 2 {
+    // That a packet lives too short to be sent on is not the engine's matter, nor what comes from a loopback address: no
+    // wire brings it, and what pf routes itself is given another.
+    let by_wire = packet.way == Way::Forward && packet.src.is_loopback();
+    if packet.embedded.is_some() || packet.ttl < 2 || by_wire {
         return None;
     }
     // Only what the machine itself sends or takes in has a local socket.

@@ -9,7 +9,7 @@ mod rules;
 use packets::{Bounds, Random};
 use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
-use pfproof::engine::{Class, Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, Value};
+use pfproof::engine::{Class, End, Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, Value};
 use pfproof::lower;
 use pfproof::net::{Family, RangeSet};
 use pfproof::packet::Way;
@@ -76,6 +76,15 @@ fn ending(engine: &Engine<'_>, header: &Header, class: &Class) -> Option<Header>
         Value::OneOf(set) => set.first().filter(|_| set.len() == 1),
         Value::Moved | Value::AddressOf(_) => None,
     };
+    // It may be sent elsewhere on its way out.
+    let place = match (class.journey.end, last.place) {
+        (End::Leaves(on), Place::Out { received, .. }) => Place::Out { on, received },
+        (End::Leaves(on), Place::In(from)) => Place::Out {
+            on,
+            received: Some(from),
+        },
+        (_, place) => place,
+    };
     let header = header
         .clone()
         .with(Field::Destination, number(&last.ends.destination, Field::Destination)?)
@@ -83,7 +92,7 @@ fn ending(engine: &Engine<'_>, header: &Header, class: &Class) -> Option<Header>
             Field::DestinationPort,
             number(&last.ends.destination_port, Field::DestinationPort)?,
         )
-        .with(Field::Place, engine.space().number(last.place));
+        .with(Field::Place, engine.space().number(place));
     Some(header)
 }
 

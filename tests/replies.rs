@@ -203,3 +203,49 @@ fn a_require_holds_where_the_answer_comes_back() {
     }
     assert!(outcomes.into_iter().all(|count| count > 100), "{outcomes:?}");
 }
+
+#[test]
+fn a_state_puts_its_tag_on_replies() {
+    // The state of the way out has the tag for which its rule asks, and one that it sets; not one that nobody asks for.
+    for (out, tagged) in [
+        ("pass out on em0 tagged A", true),
+        ("pass out on em0 tag A", true),
+        ("pass out on em0", false),
+        ("pass out on em0 tagged A no state\npass in on em0", false),
+    ] {
+        for (back, stops) in [
+            ("block out on em1 tagged A", tagged),
+            ("block out on em1 ! tagged A", !tagged),
+        ] {
+            check(
+                &format!("match in on em1 tag A\n{out}\n{back}\n"),
+                &[(
+                    "require inet proto udp from lan to wan port 53",
+                    if stops { "violated" } else { "holds" },
+                )],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_state_sets_fields_of_replies() {
+    let required = "require inet proto udp from lan to wan port 53";
+    for (sets, asks) in [("set tos 16", "tos 16"), ("set prio 5", "prio 5")] {
+        for (rules, outcome) in [
+            (format!("pass out on em0 {sets}\nblock out on em1 {asks}\n"), "violated"),
+            (format!("pass out on em0 {sets}\nblock out on em3 {asks}\n"), "holds"),
+            (
+                format!("match out on em0 {sets}\npass out on em0\nblock out on em1 {asks}\n"),
+                "violated",
+            ),
+            // Without a state nothing is known of the answer.
+            (
+                format!("pass out on em0 {sets} no state\nblock out on em1 {asks}\n"),
+                "holds",
+            ),
+        ] {
+            check(&rules, &[(required, outcome)]);
+        }
+    }
+}

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use super::around::Around;
 use super::compiled::Compiled;
 use super::criteria::About;
-use super::frame::{Frame, Ground, Match, Needs, Suppositions};
+use super::frame::{Frame, Ground, Match};
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Class, Condition, End, Journey};
 use super::list::{END, Entry, List, Position};
 use super::path::{Equal, Path};
 use super::question::Question;
 use super::rewriting::{Now, Reading, shifted};
+use super::rival::{Hinders, Rival, rivals};
 use super::space::Place;
+use super::suppositions::Suppositions;
 use super::witness;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::RuleId;
@@ -25,8 +27,8 @@ use crate::ruleset::RuleId;
 /// A hop, and the entry that is to decide it; `None` is the default.
 #[derive(Clone)]
 pub(super) struct Duty {
-    frame: Rc<Frame>,
-    decider: Option<usize>,
+    pub(super) frame: Rc<Frame>,
+    pub(super) decider: Option<usize>,
     /// The quick match rule that is to end the evaluation.
     ended_by: Option<usize>,
     /// Where the evaluation ends.
@@ -72,12 +74,6 @@ impl Duty {
             .map(|(id, _)| id.clone())
             .collect()
     }
-}
-
-/// An entry that may keep the chosen one from deciding, if none of `unless` matches too.
-struct Rival {
-    entry: usize,
-    unless: Vec<usize>,
 }
 
 /// A duty with its rivals.
@@ -207,7 +203,8 @@ impl Cover {
             let mut within = piece.clone();
             let found = self.taken(ground, &at, &mut within).map(|supposed| {
                 let logged = self.logged(ground, &at, &supposed, &mut within);
-                (supposed, logged)
+                let tags = self.state_tags(ground, &at, &supposed, &mut within);
+                (supposed, logged, tags)
             });
             match &self.path.own_reverse {
                 None => self.left.extend(piece.minus(&within)),
@@ -217,8 +214,8 @@ impl Cover {
                     self.left.extend(rest);
                 }
             }
-            if let Some((supposed, logged)) = found {
-                return Some(self.class(ground, &logged, within, supposed, end));
+            if let Some((supposed, logged, tags)) = found {
+                return Some(self.class(ground, (&logged, tags), within, supposed, end));
             }
         }
         None
@@ -279,34 +276,32 @@ impl Cover {
                 .partition(|rival| entry(rival).is_some_and(|entry| duty.frame.misses(entry, at)));
             // Those that others may keep from it come last: of some others it is known by then that they do not match.
             let (held, free): (Vec<&Rival>, Vec<&Rival>) = near.into_iter().partition(|rival| !rival.unless.is_empty());
-            for (rival, entry) in free
-                .into_iter()
-                .chain(held)
-                .filter_map(|rival| Some((rival, entry(rival)?)))
-            {
-                let mut there = whole.clone();
-                let needs = match duty.frame.matches(ground, entry, at, &supposed, &mut there) {
-                    Match::No => {
-                        narrow_to(within, &there);
-                        continue;
+            let mut left: Vec<&Rival> = free.into_iter().chain(held).collect();
+            loop {
+                let (mut later, mut open) = (Vec::new(), Vec::new());
+                let count = supposed.settled();
+                for rival in left {
+                    let mut there = whole.clone();
+                    match rival.hinders(ground, &duty.frame, at, &supposed, &mut there) {
+                        Hinders::No => {}
+                        Hinders::Yes => {
+                            ground.blamed.borrow_mut().extend(entry(rival).map(|entry| entry.rule));
+                            return self.left_for(there, &supposed, within);
+                        }
+                        Hinders::Unless(prevention) if supposed.settle(&prevention) => {}
+                        Hinders::Unless(prevention) => {
+                            later.push(rival);
+                            open.push(prevention);
+                        }
                     }
-                    Match::Maybe(needs) => needs,
-                    Match::Yes => Needs::default(),
-                };
-                let mut holders = Vec::new();
-                let mut is_held = false;
-                for other in ground.entries(&rival.unless) {
-                    match duty.frame.matches(ground, other, at, &supposed, &mut there) {
-                        Match::No => {}
-                        Match::Maybe(needs) => holders.push(needs),
-                        Match::Yes => is_held = true,
-                    }
+                    narrow_to(within, &there);
                 }
-                if !is_held && !supposed.prevent(&needs, &holders) {
-                    ground.blamed.borrow_mut().push(entry.rule);
-                    return self.left_for(there, &supposed, within);
+                // What has been settled may settle others.
+                if later.is_empty() || supposed.settled() == count {
+                    supposed.leave_open(&open);
+                    break;
                 }
-                narrow_to(within, &there);
+                left = later;
             }
             if ground.packets_only {
                 *within = PacketBox::of(at);
@@ -357,10 +352,32 @@ impl Cover {
         self.guarded.iter().map(logged).collect()
     }
 
+    /// For each hop, the tags that the state may have which it makes. `within` is made smaller so that they are the same for all
+    /// of it.
+    fn state_tags(
+        &self,
+        ground: &Ground<'_, '_>,
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+    ) -> Vec<RangeSet> {
+        let mut all = vec![RangeSet::single(0); self.path.steps.len()];
+        for Guarded { duty, .. } in &self.guarded {
+            let decider = duty.decider.and_then(|number| ground.list.entries.get(number));
+            let tags = duty
+                .frame
+                .state_tags(ground, (decider, duty.stop), at, supposed, within);
+            if let Some(known) = all.get_mut(duty.hop) {
+                *known = tags;
+            }
+        }
+        all
+    }
+
     fn class(
         &self,
         ground: &Ground<'_, '_>,
-        logged: &[bool],
+        (logged, state_tags): (&[bool], Vec<RangeSet>),
         within: PacketBox,
         supposed: Suppositions,
         end: End,
@@ -402,6 +419,7 @@ impl Cover {
             own_reverse: self.path.own_reverse.is_some(),
             equal: self.path.own_reverse.clone().unwrap_or_default(),
             trail,
+            state_tags,
             choices: self.choices,
             supposed,
         }
@@ -539,43 +557,4 @@ fn minus_ending(end: &Now, part: &PacketBox, known: &PacketBox) -> Vec<PacketBox
         }
     }
     part.minus(&pulled)
-}
-
-/// The entries that can keep the chosen one from deciding somewhere in the region.
-fn rivals(ground: &Ground<'_, '_>, duty: &Duty, region: &PacketBox) -> Vec<Rival> {
-    let entries = &ground.list.entries;
-    let overlapping = duty.frame.overlapping_part(ground, region);
-    let decider = duty.decider.and_then(|number| entries.get(number));
-    let (position, stop) = (decider.map_or(0, |entry| entry.position), duty.stop);
-    let in_between = |numbers: &[usize], after: Position, until: Position| -> Vec<usize> {
-        let between = numbers.iter().copied().filter(|&number| {
-            entries
-                .get(number)
-                .is_some_and(|entry| entry.position > after && entry.position <= until)
-        });
-        between.collect()
-    };
-    let rival = |&number: &usize| -> Option<Rival> {
-        let entry = entries.get(number)?;
-        if entry.position == position && duty.decider.is_some() {
-            return None;
-        }
-        let stops_before = entry.quick && entry.position < position;
-        let comes_later = entry.kind.decides() && entry.position > position && entry.position <= stop;
-        let ends_earlier = entry.quick && entry.position > position && entry.position < stop;
-        let ends_before = entry.kind.decides() && entry.stop < position;
-        let unless = if stops_before || comes_later || ends_earlier {
-            Vec::new()
-        } else if ends_before {
-            ground.budget.spend_all(overlapping.len() / 4);
-            let mut others = in_between(&overlapping, entry.position, entry.stop);
-            let ends_elsewhere = |other: &Entry| other.kind.decides() && other.stop != entry.stop;
-            others.retain(|&other| entries.get(other).is_some_and(ends_elsewhere));
-            others
-        } else {
-            return None;
-        };
-        Some(Rival { entry: number, unless })
-    };
-    overlapping.iter().filter_map(rival).collect()
 }

@@ -28,6 +28,10 @@ pub(super) struct Known {
     pub(super) after: Now,
     /// The routing domain in which it is found.
     pub(super) rdomain: u32,
+    /// The tags that it may put on what finds it; 0 for none.
+    pub(super) tags: RangeSet,
+    /// What `set tos` and `set prio` make of what finds it.
+    pub(super) sets: Vec<(Field, Term)>,
     /// The rule that made it, and how what finds it goes by it.
     pub(super) rule: Option<RuleId>,
     pub(super) course: Course,
@@ -66,11 +70,24 @@ impl Known {
         for field in Field::ENDS {
             now.set(field, self.after.term(field).clone());
         }
+        for (field, term) in &self.sets {
+            now.set(*field, term.clone());
+        }
         // What a state translates goes on in the domain of its other side, and what it takes along by its table.
         if matches!(self.course, Course::Again(_)) || self.translates() {
             now.rtable = self.after.rtable;
         }
         now
+    }
+
+    /// The tag that a packet has which has found it: its own, where the state has none.
+    pub(super) fn tagging(&self, arrived: Tagging) -> Tagging {
+        match (self.tags.contains(0), arrived) {
+            (false, _) => Tagging::OneOf(self.tags.clone()),
+            (true, arrived) if self.tags.len() == 1 => arrived,
+            (true, Tagging::OneOf(tags)) => Tagging::OneOf(self.tags.union(&tags)),
+            (true, Tagging::Original | Tagging::After(..)) => Tagging::OneOf(Field::Tag.line(self.before.family)),
+        }
     }
 
     /// Whether its two sides differ: what finds it is changed, if only to another routing domain.
@@ -94,8 +111,9 @@ impl<'e, 'a> Classes<'e, 'a> {
         let mut steps = vec![original];
         steps.extend(class.trail.iter().cloned());
         let mut states = Vec::new();
-        let mut hops = class.journey.hops.iter().zip(steps.windows(2)).peekable();
-        while let Some((hop, ends)) = hops.next() {
+        let tags = class.state_tags.iter();
+        let mut hops = class.journey.hops.iter().zip(steps.windows(2)).zip(tags).peekable();
+        while let Some(((hop, ends), tags)) = hops.next() {
             let [before, after] = ends else { continue };
             if !hop.state {
                 continue;
@@ -117,6 +135,13 @@ impl<'e, 'a> Classes<'e, 'a> {
             let rule = made_by.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let options = rule.and_then(|rule| rule.state.as_ref());
             let bound = options.is_some_and(|options| options.if_bound).then_some(on);
+            // Whatever is set is another choice than any before.
+            let is_set = |field: &Field| before.term(*field) != after.term(*field);
+            let sets: Vec<(Field, Term)> = [Field::Tos, Field::Prio]
+                .into_iter()
+                .filter(is_set)
+                .map(|field| (field, search.chosen_anew(after.term(field))))
+                .collect();
             let [mut before, mut after] = [before, after].map(Now::clone);
             // The sides of a state are in domains; only what goes the way of the first packet is given a table
             // (`pf_state_key_setup`, `pf_create_state`).
@@ -126,7 +151,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             before.rtable = Some(near);
             after.rtable = Some(far);
             let went = match (hops.peek(), class.journey.end) {
-                (Some((next, _)), _) => Some(next.place.interface()),
+                (Some(((next, _), _)), _) => Some(next.place.interface()),
                 (None, End::Leaves(on)) => Some(on),
                 (None, _) => None,
             };
@@ -137,6 +162,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                     rdomain: far,
                     before: after.reversed(),
                     after: before.reversed(),
+                    tags: tags.clone(),
+                    sets: sets.clone(),
                     rule: made_by.clone(),
                     course: Course::Back,
                 });
@@ -148,6 +175,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 rdomain: near,
                 before,
                 after,
+                tags: tags.clone(),
+                sets,
                 rule: made_by,
                 course: Course::Again(went),
             });
@@ -185,6 +214,14 @@ impl<'e, 'a> Classes<'e, 'a> {
         search
     }
 
+    /// The same choice as pf makes it of another packet.
+    fn chosen_anew(&mut self, term: &Term) -> Term {
+        match term {
+            Term::OneOf(_, values) => Term::OneOf(self.fresh(), values.clone()),
+            Term::From(..) | Term::AddressOf(_) => term.clone(),
+        }
+    }
+
     /// A packet of the flow meets the machine where the first one left it, a reply, or where it came in.
     pub(super) fn follow(
         &mut self,
@@ -202,7 +239,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             back_to,
             ..Path::new(region)
         };
-        let tagging = Tagging::Is(0);
+        let tagging = Tagging::NONE;
         let place = match (at, back_to) {
             (place, None) => place,
             (Place::Out { on, .. }, Some(_)) => Place::In(on),

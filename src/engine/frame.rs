@@ -11,102 +11,9 @@ use super::index::{Hulls, Index};
 use super::journey::Unknown;
 use super::list::{Entry, List, Position};
 use super::met::Met;
-use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term};
+use super::rewriting::{Now, Reading, Term};
+use super::suppositions::{Needs, Settled, Suppositions, known};
 use crate::net::{Family, RangeSet};
-
-/// A fact at a hop: what one hop alone settles is counted apart from what holds at all.
-pub(super) type Settled = (Fact, Option<u8>, bool);
-
-/// What has been supposed so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Suppositions {
-    pub(super) facts: Vec<Settled>,
-    pub(super) narrowed: Narrowed,
-    /// Facts of which it is enough that one of several is so: the way hangs on them, none of them is settled.
-    pub(super) open: Vec<(Fact, bool)>,
-}
-
-impl Suppositions {
-    /// The same for the next packet: what one hop alone has settled is open again, but the way still hangs on it.
-    pub(super) fn for_next(&self) -> Self {
-        let (facts, of_hops): (Vec<_>, Vec<_>) = self.facts.iter().cloned().partition(|(_, hop, _)| hop.is_none());
-        let mut open = self.open.clone();
-        open.extend(of_hops.into_iter().map(|(fact, _, holds)| (fact, holds)));
-        Self {
-            facts,
-            open,
-            narrowed: self.narrowed.clone(),
-        }
-    }
-
-    /// What is supposed of a fact.
-    pub(super) fn known(&self, fact: &Fact, hop: Option<u8>) -> Option<bool> {
-        known(&self.facts, fact, hop)
-    }
-
-    /// Adds what a match that is not certain needs.
-    pub(super) fn suppose(&mut self, needs: &Needs) {
-        self.facts.extend(needs.facts.iter().cloned());
-        self.narrowed
-            .extend(needs.choices.iter().map(|(id, taken, _)| (*id, taken.clone())));
-    }
-
-    /// Adds that a match which needs that does not come about, or one of the others does; `false` where nothing but it is
-    /// possible.
-    pub(super) fn prevent(&mut self, needs: &Needs, others: &[Needs]) -> bool {
-        match (needs.facts.as_slice(), needs.choices.as_slice(), others) {
-            ([], [], []) => return false,
-            ([], [], [only]) => self.suppose(only),
-            ([(fact, hop, holds)], [], []) => self.facts.push((fact.clone(), *hop, !holds)),
-            ([], [(id, _, rest)], []) => self.narrowed.push((*id, rest.clone())),
-            // One of several is so, or is not: which one is left open. What pf chooses is enough.
-            (_, _, others) => {
-                let ways = [(needs, false)]
-                    .into_iter()
-                    .chain(others.iter().map(|other| (other, true)));
-                let chosen = ways.clone().find(|(needs, so)| needs.is_for_pf(*so));
-                for (needs, so) in ways.filter(|way| chosen.is_none_or(|chosen| std::ptr::eq(chosen.0, way.0))) {
-                    let all = needs.choices.iter().map(|(id, taken, rest)| (*id, taken.union(rest)));
-                    self.narrowed.extend(all);
-                    let facts = needs.facts.iter();
-                    let open = facts.filter(|(fact, ..)| chosen.is_none() || fact.unknown.is_choice());
-                    self.open
-                        .extend(open.map(|(fact, _, holds)| (fact.clone(), *holds == so)));
-                }
-            }
-        }
-        true
-    }
-}
-
-/// What those say of a fact.
-fn known(facts: &[Settled], fact: &Fact, hop: Option<u8>) -> Option<bool> {
-    let found = facts.iter().find(|(known, at, _)| known == fact && *at == hop);
-    found.map(|(_, _, holds)| *holds)
-}
-
-/// What a match that is not certain needs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Needs {
-    pub(super) facts: Vec<Settled>,
-    /// Choices of pf: the numbers with which it matches, and the others.
-    pub(super) choices: Vec<(ChoiceId, RangeSet, RangeSet)>,
-}
-
-impl Needs {
-    /// Whether pf may choose so that all of it is so, or that not all of it is.
-    fn is_for_pf(&self, so: bool) -> bool {
-        let mut facts = self.facts.iter().map(|(fact, ..)| fact.unknown.is_choice());
-        match so {
-            true => facts.all(|chosen| chosen),
-            false => !self.choices.is_empty() || facts.any(|chosen| chosen),
-        }
-    }
-
-    pub(super) fn is_nothing(&self) -> bool {
-        self.facts.is_empty() && self.choices.is_empty()
-    }
-}
 
 /// Whether an entry matches.
 #[derive(Clone, Debug)]
@@ -121,8 +28,8 @@ pub(super) enum Match {
 pub(super) enum Tagging {
     /// It was on it from the beginning.
     Original,
-    /// It has this one.
-    Is(u128),
+    /// It has one of these.
+    OneOf(RangeSet),
     /// That which the hop before has left, when it stopped there.
     After(Rc<Frame>, Position),
 }
@@ -428,6 +335,40 @@ impl Frame {
         }
     }
 
+    /// The tags that the state may have which an evaluation makes that ends there, decided by that entry; 0 for none. It takes
+    /// that of its packet only where a rule has set or asked for one (`pf_match_tag`). `within` is made smaller so that they are
+    /// the same.
+    pub(super) fn state_tags(
+        &self,
+        ground: &Ground<'_, '_>,
+        (decider, stop): (Option<&Entry>, Position),
+        at: &Header,
+        supposed: &Suppositions,
+        within: &mut PacketBox,
+    ) -> RangeSet {
+        let none = RangeSet::single(0);
+        if !ground.list.asks_for_tags {
+            return none;
+        }
+        let before = self.tags(ground, 0, at, supposed, within, 0);
+        let after = self.tags(ground, stop.saturating_add(1), at, supposed, within, 0);
+        let asks = |entry: &Entry| entry.parts.iter().any(|part| part.tag.is_some());
+        if before == none || decider.is_some_and(asks) {
+            return after;
+        }
+        let is_there = |entry: &&Entry| entry.position <= stop && self.may_match(entry, within);
+        let mut may_ask = ground.list.entries.iter().filter(is_there);
+        let mut perhaps = ground.list.asks_before || may_ask.any(asks);
+        for entry in ground.entries(&self.met.taggers).filter(|entry| entry.position <= stop) {
+            match self.matches(ground, entry, at, supposed, within) {
+                Match::Yes => return after,
+                Match::Maybe(_) => perhaps = true,
+                Match::No => {}
+            }
+        }
+        if perhaps { after.union(&none) } else { none }
+    }
+
     /// The tags that the packet may have at that position; `within` is made smaller so that they are the same.
     fn tags(
         &self,
@@ -460,7 +401,7 @@ impl Frame {
                 narrow(within, Field::Tag, &tag);
                 tag
             }
-            Tagging::Is(tag) => RangeSet::single(*tag),
+            Tagging::OneOf(tags) => tags.clone(),
             Tagging::After(frame, stop) => {
                 let after = stop.saturating_add(1);
                 frame.tags(ground, after, at, supposed, within, depth + 1)
@@ -468,6 +409,11 @@ impl Frame {
         };
         tags.union(&before)
     }
+}
+
+impl Tagging {
+    /// No tag.
+    pub(super) const NONE: Self = Self::OneOf(RangeSet::single(0));
 }
 
 /// The least and the greatest number that a field can have in a region; `None` where it may have any.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cover::Duty;
 use super::following::Course;
-use super::frame::{Frame, Match, Suppositions, Tagging};
+use super::frame::{Frame, Match, Tagging};
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Verdict};
 use super::list::{END, Entry, Kind, Position};
@@ -14,6 +14,7 @@ use super::question::{Goal, Scope};
 use super::rewriting::{Now, Term};
 use super::search::{Arrival, Classes, Task};
 use super::space::Place;
+use super::suppositions::Suppositions;
 use super::translate::Translator;
 use super::transport;
 use super::witness;
@@ -50,6 +51,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let mut known = known.filter(|known| known.matches(arrival.place, &arrival.now, rdomain));
         if let Some(known) = known.next().cloned() {
             let now = known.translated(&arrival.now);
+            let tagging = known.tagging(arrival.tagging);
             path.crossed = now.family != arrival.now.family;
             let rule = known.rule.as_ref().and_then(|id| compiled.ruleset.rule(id));
             let by = rule.map(|rule| (rule, known.course));
@@ -58,7 +60,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 arrival.place,
                 Decider::State,
                 (Some(&arrival.now), now),
-                arrival.tagging,
+                tagging,
                 true,
                 by,
             );
@@ -121,10 +123,9 @@ impl<'e, 'a> Classes<'e, 'a> {
                     };
                     if let Some(needs) = needs {
                         let mut refused = supposed.clone();
-                        if refused.prevent(&needs, &[]) {
-                            outcomes.push((frame.clone(), refused));
-                        }
                         supposed.suppose(&needs);
+                        refused.prevent(needs);
+                        outcomes.push((frame.clone(), refused));
                     }
                     let mut now = frame.until(END).clone();
                     let mut translator = Translator {
@@ -387,7 +388,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let mut later = frame.met.taggers.iter().filter_map(|&number| entries.get(number));
         let overridden = later.any(|entry| entry.position > decider.position && entry.position <= stop);
         if own != 0 && !overridden {
-            Tagging::Is(own)
+            Tagging::OneOf(RangeSet::single(own))
         } else {
             Tagging::After(Rc::clone(frame), stop)
         }

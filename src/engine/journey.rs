@@ -3,10 +3,10 @@
 use rustc_hash::FxHashSet;
 
 use super::criteria::About;
-use super::frame::Suppositions;
 use super::header::{Field, PacketBox};
 use super::rewriting::{Now, Term};
 use super::space::{InterfaceId, Place};
+use super::suppositions::Suppositions;
 use crate::context::{Context, Interface};
 use crate::net::Family;
 use crate::net::RangeSet;
@@ -242,6 +242,8 @@ pub struct Class {
     /// The header after each hop, or before one that does not pass; what was supposed, and the last choice of pf, for the packets that
     /// follow in the flow.
     pub(super) trail: Vec<Now>,
+    /// For each hop the tags that the state may have which it makes; 0 for none.
+    pub(super) state_tags: Vec<RangeSet>,
     pub(super) supposed: Suppositions,
     pub(super) choices: u32,
 }

@@ -102,6 +102,8 @@ pub(super) struct List<'a> {
     pub(super) entries: Vec<Entry>,
     /// Whether some rule asks for tags.
     pub(super) asks_for_tags: bool,
+    /// Whether a rule may ask for the tag of packets that its entries do not match: by what is asked after that.
+    pub(super) asks_before: bool,
     /// Whether some rule asks for priority or type of service.
     pub(super) asks_for_fields: bool,
     /// Whether some rule translates the destination of packets on their way out, or sends them elsewhere then.
@@ -126,6 +128,7 @@ impl<'a> List<'a> {
                 rules: Vec::new(),
                 entries: Vec::new(),
                 asks_for_tags: any(reader.ruleset, |rule| rule.tagged.is_some()),
+                asks_before: any(reader.ruleset, asks_before),
                 asks_for_fields: any(reader.ruleset, |rule| rule.prio.is_some() || rule.tos.is_some()),
                 redirects_outward: any(reader.ruleset, redirects_outward),
                 incomplete: asks_other_tables(reader.ruleset)
@@ -164,6 +167,12 @@ struct Builder<'r, 'a> {
 /// Whether some rule of any anchor is such.
 fn any(ruleset: &Ruleset, such: impl Fn(&Rule) -> bool) -> bool {
     ruleset.anchors.values().flat_map(|anchor| &anchor.rules).any(such)
+}
+
+/// Whether more is asked of a packet after its tag, or an anchor asks for that, in which there may be no rule.
+fn asks_before(rule: &Rule) -> bool {
+    let more = rule.received_on.is_some() || rule.prio.is_some() || rule.max_pkt_rate.is_some();
+    rule.tagged.is_some() && (more || matches!(rule.action, Action::Anchor { .. }))
 }
 
 /// Whether routes may be asked for in another table than that of the packet's routing domain (`pf_match_rule`: in the

@@ -166,7 +166,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             Field::Prio,
             Term::OneOf(0, RangeSet::single(u128::from(Packet::DEFAULT_PRIO))),
         );
-        self.route(path, on, &now, &Tagging::Is(0), made);
+        self.route(path, on, &now, &Tagging::NONE, made);
     }
 
     /// The copies that `dup-to` sends, which no rule sees on their way out.
@@ -199,7 +199,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let rerouted = Path { rerouted: true, ..path };
         let mut now = now.clone();
         now.rtable = Some(compiled.table_at(place, &now));
-        self.route_from(rerouted, from, Some(from), &now, &Tagging::Is(0), None);
+        self.route_from(rerouted, from, Some(from), &now, &Tagging::NONE, None);
     }
 
     /// Sends the packet on by the route of its destination.

@@ -9,11 +9,11 @@ use rustc_hash::FxHashSet;
 
 use super::cover::Duty;
 use super::following::Known;
-use super::frame::Suppositions;
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, End, Hop, Verdict};
 use super::rewriting::{Narrowed, Now};
 use super::space::{InterfaceId, Place};
+use super::suppositions::Suppositions;
 use crate::ruleset::RuleId;
 
 /// A way so far.

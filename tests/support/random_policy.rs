@@ -46,6 +46,7 @@ const TAILS: [&[&str]; 5] = [
         " tos 16",
         " ! tagged A",
         " prio 3",
+        " prio 5",
         " probability 50%",
         " label \"l\"",
     ],

@@ -8,7 +8,7 @@ use pfproof::net::Family;
 use pfproof::source::Sources;
 
 /// The machines. Their interfaces on wires are the same three, with the same first addresses.
-const MACHINES: [&str; 6] = [
+const MACHINES: [&str; 7] = [
     // A router as most are; an address of its own on no wire.
     r#"
 [interface.em0]
@@ -151,6 +151,28 @@ interface = "em1"
 via = "10.0.1.66"
 rtable = 5
 "#,
+    // A tunnel to one other machine, and what lies behind that.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "2001:db8:a::1/64"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/32"]
+peer = "10.0.2.5"
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "::/0"
+interface = "em0"
+via = "2001:db8:a::fe"
+[[route]]
+to = "10.9.0.0/16"
+interface = "em2"
+"#,
 ];
 
 /// The zones: name, interfaces, the only prefix that is meant.
@@ -179,7 +201,9 @@ pub(crate) struct Site {
     own: Vec<Fact<IpAddr>>,
     broadcasts: Vec<Fact<IpAddr>>,
     networks: Vec<Fact<IpNet>>,
-    /// The networks, and what is routed besides.
+    /// Those who are alone at the other end of a link.
+    peers: Vec<Fact<IpNet>>,
+    /// The networks, the peers, and what is routed besides.
     routes: Vec<Fact<IpNet>>,
 }
 
@@ -193,9 +217,10 @@ impl Site {
         let (context, findings) = context_from_toml(&sources, file);
         assert!(findings.is_empty(), "{findings:?}");
         let on = |name: &str| INTERFACES.iter().position(|known| *known == name).unwrap_or(NOWHERE);
-        let (mut own, mut broadcasts, mut networks) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut own, mut broadcasts, mut networks, mut peers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for interface in &context.interfaces {
             let (by, domain) = (on(&interface.name), interface.rdomain);
+            peers.extend(interface.peer.map(|peer| (IpNet::from(peer), by, domain)));
             for net in interface.addresses.iter().filter_map(|address| address.known()) {
                 let net = if interface.is_loopback() {
                     IpNet::from(net.addr())
@@ -215,12 +240,13 @@ impl Site {
             true => (route.to, NOWHERE, route.rtable),
             false => (route.to, on(&route.interface), route.rtable),
         });
-        let routes = networks.iter().copied().chain(routed).collect();
+        let routes = networks.iter().chain(&peers).copied().chain(routed).collect();
         Self {
             context,
             own,
             broadcasts,
             networks,
+            peers,
             routes,
         }
     }
@@ -245,10 +271,11 @@ impl Site {
         domains
     }
 
-    /// Whether both addresses are in one network of that interface.
+    /// Whether both addresses are in one network of that interface, so that they meet without the machine.
     pub(crate) fn are_neighbours(&self, on: Option<usize>, one: IpAddr, other: IpAddr) -> bool {
         let both = |(net, by, _): &Fact<IpNet>| Some(*by) == on && net.contains(&one) && net.contains(&other);
-        self.networks.iter().any(both)
+        let is_tunnel = self.peers.iter().any(|&(_, by, _)| Some(by) == on);
+        !is_tunnel && self.networks.iter().any(both)
     }
 
     /// The interface behind which the address lies, by route.
@@ -265,7 +292,10 @@ impl Site {
     /// that hold them.
     pub(crate) fn comes_by(&self, on: usize, source: IpAddr) -> bool {
         match self.is_own(self.domain(on), source) {
-            true => self.are_neighbours(Some(on), source, source),
+            true => self
+                .networks
+                .iter()
+                .any(|(net, by, _)| *by == on && net.contains(&source)),
             false => self.is_behind(on, source),
         }
     }
