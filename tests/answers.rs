@@ -11,35 +11,12 @@ mod rules;
 use std::net::IpAddr;
 
 use packets::{Bounds, Random};
-use pfproof::context::{Context, context_from_toml};
-use pfproof::diagnostic::Severity;
 use pfproof::engine::{Class, End, Engine, Goal, PacketBox, Question, Undecided, address_number};
 use pfproof::eval::{self, Journey, Machine, Memory, Verdict};
-use pfproof::lower;
 use pfproof::net::{Protocol, TcpFlags};
 use pfproof::packet::{Icmp, IpOptions, Packet, Way};
-use pfproof::ruleset::Ruleset;
-use pfproof::source::{MemoryLoader, Sources};
 use proptest::prelude::*;
 use proptest::sample::select;
-
-fn machine(which: usize) -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", rules::CONTEXTS[which]);
-    context_from_toml(&sources, file).0
-}
-
-/// The ruleset of those statements that pfctl takes.
-fn ruleset(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
-    let lowered = |text: &str| {
-        let (mut sources, loader) = (Sources::new(), MemoryLoader::new());
-        lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], context)
-    };
-    let loads = |text: &str| lowered(text).1.iter().all(|found| found.severity != Severity::Error);
-    let text = rules::accepted(statements, loads).concat();
-    let ruleset = lowered(&text).0.ruleset;
-    (text, ruleset)
-}
 
 /// The packet as one that begins a flow, if it is of a protocol that has answers.
 fn beginning(mut packet: Packet) -> Option<Packet> {
@@ -195,10 +172,10 @@ proptest! {
     fn what_follows_is_what_the_evaluator_sees(
         statements in rules::ruleset(10), first in select(FIRST), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(),
     ) {
-        let context = machine(which);
+        let context = rules::machine(which);
         let mut statements = statements;
         statements.insert(1, first.to_owned());
-        let (text, ruleset) = ruleset(statements, &context);
+        let (text, ruleset) = rules::loaded(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
         let bounds = Bounds::of(&ruleset, &context);
         let mut random = Random(seed);

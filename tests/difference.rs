@@ -20,12 +20,6 @@ use proptest::prelude::*;
 const PACKETS: usize = 60;
 const STEPS: u64 = 100_000;
 
-fn machine(which: usize) -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", rules::CONTEXTS[which]);
-    context_from_toml(&sources, file).0
-}
-
 /// The ruleset of a text; `None` where pfctl refuses it.
 fn load(text: &str, context: &Context) -> Option<Ruleset> {
     let mut sources = Sources::new();
@@ -97,7 +91,7 @@ proptest! {
 
     #[test]
     fn changes_are_those_of_each_packet(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
-        let context = machine(which);
+        let context = rules::machine(which);
         let statements = rules::accepted(statements, |text| load(text, &context).is_some());
         prop_assume!(!statements.is_empty());
         let mut random = Random(seed);

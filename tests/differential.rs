@@ -319,10 +319,10 @@ fn neighbours_are_asked_for_under_translation() {
         "match out inet6 nat-to 2001:db8:9::1\nblock out from 2001:db8:9::1 to ff02::/16\n",
         "pass in inet6 rdr-to 2001:db8:1::9\npass out\n",
     ];
-    let context = machine(0);
+    let context = rules::machine(0);
     let (mut compared, mut redirected) = (0, 0);
     for text in rulesets {
-        let (text, ruleset) = ruleset(vec![text.to_owned()], &context);
+        let (text, ruleset) = rules::loaded(vec![text.to_owned()], &context);
         let (engine, eval) = (
             Engine::new(&ruleset, &context),
             Machine::new(&ruleset, &context).with_programs(),
@@ -354,39 +354,14 @@ fn neighbours_are_asked_for_under_translation() {
     assert!(compared > 100 && redirected > 0, "{compared}, {redirected}");
 }
 
-fn machine(which: usize) -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", rules::CONTEXTS[which]);
-    context_from_toml(&sources, file).0
-}
-
 /// The machine, or another state in which it may be.
 fn state(which: usize, seed: u64) -> Context {
-    let described = machine(which);
+    let described = rules::machine(which);
     let others = described.circumstances().unwrap_or_default();
     let others = others.into_iter().filter(|other| !other.is_more);
     let mut all: Vec<Context> = others.map(|other| other.context).chain([described]).collect();
     let at = seed as usize % all.len();
     all.swap_remove(at)
-}
-
-/// The ruleset of those statements that pfctl takes.
-fn ruleset(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
-    let lowered = |text: &str| {
-        let mut sources = Sources::new();
-        lower::load(
-            &mut sources,
-            &MemoryLoader::new(),
-            "pf.conf",
-            text.as_bytes(),
-            &[],
-            context,
-        )
-    };
-    let loads = |text: &str| lowered(text).1.iter().all(|found| found.severity != Severity::Error);
-    let text = rules::accepted(statements, loads).concat();
-    let ruleset = lowered(&text).0.ruleset;
-    (text, ruleset)
 }
 
 /// A packet of the box, some of its fields at the bounds of their ranges.
@@ -412,7 +387,7 @@ proptest! {
     #[test]
     fn random_packets(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
         let context = state(which, seed);
-        let (text, ruleset) = ruleset(statements, &context);
+        let (text, ruleset) = rules::loaded(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
         let bounds = Bounds::of(&ruleset, &context);
         let mut random = Random(seed);
@@ -431,8 +406,8 @@ proptest! {
     /// Every packet of a class has the journey of the class.
     #[test]
     fn random_classes(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>()) {
-        let context = machine(which);
-        let (text, ruleset) = ruleset(statements, &context);
+        let context = rules::machine(which);
+        let (text, ruleset) = rules::loaded(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
         let mut random = Random(seed);
         let everything = Question::new(engine.space().anywhere(), Goal::Any).within(2_000);

@@ -7,38 +7,17 @@ mod packets;
 mod rules;
 
 use packets::{Bounds, Random};
-use pfproof::context::{Context, context_from_toml};
-use pfproof::diagnostic::Severity;
+use pfproof::context::context_from_toml;
 use pfproof::engine::{Class, End, Engine, Field, Goal, Header, PacketBox, PacketSet, Place, Question, Value};
 use pfproof::lower;
 use pfproof::net::{Family, RangeSet};
 use pfproof::packet::Way;
-use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
 use proptest::prelude::*;
 
 /// How many packets each question is held against.
 const PACKETS: usize = 60;
 const STEPS: u64 = 100_000;
-
-fn machine(which: usize) -> Context {
-    let mut sources = Sources::new();
-    let file = sources.add("context.toml", rules::CONTEXTS[which]);
-    context_from_toml(&sources, file).0
-}
-
-/// The ruleset of those statements that pfctl takes.
-fn ruleset(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
-    let lowered = |text: &str| {
-        let mut sources = Sources::new();
-        let loader = MemoryLoader::new();
-        lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], context)
-    };
-    let loads = |text: &str| lowered(text).1.iter().all(|found| found.severity != Severity::Error);
-    let text = rules::accepted(statements, loads).concat();
-    let ruleset = lowered(&text).0.ruleset;
-    (text, ruleset)
-}
 
 /// The set of that one packet.
 fn point(header: &Header) -> PacketBox {
@@ -101,8 +80,8 @@ proptest! {
 
     #[test]
     fn many_at_once_as_one_by_one(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
-        let context = machine(which);
-        let (text, ruleset) = ruleset(statements, &context);
+        let context = rules::machine(which);
+        let (text, ruleset) = rules::loaded(statements, &context);
         let engine = Engine::new(&ruleset, &context);
         let bounds = Bounds::of(&ruleset, &context);
         let mut random = Random(seed);

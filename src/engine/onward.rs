@@ -161,7 +161,9 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
             return self.go_out(path, place, before, &now);
         };
+        let found_in = self.compiled.rdomain_of(self.compiled.table_at(place, &now));
         now.rtable = Some(0);
+        let made = made.filter(|_| self.compiled.rdomain_of(0) == found_in);
         now.set(
             Field::Prio,
             Term::OneOf(0, RangeSet::single(u128::from(Packet::DEFAULT_PRIO))),

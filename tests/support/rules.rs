@@ -3,6 +3,11 @@
 //! A ruleset is a list of statements, so that a failing one shrinks by losing statements. pfctl refuses some of them;
 //! lowering then leaves them out.
 
+use pfproof::context::{Context, context_from_toml};
+use pfproof::diagnostic::Severity;
+use pfproof::lower;
+use pfproof::ruleset::Ruleset;
+use pfproof::source::{MemoryLoader, Sources};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -470,6 +475,27 @@ pub(crate) fn accepted(statements: Vec<String>, loads: impl Fn(&str) -> bool) ->
         }
     }
     accepted
+}
+
+/// One of the machines.
+#[allow(dead_code, reason = "some tests have machines of their own")]
+pub(crate) fn machine(which: usize) -> Context {
+    let mut sources = Sources::new();
+    let file = sources.add("context.toml", CONTEXTS[which]);
+    context_from_toml(&sources, file).0
+}
+
+/// The ruleset of those statements that pfctl takes.
+#[allow(dead_code, reason = "some tests edit it before")]
+pub(crate) fn loaded(statements: Vec<String>, context: &Context) -> (String, Ruleset) {
+    let lowered = |text: &str| {
+        let (mut sources, loader) = (Sources::new(), MemoryLoader::new());
+        lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], context)
+    };
+    let loads = |text: &str| lowered(text).1.iter().all(|found| found.severity != Severity::Error);
+    let text = accepted(statements, loads).concat();
+    let ruleset = lowered(&text).0.ruleset;
+    (text, ruleset)
 }
 
 /// The options at the head of a file.
