@@ -373,6 +373,12 @@ fn counts(site: &Site, packet: &Packet, fate: &Fate) -> bool {
     fate.through && !neighbours
 }
 
+/// Whether the packet really comes from there.
+#[allow(dead_code, reason = "statements ask for more")]
+pub(crate) fn comes_from(site: &Site, packet: &Packet, who: &Who) -> bool {
+    who.sends(site, packet, For::Excuse)
+}
+
 /// Whether the packet begins a flow between hosts, from the machine, or to it.
 pub(crate) fn begins_a_flow(site: &Site, packet: &Packet) -> bool {
     let ends = [
