@@ -179,7 +179,7 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
                 .header(packet)
                 .is_some_and(|header| unspoken.packets.contains(&header));
             let mut silent = fates.iter().map(|fate| is_unspoken(site, packet, fate, statements));
-            let itself = |fate: &Fate| fate.journey.last().is_some_and(|last| last.src == last.dst);
+            let itself = |fate: &Fate| fate.journey.hops.iter().any(|hop| hop.after.src == hop.after.dst);
             let reflected = packet.src == packet.dst || fates.iter().any(itself);
             let odd = unspoken.more || fates.is_empty() || reflected;
             if sure && !odd && (listed || begins_a_flow(site, packet)) {

@@ -91,7 +91,7 @@ fn agree(site: &Site, rules: &[String]) -> Result<(), TestCaseError> {
             // Neighbours meet without the machine, and what goes back to where it is from is told apart.
             let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
             let together = site.are_neighbours(arrives, packet.src, packet.dst);
-            let itself = |fate: &Fate| fate.journey.last().is_some_and(|last| last.src == last.dst);
+            let itself = |fate: &Fate| fate.journey.hops.iter().any(|hop| hop.after.src == hop.after.dst);
             let reflected = packet.src == packet.dst || together || fates.iter().any(itself);
             let Some(header) = engine
                 .space()
