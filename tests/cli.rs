@@ -240,3 +240,20 @@ fn invisible_causes_are_named() {
         text(&looped.stderr)
     );
 }
+
+#[test]
+fn flows_say_why_there_may_be_more() {
+    let machine = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    let rules =
+        "block\npass in on em1 proto udp\npass in on em1 inet proto tcp rdr-to 192.0.2.0/24 bitmask\npass out on em0\n";
+    let at = folder("flows-and-more", &[("context.toml", machine), ("pf.conf", rules)]);
+    let output = pfproof(&["flows", "--from", "em1", "--to", "em0", &at]);
+    let shown = text(&output.stdout);
+    assert!(
+        shown.starts_with("udp  from 10.0.1.0/24 on em1 to any but 10.0.1.0/24\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("and perhaps more: `bitmask` of"), "{shown}");
+    assert_eq!(output.status.code(), Some(2));
+}

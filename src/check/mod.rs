@@ -275,6 +275,7 @@ pub fn flows(
             lines: Vec::new(),
             narrow: Vec::new(),
             json: Value::Null,
+            whole: false,
         };
         return (Ok(nothing), findings);
     }

@@ -91,7 +91,12 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
                 Format::Json => format!("{}\n", shown.json),
                 Format::Human | Format::Short => shown.text(console.look()),
             };
-            console.answer(&text, Status::Success)
+            let status = if shown.whole {
+                Status::Success
+            } else {
+                Status::CouldNotJudge
+            };
+            console.answer(&text, status)
         }
         Err(words) => {
             console.message(&format!("pfproof: {}\n", printable(&words)));

@@ -127,8 +127,10 @@ pub struct Shown {
     pub lines: Vec<String>,
     /// The same where the columns of `lines` do not fit.
     pub narrow: Vec<String>,
-    /// For programs: `pairs`, or `from`, `to` and `flows`.
+    /// For programs: `pairs`, or `from`, `to`, `flows` and `more`.
     pub json: Json,
+    /// Whether that is all of it.
+    pub whole: bool,
 }
 
 impl Shown {
@@ -138,6 +140,7 @@ impl Shown {
             lines: shown(lines),
             narrow: shown(narrow),
             json,
+            whole: true,
         }
     }
 
@@ -288,30 +291,31 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
     /// What gets from one zone to the other, by their names.
     ///
     /// # Errors
-    /// In words, where there is no such zone or the steps run out.
+    /// In words, where there is no such zone.
     pub fn named(&self, from: &str, to: &str) -> Result<Shown, String> {
         let zone = |name: &str| {
             let zone = self.zone(name);
             zone.ok_or_else(|| format!("no zone, interface, group or address `{name}`"))
         };
-        let steps = |_| "the steps ran out: too much passes to list it".to_owned();
-        self.between(&zone(from)?, &zone(to)?).map_err(steps)
+        Ok(self.between(&zone(from)?, &zone(to)?))
     }
 
-    /// What gets from one zone to the other, in few boxes with the rules that decide.
-    ///
-    /// # Errors
-    /// If the steps run out.
-    pub fn between(&self, from: &Zone, to: &Zone) -> Result<Shown, Undecided> {
+    /// What gets from one zone to the other, in few boxes with the rules that decide; and why there may be more, if so.
+    #[must_use]
+    pub fn between(&self, from: &Zone, to: &Zone) -> Shown {
         let mut groups: IndexMap<String, Vec<_>> = IndexMap::new();
-        for class in self
-            .engine
-            .classes(self.asked(from, to, Goal::GetsThrough, true, opening(true)))
-            .take(CLASSES)
-        {
-            let class = class?;
-            groups.entry(self.way(&class)).or_default().push(class.region);
+        let mut more: Vec<String> = Vec::new();
+        let too_much = || "too much passes to list it all".to_owned();
+        let question = self.asked(from, to, Goal::GetsThrough, true, opening(true));
+        let mut classes = self.engine.classes(question);
+        for class in classes.by_ref().take(CLASSES) {
+            match class {
+                Ok(class) => groups.entry(self.way(&class)).or_default().push(class.region),
+                Err(Undecided::Unmodelled(why)) => more.push(why),
+                Err(Undecided::Steps) => more.push(too_much()),
+            }
         }
+        more.extend(classes.next().map(|_| too_much()));
         let namer = Namer::of_zones(self.zones);
         let (mut lines, mut flows) = (Vec::new(), Vec::new());
         for (way, boxes) in groups {
@@ -323,14 +327,14 @@ impl<'e, 'a: 'e> Flows<'e, 'a> {
             lines.extend(words);
             lines.push(format!("    {way}"));
         }
-        if lines.is_empty() {
+        if lines.is_empty() && more.is_empty() {
             lines.push(format!("nothing gets from {} to {}", from.name, to.name));
         }
-        Ok(Shown::new(
-            &lines,
-            &lines,
-            json!({"from": from.name, "to": to.name, "flows": flows}),
-        ))
+        lines.extend(more.iter().map(|why| format!("and perhaps more: {why}")));
+        let whole = more.is_empty();
+        let json = json!({"from": from.name, "to": to.name, "flows": flows, "more": more});
+        let shown = Shown::new(&lines, &lines, json);
+        Shown { whole, ..shown }
     }
 
     /// The way of a class in words: `in by @3, out no rule matches, nat to 203.0.113.7`.
