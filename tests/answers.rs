@@ -10,7 +10,9 @@ mod rules;
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use packets::{Bounds, Random};
+use pfproof::context::Context;
 use pfproof::engine::{Class, End, Engine, Goal, PacketBox, Question, Undecided, address_number};
 use pfproof::eval::{self, Journey, Machine, Memory, Verdict};
 use pfproof::net::{Protocol, TcpFlags};
@@ -38,6 +40,18 @@ fn beginning(mut packet: Packet) -> Option<Packet> {
     (packet.embedded.is_none() && !odd).then_some(packet)
 }
 
+/// Whether no one host has the address, by the networks of the machine: the network stack treats it in its own way.
+fn is_shared(context: &Context, address: IpAddr) -> bool {
+    let mut nets = context.interfaces.iter().flat_map(|one| &one.addresses);
+    let is_end = |net: IpNet| net.prefix_len() < 31 && [net.network(), net.broadcast()].contains(&address);
+    let special = match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.octets()[0] == 0,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let odd = special || address.is_unspecified() || address.is_multicast() || address.is_loopback();
+    odd || nets.any(|one| one.known().is_some_and(is_end))
+}
+
 /// Whether the packet is from where it seems to be: from a host behind the interface that it comes by, or from the address
 /// of the one that it leaves by.
 fn is_real(engine: &Engine<'_>, packet: &Packet) -> bool {
@@ -48,15 +62,7 @@ fn is_real(engine: &Engine<'_>, packet: &Packet) -> bool {
     let nets = || context.interfaces.iter().flat_map(|one| &one.addresses);
     let nets = || nets().filter_map(|address| address.known());
     let is_own = |address: IpAddr| nets().any(|net| net.addr() == address);
-    let is_end = |address: IpAddr| {
-        nets().any(|net| net.prefix_len() < 31 && [net.network(), net.broadcast()].contains(&address))
-    };
-    let is_host = |address: IpAddr| {
-        let odd = address.is_unspecified() || address.is_multicast() || address.is_loopback() || is_end(address);
-        let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-        let limited = matches!(address, IpAddr::V4(address) if address.is_broadcast() || address.octets()[0] == 0);
-        !odd && !linked && !limited && !is_own(address)
-    };
+    let is_host = |address: IpAddr| !is_shared(context, address) && !is_own(address);
     let behind = engine.surely_routed_to(on, packet.family);
     let is_there = |address: IpAddr| behind.contains(address_number(address));
     let of_interface = context.interfaces.get(on).is_some_and(|one| {
@@ -80,17 +86,23 @@ fn passes(journey: &Journey) -> bool {
 
 /// Whether all that follows the packet comes through; `None` where the packet itself does not leave, or the evaluator cannot
 /// say.
-fn is_answered(machine: &Machine<'_>, packet: &Packet, choices: &mut chance::Script) -> Option<bool> {
+fn is_answered(
+    machine: &Machine<'_>,
+    context: &Context,
+    packet: &Packet,
+    choices: &mut chance::Script,
+) -> Option<bool> {
+    let is_plain = |journey: &Journey| !journey.hops.iter().any(|hop| is_shared(context, hop.after.dst));
     let mut memory = Memory::default();
     let first = machine.follow(packet, &mut memory, choices).ok()?;
     let mut reply = eval::reply(&first).filter(|_| passes(&first) && first.end == eval::End::Sent)?;
     // What has been translated to its own reverse is another matter.
-    let last = first.last()?;
+    let last = first.last()?.clone();
     if last.src == last.dst || reply.way == Way::Out {
         return None;
     }
     (reply.way, reply.seq) = (Way::Forward, 5_000);
-    let back = machine.follow(&reply, &mut memory, choices).ok()?;
+    let back = machine.follow(&reply, &mut memory, choices).ok().filter(is_plain)?;
     if !comes_back(&back, packet) {
         return Some(false);
     }
@@ -101,13 +113,17 @@ fn is_answered(machine: &Machine<'_>, packet: &Packet, choices: &mut chance::Scr
     let mut later = packet.clone();
     (later.flags, later.seq) = (TcpFlags::ACK, packet.seq.wrapping_add(1));
     later.ack = back.last()?.seq.wrapping_add(1);
-    let there = machine.follow(&later, &mut memory, choices).ok()?;
+    let there = machine.follow(&later, &mut memory, choices).ok().filter(is_plain)?;
     if !passes(&there) {
         return Some(false);
     }
+    // That a rule without a state may send it elsewhere than the first is not asked.
+    if there.last()?.interface != last.interface {
+        return None;
+    }
     let mut reply = eval::reply(&there)?;
     reply.way = Way::Forward;
-    let back = machine.follow(&reply, &mut memory, choices).ok()?;
+    let back = machine.follow(&reply, &mut memory, choices).ok().filter(is_plain)?;
     Some(comes_back(&back, packet))
 }
 
@@ -140,7 +156,7 @@ fn compare(engine: &Engine<'_>, machine: &Machine<'_>, packet: &Packet) -> Optio
         return None;
     }
     let surely_lost = lost.iter().any(|class| class.conditions.is_empty());
-    let ways: Option<Vec<bool>> = chance::ways(None, |choices| is_answered(machine, packet, choices))
+    let ways: Option<Vec<bool>> = chance::ways(None, |choices| is_answered(machine, engine.context(), packet, choices))
         .into_iter()
         .collect();
     let ways = ways.filter(|ways| ways.len() < chance::MOST)?;

@@ -249,3 +249,40 @@ fn a_state_sets_fields_of_replies() {
         }
     }
 }
+
+#[test]
+fn what_follows_the_first_packets_is_shown_where_it_is_lost() {
+    let rest = "pass out on em0 no state\npass in on em0 no state\npass out on em1 no state\n";
+    let says = |rules: &str| {
+        let (_, router) = judged(
+            rules,
+            MACHINE,
+            ZONES,
+            "require inet proto tcp from lan to wan port 443\n",
+        );
+        let cause = router.statements[0].causes.first();
+        cause.map(|cause| cause.says.clone())
+    };
+    let next = "gets through, but not what its sender sends when it is answered";
+    for (rules, expected) in [
+        (
+            format!("block\npass in on em1 proto tcp flags S/SA no state\n{rest}"),
+            Some(next),
+        ),
+        (
+            format!("block\npass in on em1 proto tcp flags any no state\n{rest}"),
+            None,
+        ),
+        (format!("block\npass in on em1 proto tcp\n{rest}"), None),
+        (
+            "pass no state\nblock in on em1 proto tcp flags F/F\n".to_owned(),
+            Some(next),
+        ),
+        (
+            "pass no state\nblock in on em0 proto tcp flags P/P\n".to_owned(),
+            Some("gets through, its reply does not come back"),
+        ),
+    ] {
+        assert_eq!(says(&rules).as_deref(), expected, "{rules}");
+    }
+}

@@ -36,7 +36,7 @@ fn becomes(statement: &Statement) -> Vec<&str> {
     let hops = statement.causes.iter().flat_map(|cause| &cause.hops);
     let translated = hops.filter_map(|hop| match hop {
         Hop::Rules { translated, .. } => translated.as_deref(),
-        Hop::Route(_) | Hop::Reply(_) => None,
+        Hop::Route(_) | Hop::Reply(_) | Hop::Next(_) => None,
     });
     translated.collect()
 }
@@ -160,7 +160,7 @@ fn conditions_are_those_of_the_way_that_is_shown() {
                         let others = outcome.as_deref() == Some("by a rule that others may load here");
                         others && rows.iter().any(|row| row.text.contains(anchor))
                     }
-                    Hop::Route(_) | Hop::Reply(_) => false,
+                    Hop::Route(_) | Hop::Reply(_) | Hop::Next(_) => false,
                 })
             };
             for anchor in ["\"relayd/*\"", "\"ftp-proxy/*\""] {

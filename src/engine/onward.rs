@@ -91,7 +91,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 }
             }
         };
-        let made = (state && !path.follows && !now.unanswerable).then_some(Made { bound, back });
+        // What answers finds a state of its own making only where rules translate it once more.
+        let last = path.steps.last();
+        let anew = last.is_some_and(|step| step.decider != Decider::State && !step.translated_by.is_empty());
+        let made = (state && !now.unanswerable && (anew || !path.follows)).then_some(Made { bound, back });
         // What comes back does so only where nothing is routed; not so what af-to has made.
         let diverted = by.filter(|(rule, course)| *course != Course::Back || rule.route_to.is_none());
         let diverted = diverted.filter(|_| !path.crossed).and_then(|(rule, _)| rule.divert);
@@ -438,6 +441,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             let supposed = Rc::make_mut(&mut reverse.supposed);
             supposed.narrowed.extend(chosen);
             supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
+            if path.follows {
+                let mut end = now.clone();
+                end.unmodelled = Some("what answers and is its own reverse is not followed".into());
+                self.ended_at(reverse, End::Stopped, &end);
+                path.not_reverse = surely.then_some((reversing, equal));
+                now.shift(Field::Ttl, u128::MAX);
+                return self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+            }
             let mut back = translated_back(&now);
             // It is back in the domain that it came from.
             let home = self.compiled.table_at(place, &Now::original(now.family));

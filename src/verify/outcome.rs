@@ -125,7 +125,7 @@ pub struct Counterexample {
     pub packet: Packet,
     /// Its way through the machine.
     pub journey: eval::Journey,
-    /// The way of its reply, where that is what offends.
+    /// The way of its reply, or of what its sender sends then, where that is what offends.
     pub reply: Option<(Packet, eval::Journey)>,
     /// The addresses that pf takes from the pools of rules, where with others it would not offend.
     pub choices: Vec<(RuleId, IpAddr)>,

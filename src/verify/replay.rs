@@ -6,9 +6,9 @@ use super::choices::Script;
 use super::expectation::Expected;
 use super::outcome::{Counterexample, Why};
 use crate::context::RouteKind;
-use crate::engine::{self, Class, Condition, Unknown, Value, address_number};
+use crate::engine::{self, Class, Condition, Field, Unknown, Value, address_number, transport};
 use crate::eval::{Choices, Criterion, End, Evaluation, Journey, Machine, Memory, Named, Unproven, Verdict, reply};
-use crate::net::RangeSet;
+use crate::net::{Protocol, RangeSet, TcpFlags};
 use crate::packet::{Packet, Way};
 use crate::policy::Network;
 use crate::ruleset::RouteToKind;
@@ -157,11 +157,8 @@ impl Replayer<'_> {
                 through && !unmet.is_empty()
             }
             Why::ReplyStopped => {
-                let reply = reply(&journey).and_then(|reply| met_by(reply, &journey, self.network));
-                let reply = reply.ok_or_else(|| Unproven("there is no reply".to_owned()))?;
-                let back = self.machine.follow(&reply, &mut memory, choices)?;
-                let lost = !passes(&back) || !comes_back(&back, &journey);
-                answer = Some((reply, back));
+                let (follower, way, lost) = self.lost((&packet, &journey), class, &mut memory, choices)?;
+                answer = Some((follower, way));
                 through && lost
             }
         };
@@ -178,6 +175,57 @@ impl Replayer<'_> {
             lands,
         })
     }
+
+    /// Of what follows a packet the first that is lost, with its way, or else the reply, and whether it is: the reply, and of
+    /// tcp what the sender sends then, and what comes back for that.
+    fn lost(
+        &self,
+        (packet, journey): (&Packet, &Journey),
+        class: &Class,
+        memory: &mut Memory,
+        choices: &mut Script,
+    ) -> Result<(Packet, Journey, bool), Unproven> {
+        let answer = |there: &Journey| {
+            let answer = reply(there).and_then(|reply| met_by(reply, there, self.network));
+            answer.ok_or_else(|| Unproven("there is no reply".to_owned()))
+        };
+        let is_lost = |back: &Journey| !passes(back) || !comes_back(back, journey);
+        let first = answer(journey)?;
+        let back = self.machine.follow(&first, memory, choices)?;
+        if is_lost(&back) || packet.protocol != Protocol::TCP {
+            let lost = is_lost(&back);
+            return Ok((first, back, lost));
+        }
+        let flags = later_flags(class);
+        let seen = back.hops.last().map_or(0, |hop| hop.after.seq);
+        let later = Packet {
+            flags,
+            seq: packet.seq.wrapping_add(1),
+            ack: seen.wrapping_add(1),
+            ..packet.clone()
+        };
+        let there = self.machine.follow(&later, memory, choices)?;
+        if !passes(&there) {
+            return Ok((later, there, true));
+        }
+        let next = Packet {
+            flags,
+            ..answer(&there)?
+        };
+        let then = self.machine.follow(&next, memory, choices)?;
+        Ok(match is_lost(&then) {
+            true => (next, then, true),
+            false => (first, back, false),
+        })
+    }
+}
+
+/// The flags of the tcp packets that follow and are lost: ACK alone, if they may be so.
+fn later_flags(class: &Class) -> TcpFlags {
+    let lost = class.at_end(Field::Transport, &class.region);
+    let others = lost.filter(|lost| !lost.contains(transport::of_tcp(TcpFlags::ACK)));
+    let first = others.and_then(|lost| lost.first());
+    first.map_or(TcpFlags::ACK, transport::flags_at)
 }
 
 /// The reply as it meets the machine: for the machine itself it may come in, its own goes out by the route.

@@ -138,7 +138,10 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             // sent on.
             let on = interface(&packet.interface);
             let arrived = journey.hops.first()?;
-            let (table, source) = (arrived.rtable, arrived.after.src);
+            // What a program sends back is looked up where programs are.
+            let sent_back = matches!(arrived.divert, Some(Divert::Packet { .. }));
+            let table = if sent_back { 0 } else { arrived.rtable };
+            let source = arrived.after.src;
             let heard = packet.protocol != Protocol::TCP && site.takes_shared(on, end);
             through &= !(here && site.is_shared(table, end)) || heard;
             through &= here

@@ -258,7 +258,10 @@ impl Builder<'_> {
         };
         let mut hops = self.hops(&example.journey, false);
         if let Some((packet, back)) = &example.reply {
-            hops.push(Hop::Reply(ends(packet)));
+            hops.push(match is_next(&example) {
+                true => Hop::Next(ends(packet)),
+                false => Hop::Reply(ends(packet)),
+            });
             hops.extend(self.hops(back, true));
         }
         let says = match (&cause.why, cause.own_reverse) {
@@ -445,8 +448,17 @@ fn stopped(journey: &Journey) -> String {
     }
 }
 
+/// Whether not a reply is lost, but what the sender sends when it has one.
+fn is_next(example: &verify::Counterexample) -> bool {
+    let follower = example.reply.as_ref().map(|(packet, _)| packet);
+    follower.is_some_and(|packet| (packet.src, packet.sport) == (example.packet.src, example.packet.sport))
+}
+
 /// What becomes of a reply that does not come back.
 fn lost(example: &verify::Counterexample) -> String {
+    if is_next(example) {
+        return "gets through, but not what its sender sends when it is answered".to_owned();
+    }
     let first = example.journey.hops.first();
     let last = example.reply.as_ref().filter(|(_, back)| back.end == End::Sent);
     let last = last.and_then(|(_, back)| back.hops.last());

@@ -361,7 +361,7 @@ impl Writer<'_> {
         self.cause_head(cause);
         let width = cause.hops.iter().map(|hop| match hop {
             Hop::Rules { interface, .. } => interface.len(),
-            Hop::Route(_) | Hop::Reply(_) => 0,
+            Hop::Route(_) | Hop::Reply(_) | Hop::Next(_) => 0,
         });
         let width = width.max().unwrap_or(0).max(5);
         for hop in &cause.hops {
@@ -375,6 +375,7 @@ impl Writer<'_> {
     fn hop(&mut self, hop: &Hop, width: usize) {
         match hop {
             Hop::Route(route) => self.line(&format!("    {:<w$}{}", "route", printable(route), w = width + 7)),
+            Hop::Next(packet) => self.line(&format!("    {:<w$}{}", "then", printable(packet), w = width + 7)),
             Hop::Reply(packet) => self.line(&format!("    {:<w$}{}", "reply", printable(packet), w = width + 7)),
             Hop::Rules {
                 direction,

@@ -155,6 +155,8 @@ pub enum Hop {
     Route(String),
     /// The reply begins.
     Reply(String),
+    /// What the sender sends when it has a reply begins.
+    Next(String),
 }
 
 /// One rule that a packet matched.
