@@ -10,7 +10,7 @@ use super::addresses::{Addresses, Behind, Domain, Tables, addressless, linked, n
 use crate::context::{Interface, InterfaceAddress};
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Rule, Ruleset, Translation};
+use crate::ruleset::{Divert, Rule, Ruleset, Translation};
 
 /// The addresses around one machine.
 #[derive(Debug)]
@@ -355,7 +355,9 @@ fn rules(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
 /// Whether the rule may change where a packet goes before the stack sees it, or send it there itself.
 fn redirects(rule: &Rule) -> bool {
     let translates = !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
-    translates || rule.rtable.is_some() || rule.route_to.is_some()
+    // What a program sends back is looked up in its own domain.
+    let diverts = matches!(rule.divert, Some(Divert::Packet { .. }));
+    translates || diverts || rule.rtable.is_some() || rule.route_to.is_some()
 }
 
 /// The sources and destinations of packets that are refused as soon as they come from a wire.
