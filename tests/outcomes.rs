@@ -582,3 +582,12 @@ fn what_a_program_takes_on_its_way_out_goes_where_it_was_going() {
         ],
     );
 }
+
+#[test]
+fn what_is_known_of_one_translation_is_not_of_the_next() {
+    let rules = "table <u> persist\nblock out\npass in on em1\nmatch out on em0 inet nat-to 198.51.100.1\n\
+                 block out quick on em0 from <u>\nmatch out on em0 inet nat-to 198.51.100.2\npass out on em0 from <u>\n";
+    check(rules, &[("forbid inet proto udp from 10.0.1.5 to 9.9.9.9", "unproven")]);
+    let never = rules.replace("match out on em0 inet nat-to 198.51.100.2\n", "");
+    check(&never, &[("forbid inet proto udp from 10.0.1.5 to 9.9.9.9", "holds")]);
+}

@@ -12,7 +12,7 @@ use super::journey::Unknown;
 use super::list::{Entry, List, Position};
 use super::met::Met;
 use super::rewriting::{Now, Reading, Term};
-use super::suppositions::{Needs, Settled, Suppositions, known};
+use super::suppositions::{HEADERS, Moment, Needs, Settled, Suppositions, known};
 use crate::net::{Family, RangeSet};
 
 /// Whether an entry matches.
@@ -218,7 +218,10 @@ impl Frame {
                 About::Host(field, _) => !now.is_original(*field),
                 About::Rule(_) => fact.unknown.is_choice() || matches!(fact.unknown, Unknown::Anchor(_)),
             };
-            let hop = of_this_hop.then_some(self.hop);
+            let hop = of_this_hop.then(|| match &fact.about {
+                About::Host(field, _) => self.moment(*field, now),
+                About::Rule(_) => Moment::from(self.hop) * HEADERS,
+            });
             match supposed.known(fact, hop).or_else(|| known(&needs.facts, fact, hop)) {
                 Some(known) if known != *holds => return None,
                 Some(_) => {}
@@ -228,12 +231,20 @@ impl Frame {
         Some(())
     }
 
+    /// The moment at which the field first was what it is in that header.
+    fn moment(&self, field: Field, now: &Now) -> Moment {
+        let headers = [&self.start].into_iter().chain(self.steps.iter().map(|(_, now)| now));
+        let mut numbered = (0..HEADERS).zip(headers);
+        let first = numbered.find(|(_, header)| header.term(field) == now.term(field));
+        Moment::from(self.hop) * HEADERS + first.map_or(0, |(number, _)| number)
+    }
+
     fn unknown_address(&self, name: crate::ruleset::Name, entry: &Entry) -> Settled {
         let fact = Fact {
             unknown: Unknown::Address(name),
             about: About::Rule(entry.rule),
         };
-        (fact, Some(self.hop), true)
+        (fact, Some(Moment::from(self.hop) * HEADERS), true)
     }
 
     /// Whether the entry surely matches every packet of the region, and decides all that none before it in the order of
@@ -324,7 +335,7 @@ impl Frame {
                     unknown: Unknown::Tag,
                     about: About::Rule(entry.rule),
                 };
-                needs.facts.push((fact, Some(self.hop), true));
+                needs.facts.push((fact, Some(Moment::from(self.hop) * HEADERS), true));
             }
         }
         around.narrow(within);

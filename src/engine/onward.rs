@@ -15,6 +15,7 @@ use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term, shifted};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
+use super::suppositions::Moment;
 use super::transport;
 use crate::net::RangeSet;
 use crate::packet::Packet;
@@ -300,7 +301,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Rc::make_mut(&mut path.supposed).narrowed.push(narrowed);
             }
             // A destination that was translated, or is that of a later packet, is another one than the first packet's.
-            let hop = (!now.is_original(Field::Destination)).then_some(u8::MAX - u8::from(!path.states.is_empty()));
+            let hop =
+                (!now.is_original(Field::Destination)).then_some(Moment::MAX - Moment::from(!path.states.is_empty()));
             let mut rest = Some(path);
             if *given {
                 // It may be an address of the machine, or lie in a network, that is not known.
@@ -571,7 +573,7 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
 }
 
 /// The way on which the fact holds, if it may; what is left is the one on which it does not.
-fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<u8>) -> Option<Path> {
+fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<Moment>) -> Option<Path> {
     let path = rest.as_mut()?;
     match path.supposed.known(fact, hop) {
         Some(true) => rest.take(),

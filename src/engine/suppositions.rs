@@ -4,8 +4,14 @@ use super::criteria::Fact;
 use super::rewriting::{ChoiceId, Narrowed};
 use crate::net::RangeSet;
 
-/// A fact at a hop: what one hop alone settles is counted apart from what holds at all.
-pub(super) type Settled = (Fact, Option<u8>, bool);
+/// A hop, and which of the headers on it that match rules make: the hop's number times [`HEADERS`], and the number of the header.
+pub(super) type Moment = u32;
+
+/// More than there are headers on a hop.
+pub(super) const HEADERS: Moment = 1 << 16;
+
+/// A fact at a moment: what is settled of a header that pf has made is counted apart from what holds at all.
+pub(super) type Settled = (Fact, Option<Moment>, bool);
 
 /// What has been supposed so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +36,8 @@ impl Suppositions {
     }
 
     /// What is supposed of a fact.
-    pub(super) fn known(&self, fact: &Fact, hop: Option<u8>) -> Option<bool> {
-        known(&self.facts, fact, hop)
+    pub(super) fn known(&self, fact: &Fact, at: Option<Moment>) -> Option<bool> {
+        known(&self.facts, fact, at)
     }
 
     /// How much is settled.
@@ -104,8 +110,8 @@ impl Prevention {
 }
 
 /// What those say of a fact.
-pub(super) fn known(facts: &[Settled], fact: &Fact, hop: Option<u8>) -> Option<bool> {
-    let found = facts.iter().find(|(known, at, _)| known == fact && *at == hop);
+pub(super) fn known(facts: &[Settled], fact: &Fact, at: Option<Moment>) -> Option<bool> {
+    let found = facts.iter().find(|(known, then, _)| known == fact && *then == at);
     found.map(|(_, _, holds)| *holds)
 }
 
