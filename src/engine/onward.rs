@@ -447,45 +447,47 @@ impl<'e, 'a> Classes<'e, 'a> {
                 let mut end = now.clone();
                 end.unmodelled = Some("what answers and is its own reverse is not followed".into());
                 self.ended_at(reverse, End::Stopped, &end);
-                path.not_reverse = surely.then_some((reversing, equal));
-                now.shift(Field::Ttl, u128::MAX);
-                return self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
-            }
-            let mut back = translated_back(&now);
-            // It is back in the domain that it came from.
-            let home = self.compiled.table_at(place, &Now::original(now.family));
-            if self.compiled.rdomain_of(self.compiled.table_at(place, &now)) != home {
-                back.rtable = Some(home);
-            }
-            reverse.steps.push(Step {
-                place,
-                decider: Decider::OwnState,
-                verdict: Verdict::Pass,
-                translated_by: Vec::new(),
-                state: true,
-                now: back.clone(),
-            });
-            match made.map_or(Leaving::AsRouted, |made| made.back) {
-                Leaving::AsRouted => self.go_out(reverse, place, Some(&now), &back),
-                Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &back),
-                Leaving::Nowhere => {
-                    if let Some(last) = reverse.steps.last_mut() {
-                        last.verdict = Verdict::Drop(Drop::Route);
-                    }
-                    self.ended_at(reverse, End::Stopped, &back);
-                }
-                Leaving::Open => {
-                    let mut end = back;
-                    end.unmodelled =
-                        Some("`reply-to` several gateways is not followed by what is its own reverse".into());
-                    self.ended_at(reverse, End::Leaves(out), &end);
-                }
+            } else {
+                self.leave_by_own_state(reverse, place, &now, made);
             }
             // What pf has chosen otherwise is for the rules.
             path.not_reverse = surely.then_some((reversing, equal));
         }
         now.shift(Field::Ttl, u128::MAX);
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+    }
+
+    /// The hop out of what finds the state of its way in: no rule decides it.
+    fn leave_by_own_state(&mut self, mut reverse: Path, place: Place, now: &Now, made: Option<Made>) {
+        let mut back = translated_back(now);
+        // It is back in the domain that it came from.
+        let home = self.compiled.table_at(place, &Now::original(now.family));
+        if self.compiled.rdomain_of(self.compiled.table_at(place, now)) != home {
+            back.rtable = Some(home);
+        }
+        reverse.steps.push(Step {
+            place,
+            decider: Decider::OwnState,
+            verdict: Verdict::Pass,
+            translated_by: Vec::new(),
+            state: true,
+            now: back.clone(),
+        });
+        match made.map_or(Leaving::AsRouted, |made| made.back) {
+            Leaving::AsRouted => self.go_out(reverse, place, Some(now), &back),
+            Leaving::By(gateway) => self.ended_at(reverse, End::Leaves(gateway), &back),
+            Leaving::Nowhere => {
+                if let Some(last) = reverse.steps.last_mut() {
+                    last.verdict = Verdict::Drop(Drop::Route);
+                }
+                self.ended_at(reverse, End::Stopped, &back);
+            }
+            Leaving::Open => {
+                let mut end = back;
+                end.unmodelled = Some("`reply-to` several gateways is not followed by what is its own reverse".into());
+                self.ended_at(reverse, End::Leaves(place.interface()), &end);
+            }
+        }
     }
 }
 

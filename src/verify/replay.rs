@@ -192,8 +192,8 @@ impl Replayer<'_> {
         let is_lost = |back: &Journey| !passes(back) || !comes_back(back, journey);
         let first = answer(journey)?;
         let back = self.machine.follow(&first, memory, choices)?;
-        if is_lost(&back) || packet.protocol != Protocol::TCP {
-            let lost = is_lost(&back);
+        let lost = is_lost(&back);
+        if lost || packet.protocol != Protocol::TCP {
             return Ok((first, back, lost));
         }
         let flags = later_flags(class);
