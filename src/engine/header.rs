@@ -122,9 +122,35 @@ impl Header {
 pub struct PacketBox {
     /// Address family.
     pub family: Family,
-    // INVARIANT: the packets whose number in each field is in its set; a field whose set is empty is not constrained.
+    // INVARIANT: the packets whose number in each of these fields is in its set; the sets of the other fields are empty.
+    constrained: Fields,
     // Shared by clones.
     limits: Arc<[RangeSet; Field::COUNT]>,
+}
+
+/// A set of fields, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Fields(u16);
+
+impl Fields {
+    const ALL: Self = Self((1 << Field::COUNT) - 1);
+
+    const fn of(field: Field) -> Self {
+        Self(1 << field as u16)
+    }
+
+    fn contains(self, field: Field) -> bool {
+        self.0 & Self::of(field).0 != 0
+    }
+
+    fn iter(self) -> impl Iterator<Item = Field> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let field = *Field::ALL.get(rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(field)
+        })
+    }
 }
 
 /// No field constrained.
@@ -136,6 +162,7 @@ impl PacketBox {
     pub fn all(family: Family) -> Self {
         Self {
             family,
+            constrained: Fields::default(),
             limits: Arc::clone(&NO_LIMITS),
         }
     }
@@ -145,21 +172,22 @@ impl PacketBox {
     pub fn of(header: &Header) -> Self {
         Self {
             family: header.family,
+            constrained: Fields::ALL,
             limits: Arc::new(header.values.map(RangeSet::single)),
         }
     }
 
     /// The fields that are constrained, with their sets, in order.
     pub fn limits(&self) -> impl Iterator<Item = (Field, &RangeSet)> {
-        let limits = Field::ALL.into_iter().zip(self.limits.iter());
-        limits.filter(|(_, set)| !set.is_empty())
+        self.constrained
+            .iter()
+            .map(|field| (field, &self.limits[field as usize]))
     }
 
     /// The constraint of a field; `None` where there is none.
     #[must_use]
     pub fn limit(&self, field: Field) -> Option<&RangeSet> {
-        let set = &self.limits[field as usize];
-        (!set.is_empty()).then_some(set)
+        self.constrained.contains(field).then(|| &self.limits[field as usize])
     }
 
     /// The numbers of a field: its constraint, or its whole line.
@@ -188,14 +216,16 @@ impl PacketBox {
             return None;
         }
         Arc::make_mut(&mut self.limits)[field as usize] = set.clone();
+        self.constrained.0 |= Fields::of(field).0;
         Some(self)
     }
 
     /// The same box without a constraint on that field.
     #[must_use]
     pub fn without(mut self, field: Field) -> Self {
-        if self.limit(field).is_some() {
+        if self.constrained.contains(field) {
             Arc::make_mut(&mut self.limits)[field as usize] = RangeSet::empty();
+            self.constrained.0 &= !Fields::of(field).0;
         }
         self
     }
@@ -218,12 +248,15 @@ impl PacketBox {
 
     /// A box that holds both, which are of one family.
     pub(super) fn hull(&self, other: &Self) -> Self {
-        let limits = Field::ALL.map(|field| match (self.limit(field), other.limit(field)) {
-            (Some(own), Some(others)) => own.union(others),
-            (None, _) | (_, None) => RangeSet::empty(),
-        });
+        let constrained = Fields(self.constrained.0 & other.constrained.0);
+        let mut limits: [RangeSet; Field::COUNT] = Default::default();
+        for field in constrained.iter() {
+            let field = field as usize;
+            limits[field] = self.limits[field].union(&other.limits[field]);
+        }
         Self {
             family: self.family,
+            constrained,
             limits: Arc::new(limits),
         }
     }
@@ -234,8 +267,9 @@ impl PacketBox {
         if self.family != other.family {
             return true;
         }
-        let mut pairs = self.limits.iter().zip(other.limits.iter());
-        pairs.any(|(own, others)| !own.is_empty() && !others.is_empty() && own.is_disjoint(others))
+        let both = Fields(self.constrained.0 & other.constrained.0);
+        both.iter()
+            .any(|field| self.limits[field as usize].is_disjoint(&other.limits[field as usize]))
     }
 
     /// Whether all of this is in the other.

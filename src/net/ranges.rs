@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 /// A set of numbers of up to 128 bits: sorted, disjoint, non-adjacent inclusive ranges. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RangeSet(Ranges);
@@ -260,45 +262,23 @@ impl RangeSet {
     }
 }
 
-/// How many ranges are put together without an allocation.
-const FEW: usize = 8;
-
-/// A set in the making, range by range: each begins where the one before begins, or behind that.
+/// A set in the making, range by range: each begins where the one before begins, or behind that. A few need no allocation.
 #[derive(Default)]
-struct Sorted {
-    few: [(u128, u128); FEW],
-    count: usize,
-    /// All of them, once they are more than a few.
-    many: Vec<(u128, u128)>,
-}
+struct Sorted(SmallVec<[(u128, u128); 8]>);
 
 impl Sorted {
     fn add(&mut self, (first, last): (u128, u128)) {
-        let previous = match self.many.last_mut() {
-            None => self.count.checked_sub(1).map(|at| &mut self.few[at]),
-            many => many,
-        };
-        match previous {
+        match self.0.last_mut() {
             Some(previous) if first <= previous.1.saturating_add(1) => previous.1 = previous.1.max(last),
-            _ if self.count < FEW => {
-                self.few[self.count] = (first, last);
-                self.count += 1;
-            }
-            _ => {
-                if self.many.is_empty() {
-                    self.many.extend(self.few);
-                }
-                self.many.push((first, last));
-            }
+            _ => self.0.push((first, last)),
         }
     }
 
     fn set(self) -> RangeSet {
-        RangeSet(match (self.few.get(..self.count), self.many.as_slice()) {
-            (None | Some([]), []) => Ranges::Empty,
-            (Some(&[only]), []) => Ranges::One([only]),
-            (Some(few), []) => Ranges::Many(few.into()),
-            (_, many) => Ranges::Many(many.into()),
+        RangeSet(match self.0.as_slice() {
+            [] => Ranges::Empty,
+            &[only] => Ranges::One([only]),
+            many => Ranges::Many(many.into()),
         })
     }
 }
