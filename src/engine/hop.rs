@@ -5,27 +5,21 @@ use std::sync::Arc;
 
 use super::cover::Duty;
 use super::following::Course;
-use super::frame::{Frame, Match, Tagging};
+use super::frame::{Frame, Tagging};
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Verdict};
 use super::list::{END, Entry, Kind, Position};
 use super::path::{Path, Step};
 use super::question::{Goal, Scope};
+use super::rewrite::MOST_PIECES;
 use super::rewriting::{Now, Term};
 use super::search::{Arrival, Classes, Task};
 use super::space::Place;
-use super::suppositions::Suppositions;
 use super::translate::Translator;
 use super::transport;
 use super::witness;
 use crate::net::RangeSet;
 use crate::ruleset::{KeepState, Rule, SourceTrack};
-
-/// In how many ways the rewriting rules of one hop may match or not, for one box of packets.
-const MOST_OUTCOMES: usize = 1024;
-
-/// Into how many boxes translation may part those of one hop: `bitmask` moves each part of a large network by itself.
-const MOST_PIECES: u32 = 4096;
 
 impl<'e, 'a> Classes<'e, 'a> {
     /// Begins a hop: what match rules make of the header splits the region.
@@ -80,80 +74,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             met: Arc::clone(&met),
             near: None,
         };
-        let entries = &compiled.list.entries;
-        let rewriters: Vec<&Entry> = met
-            .rewriters
-            .iter()
-            .filter_map(|&number| entries.get(number))
-            .filter(|entry| !self.ground.without.contains(&entry.rule))
-            .filter(|entry| frame.may_match(entry, &path.region) || entry.parts.len() > 1)
-            .collect();
-        if rewriters.is_empty() {
-            return self.candidates(path, frame);
-        }
-        let mut left = vec![path.region.clone()];
-        let mut pieces = 0;
-        while let Some(piece) = left.pop() {
-            pieces += 1;
-            if pieces > MOST_PIECES {
-                self.ground.budget.exhaust();
-            }
-            self.ground.budget.spend_all(rewriters.len());
-            if self.ground.budget.is_spent() {
-                return;
-            }
-            let at = witness::readable(&piece);
-            let mut within = piece.clone();
-            let mut outcomes = vec![(frame.clone(), Suppositions::clone(&path.supposed))];
-            for entry in &rewriters {
-                if outcomes.len() > MOST_OUTCOMES {
-                    return self.ground.budget.exhaust();
-                }
-                let Some((_, rule)) = compiled.list.rule(entry) else {
-                    continue;
-                };
-                for (mut frame, mut supposed) in std::mem::take(&mut outcomes) {
-                    let needs = match frame.matches(&self.ground, entry, &at, &supposed, &mut within) {
-                        Match::No => {
-                            outcomes.push((frame, supposed));
-                            continue;
-                        }
-                        Match::Yes => None,
-                        Match::Maybe(needs) => Some(needs),
-                    };
-                    if let Some(needs) = needs {
-                        let mut refused = supposed.clone();
-                        supposed.suppose(&needs);
-                        refused.prevent(needs);
-                        outcomes.push((frame.clone(), refused));
-                    }
-                    let mut now = frame.until(END).clone();
-                    let mut translator = Translator {
-                        compiled,
-                        original: frame.original,
-                        at: &at,
-                        within: &mut within,
-                        choices: &mut self.choices,
-                    };
-                    // What a rule sets that is no match rule takes effect where it decides. A translation that cannot be
-                    // made is an entry of its own: it drops.
-                    if entry.kind == Kind::Match && translator.apply(entry.rule, rule, &mut now) {
-                        now.later.extend(self.set_fields(rule));
-                        frame.steps.push((entry.position, now));
-                    }
-                    outcomes.push((frame, supposed));
-                }
-            }
-            for (frame, supposed) in outcomes {
-                let path = Path {
-                    region: within.clone(),
-                    supposed: Rc::new(supposed),
-                    ..path.clone()
-                };
-                self.candidates(path, frame);
-            }
-            left.extend(piece.minus(&within));
-        }
+        self.rewrite(path, frame);
     }
 
     /// Puts the entries that may decide a hop on the stack, in the order of first match: the quick ones, then the

@@ -44,6 +44,7 @@ mod met;
 mod onward;
 mod path;
 mod question;
+mod rewrite;
 mod rewriting;
 mod rival;
 mod routing;

@@ -29,6 +29,9 @@ const HOSTS: &[&str] = &[
     "2620:fe::fe",
     "no-route",
     "urpf-failed",
+    // What translation makes.
+    "198.51.100.1",
+    "10.0.2.5",
 ];
 
 /// What may follow a rule: with a direction, whether it passes or matches.
@@ -112,6 +115,11 @@ const TAILS: [&[&str]; 5] = [
         "pass in on em1\n",
         "pass inet proto icmp\n",
         "pass out on em0 inet from 10.0.1.5 binat-to 198.51.100.9\n",
+        "match in on em1 inet from 10.0.1.5 nat-to 198.51.100.1\n",
+        "match in inet proto tcp from 198.51.100.1 rdr-to 10.0.2.5\n",
+        "match in inet to 9.9.9.9 rdr-to 10.0.2.5\n",
+        "match in inet to 10.0.2.5 rdr-to 10.0.2.9\n",
+        "match out inet from 198.51.100.1 nat-to 10.0.2.1\n",
     ],
 ];
 
