@@ -135,6 +135,15 @@ impl<'a> Searcher<'a> {
 impl Searcher<'_> {
     /// The packets that offend the statement.
     pub(super) fn offences(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
+        let mut found = self.offending(statement)?;
+        if found.more && found.offences.is_empty() {
+            // INVARIANT: what was not looked at, because of others that do not count after all, is never taken for held.
+            found.undecided(Undecided::Steps);
+        }
+        Ok(found)
+    }
+
+    fn offending(&self, statement: &Statement) -> Result<Found, Box<Diagnostic>> {
         match &statement.demand {
             Demand::Require(packets, expectations) => {
                 let selection = self.zones.flows_of(statement)?;
