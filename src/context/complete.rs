@@ -10,8 +10,9 @@ use super::facts::{Facts, InterfaceFacts, RouteFacts, RouteOrigin, Said};
 use super::lookup::{driver, is_cloned};
 use super::words::default_route;
 use super::{Context, Interface, InterfaceAddress, Route, RouteTable};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, nearest};
 use crate::net::Family;
+use crate::source::Span;
 
 /// The machine that the facts describe, with what follows from them.
 pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Context {
@@ -54,7 +55,8 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
             },
         ),
     }
-    context.routes = routes(&context, &facts.routes, diagnostics);
+    let all_listed = facts.complete && !facts.unknown.interfaces;
+    context.routes = routes(&context, &facts.routes, all_listed, diagnostics);
     context.upstreams = match facts.unknown.upstreams.as_slice() {
         [] => learned_upstreams(&facts.routes),
         said => said_upstreams(&context, said, diagnostics),
@@ -138,15 +140,25 @@ fn said_upstreams(context: &Context, said: &[Said<String>], diagnostics: &mut Ve
         if context.interface(&upstream.value).is_some() {
             upstreams.push(upstream.value.clone());
         } else {
-            let message = format!("there is no interface `{}`", upstream.value);
-            diagnostics.push(Diagnostic::new(Code::Context, message).at(upstream.span));
+            diagnostics.push(no_interface(context, &upstream.value, upstream.span));
         }
     }
     upstreams
 }
 
-/// The routes, each with its interface; one whose interface cannot be found is reported and left out.
-fn routes(context: &Context, said: &[RouteFacts], diagnostics: &mut Vec<Diagnostic>) -> Vec<Route> {
+/// The complaint that the machine has no interface of that name.
+fn no_interface(context: &Context, name: &str, span: Span) -> Diagnostic {
+    let finding = Diagnostic::new(Code::Context, format!("there is no interface `{name}`")).at(span);
+    let known = context.interfaces.iter().map(|interface| interface.name.as_str());
+    match nearest(name, known) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("describe it: `[interface.{name}]`")),
+    }
+}
+
+/// The routes, each with its interface; one whose interface cannot be found, or is not there where all are listed, is
+/// reported and left out.
+fn routes(context: &Context, said: &[RouteFacts], all_listed: bool, diagnostics: &mut Vec<Diagnostic>) -> Vec<Route> {
     // Gateways are looked up among the networks of interfaces alone.
     let mut tables: FxHashMap<u32, RouteTable<'_>> = FxHashMap::default();
     let mut routes = Vec::new();
@@ -155,6 +167,9 @@ fn routes(context: &Context, said: &[RouteFacts], diagnostics: &mut Vec<Diagnost
             .entry(route.rtable)
             .or_insert_with(|| context.kernel_table(route.rtable));
         match interface_of(context, table, route) {
+            Ok(interface) if all_listed && context.interface(&interface).is_none() => {
+                diagnostics.push(no_interface(context, &interface, route.span));
+            }
             Ok(interface) => routes.push(Route {
                 to: route.to,
                 interface,

@@ -31,6 +31,9 @@ pub fn assume_mentioned(context: &mut Context, facts: &Facts, document: &Documen
     // `(ext_if)` where there is a macro `ext_if` is a slip, no group.
     let macros: FxHashSet<&str> = document.macros.iter().map(|known| &*known.name).collect();
     names.found.retain(|name| !macros.contains(name.as_str()));
+    names
+        .found
+        .extend(context.routes.iter().map(|route| route.interface.clone()));
     let names_egress = names.found.shift_remove("egress");
     let mut assumed = Vec::new();
     if context.open {

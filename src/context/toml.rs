@@ -199,7 +199,16 @@ impl Reader {
                 }
                 "groups" => facts.groups.extend(self.groups(value)),
                 "peer" => facts.peer = self.single_address(value),
-                "broadcast" => facts.broadcast = self.single_address(value),
+                "broadcast" => {
+                    let said = self.single_address(value);
+                    let (inet, others): (Vec<_>, Vec<_>) = said.into_iter().partition(|said| said.value.is_ipv4());
+                    for other in others {
+                        let message = format!("`{}` is no broadcast address: IPv6 has none", other.value);
+                        self.diagnostics
+                            .push(Diagnostic::new(Code::Context, message).at(other.span));
+                    }
+                    facts.broadcast = inet.into_iter().next();
+                }
                 "rdomain" => facts.rdomain = self.number(value, 255),
                 "up" => facts.up = self.boolean(value),
                 "carpdev" => facts.carpdev = self.string(value),

@@ -208,6 +208,27 @@ fn uncommented(line: &str) -> String {
 }
 
 #[test]
+fn routes_leave_by_interfaces_that_there_are() {
+    let text = "[interface.em0]\naddresses = [\"10.0.0.1/24\"]\nbroadcast = \"2001:db8::1\"\n[[route]]\nto = \"default\"\n\
+                interface = \"em9\"\n";
+    let (context, said) = from_toml(text);
+    assert_eq!(
+        said,
+        [
+            "3:13: `2001:db8::1` is no broadcast address: IPv6 has none",
+            "4:1: there is no interface `em9`; did you mean `em0`?",
+        ]
+    );
+    assert!(context.routes.is_empty());
+    // Where not all are listed, it is one of the others.
+    let (context, said) = from_toml(&format!(
+        "{}[unknown]\ninterfaces = true\n",
+        text.replace("2001:db8::1", "10.0.0.255")
+    ));
+    assert!(said.is_empty() && context.routes.len() == 1, "{said:?}");
+}
+
+#[test]
 fn what_is_not_known_has_keys_and_names_of_its_own() {
     let (context, said) = from_toml(
         "[interface.em0]\naddresses = []\n\
@@ -219,7 +240,7 @@ fn what_is_not_known_has_keys_and_names_of_its_own() {
             "4:1: unknown key `interface`; did you mean `interfaces`?",
             "5:18: `tun0` is no name of a group; a group's name has at most 15 characters and ends in no digit",
             "7:9: `true` or `false` is expected here",
-            "6:21: there is no interface `em7`",
+            "6:21: there is no interface `em7`; did you mean `em0`?",
         ]
     );
     assert_eq!(
