@@ -178,8 +178,9 @@ fn a_policy_for_another_pf_conf_is_not_passed_over_in_silence() {
     ];
     let beside = folder("policy-elsewhere", &files);
     let found = pfproof(&["check", "--format", "short", &beside]);
-    let line = "p.policy:2:8: warning[policy]: this policy is left out: there is no `gone.conf` here";
+    let line = "p.policy:2:8: error[policy]: this policy is left out: there is no `gone.conf` here";
     assert!(text(&found.stdout).contains(line), "{}", text(&found.stdout));
+    assert_eq!(found.status.code(), Some(2), "a gate that checks nothing is none");
     let named = format!("{beside}/p.policy");
     let given = pfproof(&["check", "--format", "short", "--policy", &named, &beside]);
     let line = "warning[policy]: this policy is for `gone.conf`, and is checked against `";

@@ -260,7 +260,7 @@ fn a_policy_without_statements_is_said_to_state_nothing() {
     for policy in ["# nothing\n", ZONES] {
         let text = rendered("block\n", policy, Look::default());
         assert!(
-            text.contains("warning: the policy states nothing: nothing was proved"),
+            text.contains("error: the policy states nothing: nothing was proved"),
             "{text}"
         );
         assert!(text.contains("policy:1:1"), "{text}");

@@ -55,7 +55,7 @@ struct Prepared {
     rule_count: usize,
     assumed_anchors: Vec<Name>,
     findings: Vec<Diagnostic>,
-    /// The warning that its policies say nothing that could be proved.
+    /// The complaint that its policies say nothing that could be proved.
     silent: Option<Diagnostic>,
     /// What the machine does instead, where pfctl refuses pf.conf: then the ruleset is what is left of it.
     refused: Option<String>,
@@ -332,7 +332,7 @@ fn within(inner: Span, outer: Span) -> bool {
     inner.file == outer.file && outer.start <= inner.start && inner.start < outer.end.max(outer.start + 1)
 }
 
-/// The warning that policies say nothing that could be proved.
+/// The complaint that policies say nothing that could be proved.
 fn without_statements(files: &[FileId], policy: &Policy, findings: &[Diagnostic]) -> Option<Diagnostic> {
     let &file = files.first()?;
     let faulty = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -340,11 +340,9 @@ fn without_statements(files: &[FileId], policy: &Policy, findings: &[Diagnostic]
         return None;
     }
     let start = Span { file, start: 0, end: 0 };
-    let mut finding = Diagnostic::new(Code::Policy, "the policy states nothing: nothing was proved")
-        .labelled(start, "no `require`, `allow`, `forbid` or `closed`")
-        .help("say what must get through and what must not, or draft it: pfproof init");
-    finding.severity = Severity::Warning;
-    Some(finding)
+    let finding = Diagnostic::new(Code::Policy, "the policy states nothing: nothing was proved")
+        .labelled(start, "no `require`, `allow`, `forbid` or `closed`");
+    Some(finding.help("say what must get through and what must not, or draft it: pfproof init"))
 }
 
 /// The text of a first policy for the pf.conf of that name among the sources, from what passes today; empty where pf.conf
@@ -523,7 +521,7 @@ pub fn verdict(router: &Router, fail_on: Severity) -> Verdict {
         finding.severity == Severity::Error && refusals.contains(&finding.code)
     };
     let grave = |finding: &Diagnostic| finding.severity >= fail_on;
-    if !router.faults.is_empty() || router.findings.iter().any(refused) {
+    if !router.faults.is_empty() || router.refused.is_some() || router.findings.iter().any(refused) {
         Verdict::CouldNotJudge
     } else if router.all_hold() && !router.findings.iter().any(grave) {
         Verdict::Holds

@@ -16,7 +16,7 @@ use pfproof::source::{FileId, Sources, Span};
 use super::Status;
 use super::console::Console;
 use super::discover::{Failure, Loaded, load};
-use super::files::read_file;
+use super::files::{read_file, shown};
 use super::options::{Format, Input, Level, Output};
 
 /// Check pf.conf against its policy: what holds, and a packet for what does not
@@ -148,7 +148,7 @@ fn one(mut loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), F
     Ok((router, sources))
 }
 
-/// The policies that are named, else those beside pf.conf that speak of it; and the warnings that some speak of another.
+/// The policies that are named, else those beside pf.conf that speak of it; and the complaints that some speak of another.
 pub(crate) fn policies(
     loaded: &mut Loaded,
     named: &[PathBuf],
@@ -180,8 +180,7 @@ pub(crate) fn policies(
         if !(explicit || speaks || slip) {
             continue;
         }
-        let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-        let file = loaded.sources.add(shown, text);
+        let file = loaded.sources.add(shown(&path), text);
         if explicit || speaks {
             files.push(file);
         }
@@ -198,7 +197,7 @@ fn speaks_of(configs: &[String], config: &str) -> bool {
     configs.is_empty() || configs.iter().any(|named| name(named) == name(config))
 }
 
-/// The warning that a policy names another pf.conf than the one it is beside, or was given for.
+/// The complaint that a policy names another pf.conf than the one it is beside, or was given for.
 fn of_another(sources: &Sources, file: FileId, config: &str, name: &str, explicit: bool) -> Diagnostic {
     let text = sources.file(file).text();
     let quoted = format!("\"{config}\"");
@@ -219,6 +218,9 @@ fn of_another(sources: &Sources, file: FileId, config: &str, name: &str, explici
     let mut finding = Diagnostic::new(Code::Policy, message)
         .labelled(span, "named here")
         .help(format!("if it is about this one, say config \"{base}\""));
-    finding.severity = Severity::Warning;
+    if explicit {
+        // It was asked for, and is judged.
+        finding.severity = Severity::Warning;
+    }
     finding
 }

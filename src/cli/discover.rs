@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use pfproof::context::{self, Combined, Context, Facts, Kind};
-use pfproof::diagnostic::{Code, Diagnostic, Severity};
+use pfproof::diagnostic::Diagnostic;
 use pfproof::report::printable;
 use pfproof::source::{FileId, LoadError, Loader, Sources};
 use pfproof::syntax::{self, Document, Limits};
 
-use super::files::{DiskLoader, read_file, read_limited};
+use super::files::{DiskLoader, read_file, read_limited, shown};
 use super::live;
 use super::options::Input;
 use super::project::{Project, Router, Settings};
@@ -246,11 +246,6 @@ fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// A path as it is shown: without `./` before it.
-fn shown(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
-}
-
 /// The folder that stands for `/` of the machine: the parent of `etc`, else the folder itself.
 fn default_root(folder: &Path) -> PathBuf {
     let canonical = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
@@ -293,7 +288,7 @@ impl Target {
         let context = input.context.as_ref().or(self.router.context.as_ref());
         // A pf.conf from standard input has no neighbours: what lies in the working directory is not its.
         if context.is_none() && self.path.is_some() {
-            texts.read_siblings(folder, &loader);
+            texts.read_siblings(folder, &loader)?;
         }
         if input.live {
             for (command, kind) in [("ifconfig -A", Kind::Ifconfig), ("route -n show", Kind::Routes)] {
@@ -308,7 +303,9 @@ impl Target {
         }
         match context {
             Some(path) => texts.read_named(path, &Kind::ContextToml)?,
-            None if self.path.is_some() => texts.read_sibling("context.toml", folder, &loader, &Kind::ContextToml),
+            None if self.path.is_some() && loader.siblings().iter().any(|name| name == "context.toml") => {
+                texts.read_sibling("context.toml", folder, &loader, &Kind::ContextToml)?;
+            }
             None => {}
         }
 
@@ -418,7 +415,7 @@ struct Texts {
 
 impl Texts {
     /// Reads every file beside pf.conf that describes an OpenBSD machine.
-    fn read_siblings(&mut self, folder: &Path, loader: &DiskLoader) {
+    fn read_siblings(&mut self, folder: &Path, loader: &DiskLoader) -> Result<(), Failure> {
         let mut found: Vec<(String, Kind)> = loader
             .siblings()
             .into_iter()
@@ -431,24 +428,24 @@ impl Texts {
             _ => true,
         });
         for (name, kind) in found {
-            self.read_sibling(&name, folder, loader, &kind);
+            self.read_sibling(&name, folder, loader, &kind)?;
         }
+        Ok(())
     }
 
-    fn read_sibling(&mut self, name: &str, folder: &Path, loader: &DiskLoader, kind: &Kind) {
+    /// Reads a file beside pf.conf. What one says that cannot be read could change every answer.
+    fn read_sibling(&mut self, name: &str, folder: &Path, loader: &DiskLoader, kind: &Kind) -> Result<(), Failure> {
         match loader.load(name) {
             // A shell has just made it, for `pfproof context > context.toml`.
             Ok(bytes) if *kind == Kind::ContextToml && bytes.is_empty() => {}
             Ok(bytes) => self.add(shown(&folder.join(name)), &bytes, kind),
-            Err(LoadError::NotFound) => {}
             Err(error) => {
-                let message = format!("{}: {error}", shown(&folder.join(name)));
-                let mut diagnostic =
-                    Diagnostic::new(Code::Unreadable, message).help("what it says of the machine is left out");
-                diagnostic.severity = Severity::Warning;
-                self.diagnostics.push(diagnostic);
+                let help = "what it says of the machine could change every answer: let it be read, or describe the \
+                            machine by --context FILE";
+                return Err(Failure::unreadable(&folder.join(name), &error).help(help));
             }
         }
+        Ok(())
     }
 
     /// Reads a file that the user named.

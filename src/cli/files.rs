@@ -21,6 +21,8 @@ pub(crate) struct DiskLoader {
     // INVARIANT: both are canonical, and `folder` is `root` or below it.
     root: PathBuf,
     folder: PathBuf,
+    /// The folder as it was named.
+    shown_folder: PathBuf,
 }
 
 impl DiskLoader {
@@ -30,9 +32,14 @@ impl DiskLoader {
     /// [`LoadError`], where one of them cannot be found, or the folder is not below the root.
     pub(crate) fn new(root: &Path, folder: &Path) -> Result<Self, LoadError> {
         let root = fs::canonicalize(root).map_err(|error| load_error(&error))?;
+        let shown_folder = folder.to_owned();
         let folder = fs::canonicalize(folder).map_err(|error| load_error(&error))?;
         if folder.starts_with(&root) {
-            Ok(Self { root, folder })
+            Ok(Self {
+                root,
+                folder,
+                shown_folder,
+            })
         } else {
             Err(LoadError::OutsideRoot)
         }
@@ -89,6 +96,7 @@ impl DiskLoader {
             .into_iter()
             .flatten()
             .flatten()
+            .filter(|entry| !entry.path().is_dir())
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
@@ -103,6 +111,24 @@ impl Loader for DiskLoader {
         }
         self.open(self.place(path)?)
     }
+
+    fn name(&self, path: &str) -> String {
+        let Ok(place) = self.place(path) else {
+            return path.to_owned();
+        };
+        match place.strip_prefix(&self.folder) {
+            Ok(beside) => shown(&self.shown_folder.join(beside)),
+            Err(_) => {
+                let here = std::env::current_dir().unwrap_or_default();
+                shown(place.strip_prefix(here).unwrap_or(&place))
+            }
+        }
+    }
+}
+
+/// A path as messages show it.
+pub(crate) fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 /// The bytes of an ordinary file of bearable size.

@@ -327,7 +327,10 @@ fn finding(
         };
     }
     if whole {
-        let others: Vec<(&RuleId, &Packet)> = instead.iter().map(|(one, _)| (&one.rule, &one.example)).collect();
+        // Where some do what it would do, it is no question that the others are to stay before it.
+        let counts = |other: &Rule| otherwise || acts(other, rule) == Acts::Alike;
+        let others = instead.iter().filter(|(_, other)| counts(other));
+        let others: Vec<(&RuleId, &Packet)> = others.map(|(one, _)| (&one.rule, &one.example)).collect();
         let changes = mover.changes(id, &others);
         finding = finding.help(help(subject, rule, &changes));
     }

@@ -77,7 +77,8 @@ pub fn lower(
                 .push(Diagnostic::new(Code::Limit, text).at(next.origin.span));
             break;
         }
-        let (document, faults) = syntax::read(sources, loader, &next.file, &bytes, &[], &syntax::Limits::default());
+        let name = loader.name(&next.file);
+        let (document, faults) = syntax::read(sources, loader, &name, &bytes, &[], &syntax::Limits::default());
         shared.diagnostics.extend(faults);
         replace(&mut shared.ruleset, &mut parts, &next.path);
         let lowerer = Lowerer::new(&document, sources, context, loader, limits, shared, next.path);

@@ -83,7 +83,8 @@ impl Reader<'_> {
 
     fn include(&mut self, path: &str, span: Span) {
         let complaint = |message: String| Diagnostic::new(Code::Policy, message).at(span);
-        if self.open.iter().any(|open| open == path) {
+        let name = self.loader.name(path);
+        if self.open.contains(&name) {
             self.diagnostics.push(complaint(format!("`{path}` includes itself")));
             return;
         }
@@ -101,7 +102,7 @@ impl Reader<'_> {
             }
         };
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let file = self.sources.add(path, text);
+        let file = self.sources.add(name, text);
         self.file(file);
     }
 }

@@ -35,6 +35,12 @@ pub trait Loader: Sync {
     /// # Errors
     /// [`LoadError`], where it is missing, too large, not readable, or outside the root.
     fn load(&self, path: &str) -> Result<Vec<u8>, LoadError>;
+
+    /// What messages call the file that is written as `path`: as it is written, or so that it can be opened from where the
+    /// message is read.
+    fn name(&self, path: &str) -> String {
+        path.to_owned()
+    }
 }
 
 /// A loader from memory, for tests and for users of the library.

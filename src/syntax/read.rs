@@ -351,7 +351,8 @@ impl Reader<'_> {
 
     fn load(&mut self, include: &Include) -> Result<FileId, String> {
         let mut open = self.words.files().map(|file| self.sources.file(file).name());
-        if open.any(|open| *open == *include.path.text) {
+        let name = self.loader.name(&include.path.text);
+        if open.any(|open| open == name) {
             return Err("it includes itself".to_owned());
         }
         if self.words.depth() > self.limits.include_depth as usize {
@@ -365,7 +366,7 @@ impl Reader<'_> {
             .loader
             .load(&include.path.text)
             .map_err(|error| error.to_string())?;
-        Ok(self.sources.add(&*include.path.text, decode(&bytes)))
+        Ok(self.sources.add(name, decode(&bytes)))
     }
 
     /// The tree of a statement; a refusal is noted.
