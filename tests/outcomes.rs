@@ -196,7 +196,7 @@ fn the_witness_takes_the_address_of_the_pool_that_offends() {
 
 #[test]
 fn nat64_reaches_only_what_is_forwarded() {
-    let rules = "block\npass in on em1 inet6 proto tcp to 64:ff9b::/96 af-to inet from (em0)\n";
+    let rules = "set skip on lo\nblock\npass in on em1 inet6 proto tcp to 64:ff9b::/96 af-to inet from (em0)\n";
     let (sources, router) = judged(rules, MACHINE, ZONES, "closed from lan\n");
     assert_eq!(router.statements[0].outcome, "violated");
     let report = Report { routers: vec![router] };
@@ -220,7 +220,7 @@ fn nat64_reaches_only_what_is_forwarded() {
             u16::from_be_bytes([c, d])
         );
         check(
-            &format!("block\npass in on em1 inet6 proto tcp to {to} af-to inet from (em0)\n"),
+            &format!("set skip on lo\nblock\npass in on em1 inet6 proto tcp to {to} af-to inet from (em0)\n"),
             &[("closed from lan", outcome)],
         );
     }
@@ -423,7 +423,8 @@ fn what_is_forbidden_by_its_family_may_end_in_the_other() {
 
 #[test]
 fn what_crosses_to_the_other_family_is_excused_by_both_ends() {
-    let nat64 = "block\npass in on em1 inet6 from 2001:db8:1::/64 to 64:ff9b::/96 af-to inet from (em0)\n";
+    let nat64 = "set skip on lo\nblock\n\
+                 pass in on em1 inet6 from 2001:db8:1::/64 to 64:ff9b::/96 af-to inet from (em0)\n";
     for (allow, from_lan, to_wan) in [
         // What is behind the other interfaces can be reached by it, too.
         ("allow from lan to wan", "violated", "holds"),
@@ -445,7 +446,8 @@ fn what_crosses_to_the_other_family_is_excused_by_both_ends() {
 
 #[test]
 fn what_crosses_to_a_family_that_is_not_forwarded_goes_nowhere() {
-    let rules = "block\npass in on em0 inet from any to 198.51.100.1 af-to inet6 from 2001:db8:1::1 to 2001:db8:1::1\n";
+    let rules = "set skip on lo\nblock\n\
+                 pass in on em0 inet from any to 198.51.100.1 af-to inet6 from 2001:db8:1::1 to 2001:db8:1::1\n";
     for (forwarding, forbidden) in [
         ("forwarding-inet6 = false\n", "holds"),
         ("forwarding-inet6 = true\n", "violated"),

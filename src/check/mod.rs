@@ -4,12 +4,13 @@
 //! lowered on that machine, every statement is verified. Nothing is read but through the [`Loader`].
 
 mod circumstances;
+mod flows;
 mod repair;
+
+pub use flows::flows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use crate::context::{Context, context_from_toml};
 use crate::diagnostic::{Code, Diagnostic, Severity, sort};
@@ -17,14 +18,16 @@ use crate::engine::Engine;
 use crate::lint;
 use crate::lower::{self, lower};
 use crate::policy::{self, Macros, Network, Policy, Zones};
-use crate::report::check::{Model, Router, Subject, matrix, router};
-use crate::report::flows::{Flows, Shown};
-use crate::report::printable;
+use crate::report::check::{Model, Router, Subject, router};
+use crate::report::matrix;
 use crate::ruleset::{Action, Host, Name, Peer, Ruleset};
 use crate::source::{FileId, Loader, MemoryLoader, Sources, Span};
 use crate::syntax::ast::{Statement, StatementKind};
 use crate::syntax::{self, Document, Limits};
-use crate::verify::{self, Case, Coverage, RulesSpokenOf, verify};
+use crate::verify::{self, Case, Coverage, Rounds, RulesSpokenOf, verify};
+
+/// How many zones an overview has; with more it would be a wall.
+const MOST_ZONES: usize = 8;
 
 /// One machine and what is demanded of it.
 #[derive(Debug)]
@@ -209,7 +212,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     let mut report = router(subject, verified);
     report.coverage = coverage.into_iter().collect();
     if without_policy {
-        report.matrix = matrix(&verify::matrix(&engine, &macros), &engine, context.state().as_deref());
+        report.matrix = overview(&engine, &macros);
     }
     let space = engine.space().clone();
     drop(zones);
@@ -224,79 +227,13 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     report
 }
 
-/// What passes on a machine, in lines and as JSON: between two zones of its policies, or interfaces, groups, addresses, `self`;
-/// without a pair, who reaches whom. And what is wrong with pf.conf or the policies: then there are no lines.
-///
-/// ```
-/// use pfproof::check::{Machine, flows};
-/// use pfproof::context::context_from_toml;
-/// use pfproof::source::{MemoryLoader, Sources};
-/// use pfproof::syntax;
-///
-/// let (mut sources, loader) = (Sources::new(), MemoryLoader::new());
-/// let machine = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n\
-///                [interface.em1]\naddresses = [\"10.0.0.1/24\"]\n";
-/// let file = sources.add("context.toml", machine);
-/// let (context, _) = context_from_toml(&sources, file);
-/// let pf_conf = b"block\npass in on em1 inet proto tcp to em0 port ssh\n";
-/// let (document, _) = syntax::read(&mut sources, &loader, "pf.conf", pf_conf, &[], &syntax::Limits::default());
-/// let machine = Machine {
-///     name: "pf.conf".to_owned(),
-///     document,
-///     defines: Vec::new(),
-///     context,
-///     policies: vec![sources.add("lan.policy", "zone lan on em1\n")],
-///     assumptions: Vec::new(),
-/// };
-/// let (lines, findings) = flows(&mut sources, &loader, machine, Some(("lan", "self")));
-/// assert!(findings.is_empty());
-/// assert_eq!(lines.unwrap().lines, ["tcp 22  from lan to self (203.0.113.7)", "    in by @1"]);
-/// ```
-///
-/// # Errors
-/// In words, where there is no such zone or too much passes.
-pub fn flows(
-    sources: &mut Sources,
-    loader: &dyn Loader,
-    machine: Machine,
-    pair: Option<(&str, &str)>,
-) -> (Result<Shown, String>, Vec<Diagnostic>) {
-    let prepared = prepare(sources, loader, machine);
-    let mut findings = prepared.findings;
-    let engine = Engine::new(&prepared.ruleset, &prepared.context);
-    let network = Network::new(&engine);
-    let (zones, complaints) = Zones::new(&prepared.policy, &network);
-    findings.extend(complaints);
-    sort(&mut findings);
-    // A file that is missing leaves its contents unknown; the rest can be judged.
-    let refuses = |finding: &Diagnostic| finding.severity == Severity::Error && finding.code != Code::Unreadable;
-    if prepared.refused.is_some() || findings.iter().any(refuses) {
-        let nothing = Shown {
-            lines: Vec::new(),
-            narrow: Vec::new(),
-            json: Value::Null,
-            whole: false,
-        };
-        return (Ok(nothing), findings);
-    }
-    let flows = Flows::new(&engine, &zones);
-    let shown = match pair {
-        None => Ok(flows.matrix()),
-        Some((from, to)) => flows.named(from, to),
-    };
-    let assumed = prepared.policy.assumptions.iter();
-    let assumed: Vec<String> = assumed.map(|one| printable(&one.text).into_owned()).collect();
-    let shown = shown.map(|mut shown| {
-        for lines in [&mut shown.lines, &mut shown.narrow] {
-            let told = assumed.iter().map(|text| format!("assumed: {text}"));
-            lines.splice(0..0, told);
-        }
-        shown.json["version"] = 1.into();
-        shown.json["config"] = prepared.name.as_str().into();
-        shown.json["assumed"] = assumed.into();
-        shown
-    });
-    (shown, findings)
+/// Who reaches whom on a machine without a policy, in lines.
+fn overview(engine: &Engine<'_>, macros: &Macros) -> Vec<String> {
+    let (around, left_out) = verify::surroundings(engine, macros, &Policy::default(), MOST_ZONES);
+    let network = Network::new(engine);
+    let (zones, _) = Zones::new(&around, &network);
+    let found = verify::matrix(&zones, Rounds::OVERVIEW);
+    matrix::overview(&found, &zones, left_out, engine.context().state().as_deref())
 }
 
 /// What a machine does with a pf.conf that pfctl refuses: where some statements could not be read, or there is a complaint

@@ -129,15 +129,13 @@ fn one(mut loaded: Loaded, arguments: &Arguments) -> Result<(Router, Sources), F
         project,
         ..
     } = loaded;
-    // `em0=ADDRESS` is settled by the loader already.
-    let assumptions = arguments.input.assume.iter().filter(|fact| !fact.contains('='));
     let machine = Machine {
         name,
         document,
         defines: arguments.input.define.clone(),
         context,
         policies: files,
-        assumptions: assumptions.cloned().collect(),
+        assumptions: arguments.input.assumed_facts(),
     };
     let mut router = check(&mut sources, &loader, machine);
     router.known_from = known_from;

@@ -58,6 +58,7 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
         document,
         loader,
         context,
+        assumed,
         mut diagnostics,
         ..
     } = loaded;
@@ -68,30 +69,30 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
         defines: arguments.input.define.clone(),
         context,
         policies,
-        assumptions: Vec::new(),
+        assumptions: arguments.input.assumed_facts(),
     };
     let pair = arguments.from.as_deref().zip(arguments.to.as_deref());
     let (shown, found) = flows(&mut sources, &loader, machine, pair);
     diagnostics.extend(found);
-    // A file that is missing leaves its contents unknown; the rest can be judged.
+    // A file that is missing leaves its contents unknown; the rest can be shown.
     let refused = |code: Code| code != Code::Unreadable;
     diagnostics.retain(|finding| finding.severity == Severity::Error);
     diagnostics.extend(elsewhere);
     diagnostics.extend(state);
     console.findings(&diagnostics, &sources);
-    if diagnostics
-        .iter()
-        .any(|finding| finding.severity == Severity::Error && refused(finding.code))
-    {
+    let mut errors = diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
+    let is_faulty = errors.clone().next().is_some();
+    if errors.any(|finding| refused(finding.code)) {
         return Ok(Status::CouldNotJudge);
     }
     Ok(match shown {
         Ok(shown) => {
+            let shown = shown.assuming(&assumed);
             let text = match arguments.output.format() {
                 Format::Json => format!("{}\n", shown.json),
                 Format::Human | Format::Short => shown.text(console.look()),
             };
-            let status = if shown.whole {
+            let status = if shown.whole && !is_faulty {
                 Status::Success
             } else {
                 Status::CouldNotJudge

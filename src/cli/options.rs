@@ -42,6 +42,13 @@ pub(crate) struct Input {
     pub(crate) assume: Vec<String>,
 }
 
+impl Input {
+    /// The facts of `--assume` that are the policy's business; `em0=ADDRESS` is settled with the machine.
+    pub(crate) fn assumed_facts(&self) -> Vec<String> {
+        self.assume.iter().filter(|fact| !fact.contains('=')).cloned().collect()
+    }
+}
+
 /// How the answer looks.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {

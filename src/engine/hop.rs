@@ -18,7 +18,7 @@ use super::space::Place;
 use super::translate::Translator;
 use super::transport;
 use super::witness;
-use crate::net::RangeSet;
+use crate::net::{Direction, RangeSet, TcpFlags};
 use crate::ruleset::{KeepState, Rule, SourceTrack};
 
 impl<'e, 'a> Classes<'e, 'a> {
@@ -36,6 +36,18 @@ impl<'e, 'a> Classes<'e, 'a> {
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);
             return self.passed(path, place, Decider::Skipped, (None, now), arrival.tagging, false, None);
+        }
+        if let Some(answered) = self.answered(&path, &arrival) {
+            for region in path.region.minus(&answered) {
+                let path = Path { region, ..path.clone() };
+                self.stack.push(Task::Hop(path, arrival.clone()));
+            }
+            let path = Path {
+                region: answered,
+                ..path
+            };
+            let why = "pf answers it itself (`set syncookies always`), and what comes of the handshake is not followed";
+            return self.not_followed(path, &arrival.now, why);
         }
         let mut path = path;
         path.crossed = false;
@@ -75,6 +87,19 @@ impl<'e, 'a> Classes<'e, 'a> {
             near: None,
         };
         self.rewrite(path, frame);
+    }
+
+    /// The packets that pf answers itself before it looks at states and rules: SYNs that come in (`pf_synflood_check`).
+    fn answered(&self, path: &Path, arrival: &Arrival) -> Option<PacketBox> {
+        let answers = self.compiled.ruleset.options.syncookies && self.question.scope == Scope::Journey;
+        if !answers || arrival.place.direction() != Direction::In {
+            return None;
+        }
+        let opens = |flags: TcpFlags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK);
+        let opening = arrival
+            .now
+            .part(&path.region, Field::Transport, &transport::flags_where(opens))?;
+        arrival.now.part(&opening, Field::Fragment, &RangeSet::single(0))
     }
 
     /// Puts the entries that may decide a hop on the stack, in the order of first match: the quick ones, then the
@@ -406,6 +431,14 @@ impl<'e, 'a> Classes<'e, 'a> {
                     Some((rule, Course::First)),
                 );
             }
+        }
+        let counts_sources = rule.state.as_ref().is_some_and(|state| state.max_src_nodes.is_some());
+        if counts_sources && rule.pools().any(|pool| pool.sticky) {
+            let why = "what `sticky-address` remembers of sources counts for `max-src-nodes`, and is not counted here";
+            for region in stateful {
+                self.not_followed(Path { region, ..path.clone() }, &frame.start, why);
+            }
+            return;
         }
         if self.is_exhausted(&path, rule, decider) {
             for region in stateful {

@@ -161,7 +161,7 @@ impl<'e, 'a> Classes<'e, 'a> {
         let Place::In(on) = place else {
             if path.by_gateway {
                 let why = "what a program sends back of what `route-to` has sent is not followed";
-                now.unmodelled = Some(why.into());
+                return self.not_followed(path, &now, why);
             }
             return self.go_out(path, place, before, &now);
         };
@@ -269,10 +269,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Reading::Choice(id, inside, _) => choice = Some((id, inside)),
                 Reading::Unknown(name) => {
                     // An address of the machine itself.
-                    if path.rerouted {
-                        return self.turned_back(path, now);
-                    }
-                    if received.is_none() {
+                    if !path.rerouted && received.is_none() {
                         return self.answer_itself(path, from, now, tagging);
                     }
                     let owner = compiled.space.interface(&name);
@@ -282,8 +279,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                     } else {
                         End::Local
                     };
-                    self.ended_at(path, end, now);
-                    return;
+                    return self.taken_in(path, end, now);
                 }
             }
             if self.is_excused(&region) {
@@ -309,11 +305,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 for UnknownNetwork { on, own, .. } in &unknown {
                     let taken = received.is_none() || compiled.takes(from, *on, now.family);
                     if let Some(path) = divide(&mut rest, own, hop) {
-                        if path.rerouted {
-                            self.turned_back(path, now);
-                            continue;
-                        }
-                        self.ended_at(path, if taken { End::Local } else { End::NotForwarded }, now);
+                        self.taken_in(path, if taken { End::Local } else { End::NotForwarded }, now);
                     }
                 }
                 let others = unknown
@@ -343,11 +335,13 @@ impl<'e, 'a> Classes<'e, 'a> {
     ) {
         let compiled = self.compiled;
         match target {
-            Target::Local(_) | Target::Refused | Target::NotForwarded if path.rerouted => self.turned_back(path, now),
+            Target::Local(_) | Target::Refused | Target::NotForwarded if path.rerouted => {
+                self.taken_in(path, End::Local, now);
+            }
             Target::Via(out) if path.rerouted => self.ended_at(path, End::Leaves(out), now),
             Target::Local(_) | Target::Refused if received.is_none() => self.answer_itself(path, from, now, tagging),
             Target::Refused => self.ended_at(path, End::NotForwarded, now),
-            Target::Local(_) => self.ended_at(path, End::Local, now),
+            Target::Local(_) => self.taken_in(path, End::Local, now),
             Target::None | Target::Reject(_) => self.ended_at(path, End::NoRoute, now),
             Target::NotForwarded => self.ended_at(path, End::NotForwarded, now),
             Target::Via(out) if received.is_none() => {
@@ -400,11 +394,26 @@ impl<'e, 'a> Classes<'e, 'a> {
         self.route_from(path, from, None, &now, tagging, None);
     }
 
-    /// What is sent back to the machine itself on its way out.
-    fn turned_back(&mut self, path: Path, now: &Now) {
+    /// What is addressed to the machine itself: it ends there, if it does not come in by the loopback interface once more.
+    fn taken_in(&mut self, path: Path, end: End, now: &Now) {
+        let compiled = self.compiled;
+        let table = path.steps.last().map_or(0, |step| compiled.table_at(step.place, now));
+        let loopback = compiled.loopback_of(compiled.rdomain_of(table));
+        let skips_loopback = || loopback.is_some_and(|id| compiled.skipped.get(id) == Some(&true));
+        let why = if path.rerouted {
+            "what is sent to the machine itself on its way out is not followed"
+        } else if path.crossed && end == End::Local && !skips_loopback() {
+            // It is sent on as if by the machine, past the rules (`PF_TAG_GENERATED`), and looped back.
+            "what af-to makes of packets to the machine itself comes in on loopback, and is not followed there"
+        } else {
+            return self.ended_at(path, end, now);
+        };
+        // It gets there or it is stopped.
         let mut now = now.clone();
-        now.unmodelled = Some("what is sent to the machine itself on its way out is not followed".into());
-        self.ended_at(path, End::Local, &now);
+        now.unmodelled = Some(why.into());
+        for end in [End::Local, End::Stopped] {
+            self.ended_at(path.clone(), end, &now);
+        }
     }
 
     /// The hop out.

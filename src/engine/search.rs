@@ -167,19 +167,36 @@ impl<'e, 'a> Classes<'e, 'a> {
             Goal::Stopped => !through,
         };
         let is_by = |rules| path.steps.backwards().any(|step| step.is_decided_by(rules));
-        if !wanted || !self.question.by.as_ref().is_none_or(is_by) {
-            return;
+        if wanted && self.question.by.as_ref().is_none_or(is_by) {
+            let cover = Cover::new(
+                self.compiled,
+                &self.ground,
+                path,
+                (now, end),
+                &self.question,
+                self.choices,
+            );
+            self.stack
+                .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
         }
-        let cover = Cover::new(
-            self.compiled,
-            &self.ground,
-            path,
-            (now, end),
-            &self.question,
-            self.choices,
-        );
-        self.stack
-            .extend(cover.into_iter().map(|cover| Task::Cover(Box::new(cover), end)));
+    }
+
+    /// A way of which it is not known where it ends: its packets may be asked for, whatever is asked for.
+    pub(super) fn not_followed(&mut self, path: Path, now: &Now, why: &str) {
+        let mut now = now.clone();
+        now.unmodelled = Some(why.into());
+        let anywhere = Question {
+            ends: None,
+            excused_at_end: Vec::new(),
+            excused_flows: Vec::new(),
+            ..self.question.clone()
+        };
+        let end = (&now, End::Stopped);
+        let cover = Cover::new(self.compiled, &self.ground, path, end, &anywhere, self.choices);
+        let tasks = cover
+            .into_iter()
+            .map(|cover| Task::Cover(Box::new(cover), End::Stopped));
+        self.stack.extend(tasks);
     }
 }
 

@@ -58,6 +58,11 @@ impl Hop<'_, '_> {
         tag: Option<Name>,
     ) -> Result<Made, Unproven> {
         let rule = compiled.rule;
+        let options = rule.state.as_deref();
+        if options.is_some_and(|options| options.max_src_nodes.is_some()) && rule.pools().any(|pool| pool.sticky) {
+            let why = "what `sticky-address` remembers of sources counts for `max-src-nodes`, and is not counted here";
+            return Err(Unproven(why.to_owned()));
+        }
         if let Some(reason) = self.over_limit(place, rule, pd.src) {
             return Ok(Made::dropped(reason));
         }

@@ -10,7 +10,7 @@ use crate::net::{Direction, Family, Protocol};
 use crate::packet::{ExtensionHeader, Fragment, IpOptions, Packet};
 
 /// A packet and what the machine has noted on it (`struct mbuf`, its `m_pkthdr`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mbuf {
     /// The packet, with its tag and priority.
     pub(super) packet: Packet,

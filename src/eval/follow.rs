@@ -115,6 +115,13 @@ impl Machine<'_> {
             .and_then(|route| self.interface(route.interface)))
     }
 
+    /// Whether rules see nothing of what is looped back in the routing domain of a table (`set skip`).
+    fn skips_loopback(&self, rtable: u32) -> bool {
+        let loopback = self.context.loopback_of(self.rdomain_of(rtable));
+        let id = loopback.and_then(|loopback| self.interface(&loopback.name));
+        id.is_some_and(|id| self.skipped.get(id) == Some(&true))
+    }
+
     /// Whether packets to it are never sent on (`in_canforward`, `ip_output` without `IP_ALLOWBROADCAST`, `ip6_forward`).
     fn is_never_forwarded(&self, destination: IpAddr, rtable: u32) -> bool {
         match destination {
@@ -265,8 +272,15 @@ impl<'t, 'a> Traveller<'t, 'a> {
         if machine.is_never_forwarded(dst, mbuf.rtable) {
             return Ok(End::NotForwarded);
         }
-        if let Some(end) = machine.is_local(dst, mbuf.rtable, mbuf.received_on)? {
-            return Ok(end);
+        match machine.is_local(dst, mbuf.rtable, mbuf.received_on)? {
+            // It is looped back, and comes in once more.
+            Some(End::Local) if !machine.skips_loopback(mbuf.rtable) => {
+                let why =
+                    "what af-to makes of packets to the machine itself comes in on loopback, and is not followed there";
+                return Err(Unproven(why.to_owned()));
+            }
+            Some(end) => return Ok(end),
+            None => {}
         }
         let Some(interface) = machine.route(dst, mbuf.rtable)? else {
             return Ok(End::NoRoute);

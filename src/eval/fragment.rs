@@ -12,8 +12,9 @@ use super::record::Reason;
 use crate::net::{Family, Protocol};
 use crate::packet::{Fragment, Packet};
 
-/// The largest packet (`IP_MAXPACKET`).
+/// The largest packet (`IP_MAXPACKET`), and the header of IPv4 in it.
 const MAX_PACKET: u32 = 65535;
+const INET_HEADER: u32 = 20;
 /// Fragments end at multiples of this, but for the last.
 const UNIT: u32 = 8;
 
@@ -34,8 +35,8 @@ struct Piece {
     end: u32,
     /// Whether more comes after it.
     more: bool,
-    /// The packet of the first one, which has the headers.
-    headers: Option<Packet>,
+    /// The first one itself: it has the headers, and the whole packet comes in as it did (`pf_join_fragment`).
+    headers: Option<Mbuf>,
 }
 
 /// All fragments that are held.
@@ -49,7 +50,7 @@ pub(super) enum Reassembly {
     /// It is held.
     Held,
     /// The packet is whole.
-    Whole(Box<Packet>),
+    Whole(Box<Mbuf>),
     /// It does not fit.
     Drop(Reason),
 }
@@ -92,7 +93,7 @@ impl Fragments {
             first,
             end,
             more,
-            headers: (first == 0).then(|| packet.clone()),
+            headers: (first == 0).then(|| mbuf.clone()),
         };
         let Some(held) = self.held.get_mut(&whole) else {
             self.held.insert(whole, vec![piece]);
@@ -106,11 +107,15 @@ impl Fragments {
                 return Reassembly::Drop(Reason::Fragment);
             }
         }
-        let Some(packet) = joined(held) else {
+        let Some((mbuf, length)) = joined(held) else {
             return Reassembly::Held;
         };
+        let too_long = packet.family == Family::Inet && length + INET_HEADER > MAX_PACKET;
         self.held.remove(&whole);
-        Reassembly::Whole(Box::new(packet))
+        if too_long {
+            return Reassembly::Drop(Reason::Short);
+        }
+        Reassembly::Whole(Box::new(mbuf))
     }
 }
 
@@ -168,16 +173,17 @@ fn insert(held: &mut Vec<Piece>, mut new: Piece, family: Family) -> Fit {
     Fit::Taken
 }
 
-/// The whole packet, if there are no holes left.
-fn joined(held: &[Piece]) -> Option<Packet> {
+/// The whole packet and how many bytes it has behind its first header, if there are no holes left.
+fn joined(held: &[Piece]) -> Option<(Mbuf, u32)> {
     let complete = held.last().is_some_and(|last| !last.more)
         && held.first().is_some_and(|first| first.first == 0)
         && held.windows(2).all(|pair| matches!(pair, [a, b] if a.end == b.first));
     if !complete {
         return None;
     }
-    let mut packet = held.first()?.headers.clone()?;
+    let mut mbuf = held.first()?.headers.clone()?;
     let end = held.last()?.end;
+    let packet = &mut mbuf.packet;
     packet.fragment = None;
     let header = match packet.protocol {
         Protocol::TCP => 20,
@@ -185,5 +191,5 @@ fn joined(held: &[Piece]) -> Option<Packet> {
         _ => 0,
     };
     packet.len = u16::try_from(end.saturating_sub(header)).unwrap_or(u16::MAX);
-    Some(packet)
+    Some((mbuf, end))
 }

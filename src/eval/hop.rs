@@ -147,13 +147,18 @@ impl Hop<'_, '_> {
         before: &mut Packet,
         described: &mut Option<Descriptor>,
     ) -> Result<Outcome, Unproven> {
-        if mbuf.packet.protocol == Protocol::AH && !matches!(mbuf.packet.fragment, Some(Fragment::Later { .. })) {
-            return Err(Unproven(
-                "pf looks through an AH header, and what is behind it is not said".to_owned(),
-            ));
+        // Of a later fragment nothing is looked at.
+        let header =
+            Some(mbuf.packet.protocol).filter(|_| !matches!(mbuf.packet.fragment, Some(Fragment::Later { .. })));
+        if let Some(name) = header.and_then(|protocol| looked_through(protocol, mbuf.packet.family)) {
+            let why = format!("pf looks through {name}, and what is behind it is not said");
+            return Err(Unproven(why));
         }
-        let rdomain = self.machine.rdomain_of(mbuf.rtable);
-        let set_up = |mbuf: &Mbuf| descriptor::set_up(mbuf, self.direction, self.interface, rdomain);
+        let (machine, direction, interface) = (self.machine, self.direction, self.interface);
+        let set_up = |mbuf: &Mbuf| {
+            let rdomain = machine.rdomain_of(mbuf.rtable);
+            descriptor::set_up(mbuf, direction, interface, rdomain)
+        };
         let mut pd = match set_up(mbuf) {
             Ok(pd) => pd,
             Err(reason) => return Ok(Outcome::logged_drop(reason)),
@@ -166,11 +171,8 @@ impl Hop<'_, '_> {
                 Reassembly::Drop(reason) => return Ok(Outcome::logged_drop(reason)),
                 Reassembly::Whole(whole) => {
                     let (interface, way) = (mbuf.packet.interface.clone(), mbuf.packet.way);
-                    mbuf.packet = Packet {
-                        interface,
-                        way,
-                        ..*whole
-                    };
+                    *mbuf = *whole;
+                    (mbuf.packet.interface, mbuf.packet.way) = (interface, way);
                     before.clone_from(&mbuf.packet);
                     pd = match set_up(mbuf) {
                         Ok(pd) => pd,
@@ -195,6 +197,12 @@ impl Hop<'_, '_> {
             }
             VirtualProtocol::Whole(Protocol::ICMP | Protocol::ICMP6) => self.icmp_state(pd, mbuf)?,
             VirtualProtocol::Whole(Protocol::TCP) => {
+                let flags = mbuf.packet.flags;
+                let opens = flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK);
+                if self.machine.ruleset.options.syncookies && self.direction == Direction::In && opens {
+                    let why = "pf answers it itself (`set syncookies always`), and what comes of the handshake is not followed";
+                    return Err(Unproven(why.to_owned()));
+                }
                 let Some(flags) = tcp::normalize(mbuf.packet.flags) else {
                     return Ok(Outcome::new(Act::Drop(Reason::Normalize)));
                 };
@@ -482,6 +490,18 @@ fn answer(block: Block, pd: &Descriptor, packet: &Packet) -> Answer {
         (Some(((kind, code), _)), Family::Inet) => Answer::Icmp(kind, code),
         (Some((_, (kind, code))), Family::Inet6) => Answer::Icmp(kind, code),
         (None, _) => Answer::Nothing,
+    }
+}
+
+/// What pf calls the protocol of, if it goes on to the header behind it (`pf_walk_header`, `pf_walk_header6`).
+fn looked_through(protocol: Protocol, family: Family) -> Option<&'static str> {
+    match (protocol.0, family) {
+        (51, _) => Some("an AH header"),
+        (0, Family::Inet6) => Some("hop-by-hop options"),
+        (43, Family::Inet6) => Some("a routing header"),
+        (44, Family::Inet6) => Some("a fragment header"),
+        (60, Family::Inet6) => Some("destination options"),
+        _ => None,
     }
 }
 

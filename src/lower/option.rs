@@ -198,6 +198,7 @@ impl Lowerer<'_> {
                 SyncookieMode::Adaptive(self.syncookies)
             }
         };
+        self.shared.ruleset.options.syncookies = mode == SyncookieMode::Always;
         self.declare(Setting::Syncookies(mode));
         Ok(())
     }

@@ -132,6 +132,36 @@ pub struct End {
     pub ports: Vec<Operator<u16>>,
 }
 
+impl End {
+    /// The hosts that are called so, with any port.
+    #[must_use]
+    pub fn of(host: Host, span: Span) -> Self {
+        let item = HostItem {
+            span,
+            negated: false,
+            host,
+        };
+        Self {
+            hosts: Some(Hosts {
+                span,
+                items: vec![item],
+            }),
+            ports: Vec::new(),
+        }
+    }
+}
+
+impl Zone {
+    /// The zone as an end of packets.
+    #[must_use]
+    pub fn end(&self) -> End {
+        End::of(
+            Host::Named(self.name.value.clone(), Modifiers::default()),
+            self.name.span,
+        )
+    }
+}
+
 /// A union of hosts, from which the negated ones are taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {

@@ -26,7 +26,7 @@ pub use ast::Policy;
 pub use excuses::{Excuse, ExcusedSent, Excuses};
 pub use guesses::Guess;
 pub use network::Network;
-pub(crate) use protocols::{beginnings, port_numbers};
+pub(crate) use protocols::{all_beginnings, beginnings, port_numbers};
 pub use read::{assumption, configs, read};
 pub use sets::Selection;
 pub use statements::Macros;

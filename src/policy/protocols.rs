@@ -81,6 +81,18 @@ pub(crate) fn beginnings(packets: &Packets) -> PacketSet {
     boxes.into_iter().collect()
 }
 
+/// The first packets of all flows: of icmp every query that has an answer.
+pub(crate) fn all_beginnings() -> PacketSet {
+    let queries = Family::BOTH.into_iter().filter_map(|family| {
+        let queries = transport::answers(family).into_iter().map(|(queries, _)| queries);
+        PacketBox::all(family)
+            .with(Field::Options, &RangeSet::single(0))?
+            .with(Field::Fragment, &RangeSet::single(0))?
+            .with(Field::Transport, &union(queries))
+    });
+    beginnings(&Packets::default()).union(queries.collect())
+}
+
 /// What is in any of the sets.
 fn union(sets: impl Iterator<Item = RangeSet>) -> RangeSet {
     RangeSet::from_ranges(sets.flat_map(|set| set.ranges().to_vec()))

@@ -10,6 +10,7 @@ mod hosts;
 pub mod human;
 pub mod json;
 mod look;
+pub mod matrix;
 mod route;
 pub mod short;
 pub mod trace;

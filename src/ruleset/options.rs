@@ -47,4 +47,6 @@ pub struct Options {
     pub skip: Vec<Name>,
     /// `set reassemble`.
     pub reassemble: Reassemble,
+    /// `set syncookies always`: pf answers every SYN that comes in. (From an empty state table `adaptive` answers none.)
+    pub syncookies: bool,
 }

@@ -65,13 +65,13 @@ pub fn draft(engine: &Engine<'_>, macros: &Macros, config: &str, assumptions: &s
     let drafter = Drafter {
         engine,
         macros,
-        zones: zones(engine, macros),
+        zones: zones(engine, macros, &[]),
     };
     drafter.text(config, assumptions)
 }
 
-/// A zone for each interface behind which there can be hosts.
-pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
+/// A zone for each interface behind which there can be hosts, under names that are not taken.
+pub(super) fn zones(engine: &Engine<'_>, macros: &Macros, names: &[&str]) -> Vec<DraftZone> {
     let network = Network::new(engine);
     let context = engine.context();
     let mut zones: Vec<DraftZone> = Vec::new();
@@ -98,7 +98,8 @@ pub(super) fn zones(engine: &Engine<'_>, macros: &Macros) -> Vec<DraftZone> {
             Some(name) => name.to_lowercase(),
             None => format!("net_{}", interface.name),
         };
-        let taken = |name: &str| context.knows(name) || zones.iter().any(|zone| zone.name == name);
+        let taken =
+            |name: &str| context.knows(name) || names.contains(&name) || zones.iter().any(|zone| zone.name == name);
         let name = if taken(&wish) || reserved(&wish) {
             format!("net_{}", interface.name)
         } else {

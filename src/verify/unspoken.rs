@@ -2,7 +2,6 @@
 
 use super::coverage::Speech;
 use super::judge::Case;
-use super::matrix::end;
 use super::search::Searcher;
 use crate::engine::{Goal, PacketSet, Question};
 use crate::policy::Zones;
@@ -67,7 +66,7 @@ pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> 
 
 /// First packets of flows between hosts, from the machine, and to it.
 fn all_flows(zones: &Zones<'_>, span: Span) -> Option<PacketSet> {
-    let itself = || end(Host::Itself, span);
+    let itself = || End::of(Host::Itself, span);
     let pairs = [
         (End::default(), End::default()),
         (itself(), End::default()),

@@ -1,23 +1,20 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
-use indexmap::IndexSet;
 use rayon::prelude::*;
 
-use super::conditions::unknown_words;
 use super::{Cause, Hop, Router, Row, Statement, Unspoken};
-use crate::engine::{self, Decider, Engine, PacketSet, Place, Unknown};
+use crate::engine::{self, Decider, Engine, PacketSet, Place};
 use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::Packet;
-use crate::policy::{Network, Zones};
+use crate::policy::Zones;
 use crate::print;
 use crate::report::boxes::Namer;
-use crate::report::hosts::addresses;
 use crate::report::route::route;
 use crate::ruleset::RuleId;
 use crate::source::{Sources, Span};
 use crate::syntax::Macro;
-use crate::verify::{self, Extent, Outcome, Verified, Why};
+use crate::verify::{self, Outcome, Verified, Why};
 
 /// What a report is made of.
 #[derive(Clone, Copy)]
@@ -61,85 +58,6 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
         faults: verified.faults,
         ..Router::default()
     }
-}
-
-/// Who reaches whom, in lines; of the machine in that state, where it may be in others.
-#[must_use]
-pub fn matrix(matrix: &verify::Matrix, engine: &Engine<'_>, state: Option<&str>) -> Vec<String> {
-    if matrix.policy.zones.is_empty() {
-        let words = "who reaches whom is not known: no interface has an address or a route. Say them in context.toml, or \
-                     by --ifconfig and --routes";
-        return vec![words.to_owned()];
-    }
-    let network = Network::new(engine);
-    let (zones, _) = Zones::new(&matrix.policy, &network);
-    let namer = Namer::of_zones(&zones);
-    let pairs: Vec<(String, String)> = matrix
-        .edges()
-        .map(|(from, to, reach)| (format!("{from} > {to}"), reach_words(reach, &namer)))
-        .collect();
-    let width = pairs.iter().map(|(pair, _)| pair.len()).max().unwrap_or(0);
-    let state = state.map_or_else(String::new, |state| {
-        format!(", while {state} (other states are not shown)")
-    });
-    let is_filled = matrix
-        .hangs_on
-        .iter()
-        .any(|unknown| matches!(unknown, Unknown::Anchor(_)));
-    let empty = if is_filled {
-        ", anchors that others fill: empty"
-    } else {
-        ""
-    };
-    let mut lines = vec![format!(
-        "who reaches whom, of what really comes from there{empty}{state}:"
-    )];
-    lines.extend(
-        pairs
-            .into_iter()
-            .map(|(pair, words)| format!("  {pair:<width$}  {words}")),
-    );
-    if !matrix.hangs_on.is_empty() {
-        let unknown: IndexSet<String> = matrix.hangs_on.iter().map(unknown_words).collect();
-        let unknown: Vec<String> = unknown.into_iter().collect();
-        lines.push(format!("it hangs on {}", unknown.join(", ")));
-    }
-    let rest = match matrix.left_out {
-        0 if !matrix.hangs_on.is_empty() => "nobody else surely reaches anybody".to_owned(),
-        0 => "nobody else reaches anybody".to_owned(),
-        1 => "one more zone was not looked at".to_owned(),
-        more => format!("{more} more zones were not looked at"),
-    };
-    lines.push(format!("{rest}. Draft a policy: pfproof init"));
-    lines
-}
-
-fn reach_words(reach: &verify::Reach, namer: &Namer<'_>) -> String {
-    let mut words = match reach.extent {
-        Extent::All => "all".to_owned(),
-        Extent::Part if !reach.whole => format!("some: {}", namer.protocols(&reach.packets)),
-        Extent::Part => match namer.protocols(&reach.packets) {
-            words if words.is_empty() => "part".to_owned(),
-            words => format!("part: {words}"),
-        },
-        Extent::Perhaps => match namer.protocols(&reach.packets) {
-            words if words.is_empty() => "perhaps".to_owned(),
-            words => format!("perhaps: {words}"),
-        },
-        Extent::Spoofed => "only spoofed sources".to_owned(),
-        Extent::Unknown => "not known: too much to look at here".to_owned(),
-    };
-    if reach.extent == Extent::Part && !reach.whole {
-        words.push_str(" (not all of it was looked at)");
-    }
-    let translated = Family::BOTH.into_iter().zip(&reach.translated);
-    for ((family, set), some) in translated.zip(reach.untranslated) {
-        if !set.is_empty() {
-            let nat = if some { "some nat to" } else { "nat to" };
-            words.push_str(&format!(", {nat} {}", addresses(set, family)));
-        }
-    }
-    words
 }
 
 pub(super) struct Builder<'a> {

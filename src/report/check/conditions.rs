@@ -74,7 +74,7 @@ impl Builder<'_> {
             let word = match &condition.unknown {
                 Unknown::Pool if pools_are_told => continue,
                 Unknown::Anchor(name) => self.anchor(cause, condition, name),
-                _ => Some(self.choice(condition)),
+                _ => Some(condition_words(condition)),
             };
             words.extend(word.filter(|word| !words.contains(word)));
         }
@@ -110,33 +110,33 @@ impl Builder<'_> {
             (false, false, _) => Some(format!("if no rule in anchor \"{name}\" decides")),
         }
     }
+}
 
-    /// What must be so for a cause to come about.
-    fn choice(&self, condition: &Condition) -> String {
-        let rule = condition
-            .rule
-            .as_ref()
-            .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
-        let not = if condition.holds { "" } else { "not " };
-        match &condition.unknown {
-            Unknown::Os => format!("if the sender's os is {not}that{rule}"),
-            Unknown::User => format!("if the socket's owner is {not}that{rule}"),
-            Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
-            Unknown::Address(name) => format!("if the address is {not}that of {name}"),
-            Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
-            Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
-            Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
-            Unknown::Once => format!("if the `once`{rule} is {not}used up"),
-            Unknown::Rate => format!("if the rate{rule} is {not}kept"),
-            Unknown::Limit => format!("if the limit{rule} is {not}reached"),
-            Unknown::Tag => format!("if the tag is {not}that{rule}"),
-            Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
-        }
+/// What must be so for something to come about.
+pub(crate) fn condition_words(condition: &Condition) -> String {
+    let rule = condition
+        .rule
+        .as_ref()
+        .map_or_else(String::new, |rule| format!(" of rule @{rule}"));
+    let not = if condition.holds { "" } else { "not " };
+    match &condition.unknown {
+        Unknown::Os => format!("if the sender's os is {not}that{rule}"),
+        Unknown::User => format!("if the socket's owner is {not}that{rule}"),
+        Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
+        Unknown::Address(name) => format!("if the address is {not}that of {name}"),
+        Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
+        Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
+        Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
+        Unknown::Once => format!("if the `once`{rule} is {not}used up"),
+        Unknown::Rate => format!("if the rate{rule} is {not}kept"),
+        Unknown::Limit => format!("if the limit{rule} is {not}reached"),
+        Unknown::Tag => format!("if the tag is {not}that{rule}"),
+        Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
     }
 }
 
 /// What is not known, in words.
-pub(super) fn unknown_words(unknown: &Unknown) -> String {
+pub(crate) fn unknown_words(unknown: &Unknown) -> String {
     match unknown {
         Unknown::Os => "the os of the sender".to_owned(),
         Unknown::User => "the user of a local socket".to_owned(),

@@ -6,7 +6,8 @@ mod human;
 mod json;
 mod short;
 
-pub use build::{Subject, matrix, router};
+pub use build::{Subject, router};
+pub(crate) use conditions::{condition_words, unknown_words};
 
 use super::{Format, Look};
 use crate::diagnostic::Diagnostic;
