@@ -202,8 +202,7 @@ fn flows_and_context_have_json() {
         value
     };
     let matrix = json(&["flows"]);
-    let spoofed =
-        serde_json::json!({"from": "internet", "to": "iot", "passes": "spoofed", "translated": "nothing", "open": false});
+    let spoofed = serde_json::json!({"from": "internet", "to": "iot", "passes": "spoofed", "translated": "nothing", "open": false});
     assert!(
         matrix["pairs"].as_array().expect("pairs").contains(&spoofed),
         "{matrix}"

@@ -9,6 +9,7 @@ mod rules;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use packets::{Bounds, Random};
 use proptest::prelude::*;
@@ -307,6 +308,7 @@ fn measured_packets() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(compared > unmodelled, "only {compared} packets were compared");
 }
 
 /// Neighbour discovery is translated as the keys of its state say: a solicitation goes to whom it asks for.
@@ -380,12 +382,16 @@ fn sample(region: &PacketBox, random: &mut Random) -> Header {
         })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, ..packets::cases(600) })]
-
-    /// The engine decides every packet as eval does, from the box that is this packet alone.
-    #[test]
-    fn random_packets(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
+/// The engine decides every packet as eval does, from the box that is this packet alone: of packets half from the bounds of
+/// rules.
+#[test]
+fn random_packets() {
+    let (asked, compared) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let config = ProptestConfig {
+        max_shrink_time: 20_000,
+        ..packets::cases(600)
+    };
+    proptest!(config, |(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>())| {
         let context = state(which, seed);
         let (text, ruleset) = rules::loaded(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
@@ -393,19 +399,27 @@ proptest! {
         let mut random = Random(seed);
         for way in [Way::In, Way::Out, Way::Forward, Way::Forward].into_iter().cycle().take(24) {
             let packet = bounds.packet(&mut random, way);
-            if let Some(Err(why)) = compare(&engine, &eval, &packet) {
-                prop_assert!(false, "{why}\n{text}");
+            asked.fetch_add(1, Ordering::Relaxed);
+            match compare(&engine, &eval, &packet) {
+                Some(Err(why)) => prop_assert!(false, "{why}\n{text}"),
+                Some(Ok(())) => drop(compared.fetch_add(1, Ordering::Relaxed)),
+                None => {}
             }
         }
-    }
+    });
+    let (asked, compared) = (asked.into_inner(), compared.into_inner());
+    assert!(compared * 2 > asked, "only {compared} of {asked} packets were compared");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_time: 5_000, ..packets::cases(12) })]
-
-    /// Every packet of a class has the journey of the class.
-    #[test]
-    fn random_classes(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>()) {
+/// Every packet of a class has the journey of the class.
+#[test]
+fn random_classes() {
+    let compared = AtomicUsize::new(0);
+    let config = ProptestConfig {
+        max_shrink_time: 5_000,
+        ..packets::cases(12)
+    };
+    proptest!(config, |(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>())| {
         let context = rules::machine(which);
         let (text, ruleset) = rules::loaded(statements, &context);
         let (engine, eval) = (Engine::new(&ruleset, &context), Machine::new(&ruleset, &context).with_programs());
@@ -427,6 +441,7 @@ proptest! {
                 if reverse || packet.ttl < 2 || engine.space().header(&packet).as_ref() != Some(&header) {
                     continue;
                 }
+                compared.fetch_add(1, Ordering::Relaxed);
                 for journey in decided(&eval, &packet) {
                     if !by_the_stack(&engine, &journey, &class) {
                         prop_assert_eq!(of_eval(&journey), of_engine(&class), "{:?}\n{:?}\n{}", packet, class, text);
@@ -434,5 +449,7 @@ proptest! {
                 }
             }
         }
-    }
+    });
+    let compared = compared.into_inner();
+    assert!(compared > 100, "only {compared} packets were compared");
 }

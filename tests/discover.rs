@@ -108,7 +108,7 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
         [
             "# nothing is known of the machine but what pf.conf names",
             "# assumed: forwarding: taken to be on: nothing says",
-            "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one is considered",
+            "# assumed: em0, lan0, wifi0, egress0: addresses unknown: every one outside other networks is considered",
             "# assumed: lan, wifi: the group has an interface of its name and 0; more are considered",
             "# assumed: default routes: leave by egress0, or by another interface: each is considered; `--assume \
              egress=INTERFACE` settles it",

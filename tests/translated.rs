@@ -47,3 +47,57 @@ fn a_match_rule_sees_it_of_one_host_too() {
     check(&rules("nat-to 10.0.5.5"), &[(required, "holds")]);
     check(&rules("nat-to 10.0.5.6"), &[(required, "violated")]);
 }
+
+/// A pool that a table gives may be empty, and then the packet is dropped.
+#[test]
+fn a_pool_whose_table_is_not_known_proves_nothing() {
+    for rules in [
+        "table <x> persist\npass\nmatch out on em0 inet from em1:network nat-to <x>\n",
+        "table <x> persist\npass\npass out on em0 inet from em1:network nat-to <x>\n",
+        "table <x> persist\npass\npass in on em1 inet from em1:network route-to <x>\n",
+    ] {
+        check(
+            rules,
+            &[
+                ("require inet proto tcp from lan to 9.9.9.9 port 80", "unproven"),
+                ("require inet6 proto tcp from lan to 2620:fe::fe port 80", "holds"),
+            ],
+        );
+        let rules = rules.replace(" persist", " { 198.51.100.9 }");
+        check(
+            &rules,
+            &[("require inet proto tcp from lan to 9.9.9.9 port 80", "holds")],
+        );
+        let rules = rules.replace("{ 198.51.100.9 }", "const");
+        check(
+            &rules,
+            &[("require inet proto tcp from lan to 9.9.9.9 port 80", "violated")],
+        );
+    }
+    check(
+        "table <x> persist\nblock\npass in on em1 inet proto tcp to 9.9.9.9 port 80 rdr-to <x>\npass out on em3\n",
+        &[
+            ("forbid inet from lan to dmz", "unproven"),
+            ("forbid inet from 10.0.1.0/24 to 198.51.100.9", "holds"),
+            ("require inet proto tcp from lan to 9.9.9.9 port 80", "unproven"),
+        ],
+    );
+}
+
+/// Which of several targets pf chooses for a packet from one of them is known where only that one sends it back.
+#[test]
+fn what_is_its_own_reverse_goes_to_where_it_is_from() {
+    let rules = "block\npass in on em1 inet proto udp rdr-to { 192.0.2.80 10.0.1.5 }\n";
+    check(
+        rules,
+        &[
+            ("forbid inet from 10.0.1.5 to 192.0.2.80", "holds"),
+            ("forbid inet from 10.0.1.0/24 to dmz", "holds"),
+            ("closed to lan", "violated"),
+        ],
+    );
+    check(
+        "block\npass in on em0 inet proto udp from any to 9.9.9.9\n",
+        &[("require inet proto udp from any to 9.9.9.9 port 49152", "violated")],
+    );
+}

@@ -109,3 +109,62 @@ fn a_search_that_is_cut_short_proves_nothing() {
         assert_ne!(router.statements[0].outcome, "holds", "{statement}");
     }
 }
+
+/// What leaves by a route that was given is in no network that is not known: that would have been taken instead.
+#[test]
+fn a_network_that_is_not_known_excuses_what_leaves_by_it() {
+    let machine = format!(
+        "{MACHINE}via = \"203.0.113.1\"\n[interface.em2]\naddresses = [\"10.0.2.1/24\"]\n[[route]]\nto = \"10.5.0.0/16\"\ninterface = \"em2\"\n"
+    );
+    let zones = "zone lan on em1\nzone dmz on em2\nzone net on em0\n";
+    let rules = "block\npass in on em1 inet proto tcp from em1:network to 10.5.0.0/16 port 22\n\
+                 pass out on em2 inet proto tcp to 10.5.0.0/16 port 22\n";
+    check_on(
+        rules,
+        &machine,
+        zones,
+        &[
+            ("allow inet proto tcp from lan to net", "holds"),
+            // Unless the network of em0 holds it.
+            ("closed from lan", "unproven"),
+            ("closed to dmz", "unproven"),
+            ("closed to net", "holds"),
+        ],
+    );
+    check_on(
+        &rules.replace("out on em2", "out on em0"),
+        &machine,
+        zones,
+        &[
+            ("allow inet proto tcp from lan to net", "holds"),
+            ("allow inet proto tcp from lan to em0", "holds"),
+            ("closed from lan", "holds"),
+        ],
+    );
+}
+
+/// A destination that is the machine's own address is none of a zone's hosts.
+#[test]
+fn nat_to_an_address_that_is_not_known_is_proved() {
+    let rules = "block\npass in on em1\npass out on em0 inet from em1:network nat-to (em0)\n";
+    let zones = "zone lan on em1\nzone net on em0\n";
+    check_on(
+        rules,
+        MACHINE,
+        zones,
+        &[
+            ("require inet proto tcp from lan to net port 80", "holds"),
+            ("require inet proto tcp from lan to net port 80 nat-to (em0)", "holds"),
+            ("require inet proto tcp from lan to em0 port 80", "holds"),
+        ],
+    );
+    check_on(
+        &rules.replace("nat-to (em0)", "nat-to 203.0.113.9"),
+        MACHINE,
+        zones,
+        &[(
+            "require inet proto tcp from lan to net port 80 nat-to (em0)",
+            "unproven",
+        )],
+    );
+}

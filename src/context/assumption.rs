@@ -102,8 +102,8 @@ pub fn assumptions_in_full(context: &Context, assumed: &[Assumption]) -> Vec<Str
             {
                 Assumption::UNDESCRIBED.to_owned()
             }
-            [only] => format!("{only} address unknown: every one is considered"),
-            [..] => "addresses unknown: every one is considered".to_owned(),
+            [only] => format!("{only} address unknown: every one outside other networks is considered"),
+            [..] => "addresses unknown: every one outside other networks is considered".to_owned(),
         };
         all.push(Assumption::new(&interface.name, text));
     }

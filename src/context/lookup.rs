@@ -223,6 +223,17 @@ impl Interface {
 }
 
 impl Context {
+    /// The networks of the other interfaces in an interface's routing domain: an address of it that is not known, and its
+    /// network, are taken to lie outside them. Link-local ones are on every link.
+    pub fn networks_beside<'c>(&'c self, interface: &'c Interface, family: Family) -> impl Iterator<Item = IpNet> + 'c {
+        let others = self
+            .interfaces
+            .iter()
+            .filter(move |other| other.name != interface.name && other.rdomain == interface.rdomain && !other.down);
+        let known = others.flat_map(move |other| other.addresses_of(family).filter_map(InterfaceAddress::known));
+        known.filter(|net| !is_link_local(net.addr())).map(|net| net.trunc())
+    }
+
     /// Whether the machine forwards packets of that family.
     #[must_use]
     pub fn forwards(&self, family: Family) -> bool {

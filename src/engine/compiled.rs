@@ -13,7 +13,7 @@ use super::memo::Memo;
 use super::met::{Meetings, Met};
 use super::path::Path;
 use super::rewriting::{Now, Reading};
-use super::routing::{Piece, Routes, Target, prefix};
+use super::routing::{Piece, Routes, Target, line, prefix};
 use super::set::PacketSet;
 use super::space::{InterfaceId, Place, Space};
 use super::translate::{self, Supply};
@@ -323,11 +323,13 @@ impl<'a> Compiled<'a> {
         rtable: u32,
     ) -> Vec<Option<InterfaceId>> {
         let routes = self.routes(rtable);
+        let is_open = translate::unknown_table_of(self.ruleset, anchor, &route.pool, family).is_some();
         let gateways = match translate::supply(self.ruleset, self.context, &route.pool, anchor, family) {
             Supply::Nothing => return vec![None],
             Supply::AddressOf(name) => return vec![self.space.interface(&name)],
             Supply::OneOf(set) => set,
             Supply::Masked(net) => prefix(net),
+            Supply::Unmodelled(_) => line(family),
         };
         let mut out = Vec::new();
         for piece in routes
@@ -343,7 +345,27 @@ impl<'a> Compiled<'a> {
                 out.push(by);
             }
         }
+        if is_open && !out.contains(&None) {
+            // There may be none in the table.
+            out.push(None);
+        }
         out
+    }
+
+    /// What it is for the machine to know, or for pf to choose, which of several gateways is taken.
+    pub(super) fn chooses_gateway(&self, route: &RouteTo, anchor: &str, family: Family) -> Unknown {
+        let table = translate::unknown_table_of(self.ruleset, anchor, &route.pool, family);
+        table.map_or(Unknown::Pool, Unknown::Table)
+    }
+
+    /// That the table is empty which a rule's translation takes an address from, where its contents are not known.
+    pub(super) fn may_be_empty(&self, number: usize, family: Family) -> Option<Fact> {
+        let (id, rule) = self.list.rules.get(number)?;
+        let table = translate::unknown_table(self.ruleset, &id.anchor, rule, family)?;
+        Some(Fact {
+            unknown: Unknown::Table(table),
+            about: About::Rule(number),
+        })
     }
 }
 

@@ -421,7 +421,13 @@ impl<'a, 's> Reader<'a, 's> {
         }
         let family = part.region.family;
         let ported = transport::ported();
-        let asked = part.with(Field::Transport, &ported);
+        let absent = &self.ruleset.options.absent;
+        let nobody = |wanted: Option<Operator<u32>>, absent: &[u32]| match wanted {
+            Some(Operator::Equal(id)) => absent.contains(&id),
+            _ => false,
+        };
+        let never = nobody(rule.user, &absent.users) || nobody(rule.group, &absent.groups);
+        let asked = part.with(Field::Transport, &ported).filter(|_| !never);
         let not_asked = part.with(Field::Transport, &transport::line(family).minus(&ported));
         let asked = asked.map(|part| part.if_so(fact.clone(), true));
         not_asked.into_iter().chain(asked).collect()

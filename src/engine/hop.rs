@@ -9,6 +9,7 @@ use super::frame::{Frame, Tagging};
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Verdict};
 use super::list::{END, Entry, Kind, Position};
+use super::onward::divide;
 use super::path::{Path, Step};
 use super::question::{Goal, Scope};
 use super::rewrite::MOST_PIECES;
@@ -395,6 +396,13 @@ impl<'e, 'a> Classes<'e, 'a> {
         let place = self.place(frame);
         let stop = stop(&path);
         let tagging = self.tagging(frame, entry, stop);
+        let mut rest = Some(path);
+        if let Some(empty) = self.compiled.may_be_empty(entry.rule, frame.until(stop).family)
+            && let Some(path) = divide(&mut rest, &empty, None)
+        {
+            self.stopped(path, frame, decider.clone(), Verdict::Drop(Drop::Translation));
+        }
+        let Some(path) = rest else { return };
         // Translation is done by the state. The header that rules saw before is what goes on without one.
         let stateless = match rule.keep_state {
             KeepState::No => vec![path.region.clone()],

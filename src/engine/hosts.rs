@@ -86,18 +86,7 @@ pub(super) fn of_table(table: Option<&Table>, name: &Name, family: Family) -> Ho
 /// What `(if)` stands for, one after the other: known networks, and the interfaces of which an address is not known
 /// (`pfi_table_update`, `pfi_instance_add`).
 pub(super) fn of_dynamic(context: &Context, dynamic: &DynamicAddress, family: Family) -> (Vec<IpNet>, Option<Name>) {
-    let named = context.interface(&dynamic.interface);
-    let group = match &*dynamic.interface {
-        "self" => "all",
-        other => other,
-    };
-    let members: Vec<&Interface> = match named {
-        Some(interface) => vec![interface],
-        None => {
-            let all = context.interfaces.iter();
-            all.filter(|interface| context.in_group(interface, group)).collect()
-        }
-    };
+    let members = members(context, dynamic);
     let (mut nets, mut unknown) = (Vec::new(), None);
     if dynamic.load_time || members.is_empty() && context.open {
         unknown = Some(dynamic.interface.clone());
@@ -162,8 +151,45 @@ fn of_interface(
 pub(super) fn matching(context: &Context, dynamic: &DynamicAddress, family: Family) -> Hosts {
     let (nets, unknown) = of_dynamic(context, dynamic, family);
     let known = RangeSet::from_ranges(nets.into_iter().flat_map(|net| prefix(net).ranges().to_vec()));
-    match unknown {
-        Some(interface) => Hosts::partly(known, family, Unknown::Address(interface)),
-        None => Hosts::known(known),
+    let Some(interface) = unknown else {
+        return Hosts::known(known);
+    };
+    let hosts = Hosts::partly(known, family, Unknown::Address(interface));
+    let beside = beside_all(context, dynamic, family);
+    let maybe = hosts.maybe.map(|(set, unknown)| (set.minus(&beside), unknown));
+    Hosts {
+        surely: hosts.surely,
+        maybe: maybe.filter(|(set, _)| !set.is_empty()),
+    }
+}
+
+/// The addresses that lie in networks of other interfaces than each that is meant whose address is not known: none of those
+/// is it.
+fn beside_all(context: &Context, dynamic: &DynamicAddress, family: Family) -> RangeSet {
+    if dynamic.prefix.is_some() || dynamic.modifiers.peer {
+        return RangeSet::empty();
+    }
+    let unknown = members(context, dynamic)
+        .into_iter()
+        .filter(|one| one.has_unknown(family));
+    let beside = unknown.map(|interface| {
+        let nets = context.networks_beside(interface, family);
+        RangeSet::from_ranges(nets.flat_map(|net| prefix(net).ranges().to_vec()))
+    });
+    beside.reduce(|all, one| all.intersection(&one)).unwrap_or_default()
+}
+
+/// The interfaces that are meant.
+fn members<'c>(context: &'c Context, dynamic: &DynamicAddress) -> Vec<&'c Interface> {
+    let group = match &*dynamic.interface {
+        "self" => "all",
+        other => other,
+    };
+    match context.interface(&dynamic.interface) {
+        Some(interface) => vec![interface],
+        None => {
+            let all = context.interfaces.iter();
+            all.filter(|interface| context.in_group(interface, group)).collect()
+        }
     }
 }

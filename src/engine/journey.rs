@@ -110,6 +110,8 @@ pub struct Hop {
     pub state: bool,
     /// The header after it.
     pub ends: Ends,
+    /// The routing table that rules have set.
+    pub rtable: Option<u32>,
 }
 
 impl Hop {
@@ -321,6 +323,7 @@ impl Class {
             About::Host(..) | About::Rule(_) => false,
         })
     }
+
     /// The packets of the region in which those fields end with the numbers with which they arrived, translated or not.
     /// Where pf chooses the number, only those of which it may choose the same, if `by_chance`; else none.
     #[must_use]

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::calls::{called, looping};
-use super::criteria::{Alternative, Fact, Reader};
+use super::criteria::{About, Alternative, Fact, Reader};
 use super::header::{Field, PacketBox};
 use super::journey::{Drop, Unknown};
 use super::routing::prefix;
@@ -347,7 +347,21 @@ impl<'a> Builder<'_, 'a> {
             // A match rule that cannot translate drops.
             let Reader { ruleset, context, .. } = self.reader;
             let fails = |part: &Part| translate::fails(ruleset, context, path, rule, part.region.family);
-            let (failing, own): (Vec<Part>, Vec<Part>) = own.into_iter().partition(fails);
+            let (mut failing, mut own): (Vec<Part>, Vec<Part>) = own.into_iter().partition(fails);
+            // Nor can one whose table is empty: of a table that is not known, both may be.
+            for part in &mut own {
+                let Some(table) = translate::unknown_table(ruleset, path, rule, part.region.family) else {
+                    continue;
+                };
+                let empty = Fact {
+                    unknown: Unknown::Table(table),
+                    about: About::Rule(number),
+                };
+                let mut dropped = part.clone();
+                dropped.facts.push((empty.clone(), true));
+                failing.push(dropped);
+                part.facts.push((empty, false));
+            }
             self.entries(number, Kind::Drop(Drop::Translation), true, position, guards, &failing);
             self.entries(number, kind, rule.quick, position, guards, &own);
         } else {
@@ -513,7 +527,7 @@ impl<'a> Builder<'_, 'a> {
         let position = self.next();
         let fact = Fact {
             unknown: Unknown::Anchor(call.name.clone().unwrap_or_else(|| call.path.clone())),
-            about: super::criteria::About::Rule(number),
+            about: About::Rule(number),
         };
         for chain in guards {
             let mut parts = chain.clone();

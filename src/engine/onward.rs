@@ -128,10 +128,10 @@ impl<'e, 'a> Classes<'e, 'a> {
                 self.compiled.gateways(route, &anchor, now.family, table)
             }
         };
-        if let [_, _, ..] = gateways.as_slice() {
+        if gateways.len() > 1 {
             let chosen_by = path.duties.last().and_then(|duty| duty.rule(&self.compiled.list));
             let fact = Fact {
-                unknown: Unknown::Pool,
+                unknown: self.compiled.chooses_gateway(route, &anchor, now.family),
                 about: About::Rule(chosen_by.unwrap_or(List::NO_RULE)),
             };
             Rc::make_mut(&mut path.supposed).facts.push((fact, Some(0), true));
@@ -536,9 +536,10 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
     }
     let mut region = region.clone();
     let (mut equal, mut chosen, mut open) = (Vec::new(), Narrowed::new(), Vec::new());
-    let mut choose = |id: ChoiceId, set: &RangeSet| {
-        if set.len() > 1 {
-            chosen.push((id, set.clone()));
+    // Those of a set that are still possible.
+    let mut choose = |id: ChoiceId, all: &RangeSet, left: &RangeSet| {
+        if all.len() > 1 {
+            chosen.push((id, left.clone()));
         }
     };
     for (a, b) in [
@@ -559,11 +560,11 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
             }
             (Term::From(from, by), Term::OneOf(id, set)) | (Term::OneOf(id, set), Term::From(from, by)) => {
                 region = region.with(*from, &shifted(set, by.wrapping_neg()))?;
-                choose(*id, set);
+                choose(*id, set, &shifted(&region.numbers(*from), *by));
             }
             (Term::OneOf(id, one), Term::OneOf(other_id, other)) if !one.is_disjoint(other) => {
-                choose(*id, one);
-                choose(*other_id, other);
+                choose(*id, one, one);
+                choose(*other_id, other, other);
             }
             (Term::OneOf(..), Term::OneOf(..)) => return None,
             // That may be any address.
@@ -584,7 +585,7 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
 }
 
 /// The way on which the fact holds, if it may; what is left is the one on which it does not.
-fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<Moment>) -> Option<Path> {
+pub(super) fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<Moment>) -> Option<Path> {
     let path = rest.as_mut()?;
     match path.supposed.known(fact, hop) {
         Some(true) => rest.take(),

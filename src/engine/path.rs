@@ -86,6 +86,7 @@ impl Step {
             logged: false,
             state: self.state,
             ends: self.now.ends(narrowed),
+            rtable: self.now.rtable,
         }
     }
 

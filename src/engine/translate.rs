@@ -31,6 +31,8 @@ pub(super) enum Supply {
     Masked(IpNet),
     /// An address of that interface that is not known.
     AddressOf(Name),
+    /// It may be any address: what pf makes of such a pool is not modelled, for that reason.
+    Unmodelled(&'static str),
 }
 
 /// What the pool of a rule of that anchor can give for a family.
@@ -59,14 +61,13 @@ pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: 
                 ([], _) => Supply::Nothing,
                 ([first, ..], _) if first_only => any(RangeSet::single(address_number(first.network()))),
                 ([only], None) if pool.kind == PoolKind::Bitmask => Supply::Masked(*only),
-                (_, Some(_)) => Supply::OneOf(line(family)),
+                (_, Some(_)) => Supply::Unmodelled("a pool of which not all addresses are known is not followed"),
                 (several, None) => any(RangeSet::from_ranges(
                     several.iter().flat_map(|net| prefix(*net).ranges().to_vec()),
                 )),
             }
         }
-        // What pf makes of such a pool is not modelled: it may be any address.
-        PoolAddress::Other(_) => any(line(family)),
+        PoolAddress::Other(_) => Supply::Unmodelled("a pool that is no address, network or table is not followed"),
         PoolAddress::Table(name) => {
             let found = hosts::of_table(ruleset.table(anchor, name), name, family);
             match found.maybe {
@@ -88,6 +89,29 @@ pub(super) fn fails(ruleset: &Ruleset, context: &Context, anchor: &str, rule: &R
             nothing(&af.source, af.family) || af.destination.as_ref().is_some_and(|pool| nothing(pool, af.family))
         }
     }
+}
+
+/// The table that a rule's translation takes an address from for packets of that family, where its contents are not known:
+/// there may be none in it.
+pub(super) fn unknown_table(ruleset: &Ruleset, anchor: &str, rule: &Rule, family: Family) -> Option<Name> {
+    let table = |pool: &Pool, family: Family| unknown_table_of(ruleset, anchor, pool, family);
+    match rule.translation.as_deref()? {
+        Translation::Nat { pool, .. } | Translation::Rdr { pool, .. } => table(pool, family),
+        Translation::NatAndRdr { nat, rdr, .. } => table(nat, family).or_else(|| table(rdr, family)),
+        Translation::Af(af) => {
+            let destination = af.destination.as_ref();
+            table(&af.source, af.family).or_else(|| table(destination?, af.family))
+        }
+    }
+}
+
+/// The table of a pool whose contents are not known.
+pub(super) fn unknown_table_of(ruleset: &Ruleset, anchor: &str, pool: &Pool, family: Family) -> Option<Name> {
+    let PoolAddress::Table(name) = &pool.address else {
+        return None;
+    };
+    let maybe = hosts::of_table(ruleset.table(anchor, name), name, family).maybe;
+    maybe.map(|_| name.clone())
 }
 
 /// The fields of one translation.
@@ -197,6 +221,10 @@ impl Translator<'_, '_> {
             Supply::Nothing => return false,
             Supply::OneOf(set) => self.one_of(set),
             Supply::AddressOf(name) => Term::AddressOf(name),
+            Supply::Unmodelled(why) => {
+                now.unmodelled = Some(why.into());
+                self.one_of(line(now.family))
+            }
             Supply::Masked(net) => {
                 let hosts = u128::MAX
                     .checked_shl(u32::from(net.max_prefix_len() - net.prefix_len()))

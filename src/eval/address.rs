@@ -113,6 +113,9 @@ pub(super) struct Unknown {
     inet: bool,
     /// Whether the IPv6 part is only a part.
     inet6: bool,
+    /// The networks that hold nothing of what is not known, by what it is: each address outside all networks of one of
+    /// these may be it.
+    outside: Vec<(Family, Vec<IpNet>)>,
     /// Why, in words.
     pub(super) why: String,
 }
@@ -135,6 +138,7 @@ impl AddressSet {
             set.unknown = Some(Unknown {
                 inet: true,
                 inet6: true,
+                outside: Vec::new(),
                 why: format!("the contents of the table <{name}> are not known"),
             });
         }
@@ -147,9 +151,15 @@ impl AddressSet {
         let name: &str = &dynamic.interface;
         if dynamic.load_time {
             // It stands for one rule for each of the addresses, whose number is not known either.
+            let outside = context.interface(name).map_or_else(Vec::new, |interface| {
+                Family::BOTH
+                    .map(|family| (family, outside(context, dynamic, interface, family)))
+                    .into()
+            });
             set.unknown = Some(Unknown {
                 inet: true,
                 inet6: true,
+                outside,
                 why: format!("the addresses that `{name}` had when the rules were loaded are not known"),
             });
             return set;
@@ -157,14 +167,14 @@ impl AddressSet {
         let group = if name == "self" { "all" } else { name };
         // A name is an interface's before it is a group's.
         match context.interface(name) {
-            Some(interface) => set.add_interface(dynamic, interface),
+            Some(interface) => set.add_interface(context, dynamic, interface),
             None => {
                 for interface in context
                     .interfaces
                     .iter()
                     .filter(|interface| context.in_group(interface, group))
                 {
-                    set.add_interface(dynamic, interface);
+                    set.add_interface(context, dynamic, interface);
                 }
             }
         }
@@ -172,7 +182,7 @@ impl AddressSet {
     }
 
     /// Adds what one interface gives (`pfi_instance_add`).
-    fn add_interface(&mut self, dynamic: &DynamicAddress, interface: &Interface) {
+    fn add_interface(&mut self, context: &Context, dynamic: &DynamicAddress, interface: &Interface) {
         let modifiers = dynamic.modifiers;
         let (mut got_inet, mut got_inet6) = (false, false);
         let mut first_inet = true;
@@ -189,7 +199,7 @@ impl AddressSet {
                 continue;
             }
             let InterfaceAddress::Known(net) = address else {
-                self.add_unknown(family, interface);
+                self.add_unknown(family, interface, outside(context, dynamic, interface, family));
                 continue;
             };
             if modifiers.network && is_link_local(net.addr()) {
@@ -226,16 +236,18 @@ impl AddressSet {
         }
     }
 
-    fn add_unknown(&mut self, family: Family, interface: &Interface) {
+    fn add_unknown(&mut self, family: Family, interface: &Interface, outside: Vec<IpNet>) {
         let unknown = self.unknown.get_or_insert_with(|| Unknown {
             inet: false,
             inet6: false,
+            outside: Vec::new(),
             why: format!("the {family} address of `{}` is not known", interface.name),
         });
         match family {
             Family::Inet => unknown.inet = true,
             Family::Inet6 => unknown.inet6 = true,
         }
+        unknown.outside.push((family, outside));
     }
 
     /// The blocks of one family that a pool takes addresses from, in order.
@@ -260,9 +272,17 @@ impl AddressSet {
             Family::Inet6 => self.inet6.contains(family, bits(address)),
         };
         match &self.unknown {
-            Some(unknown) if !known && unknown.of(family) => Err(unknown),
+            Some(unknown) if !known && unknown.may_be(address) => Err(unknown),
             _ => Ok(known),
         }
+    }
+}
+
+/// The networks that hold nothing of what an interface gives whose address is not known.
+fn outside(context: &Context, dynamic: &DynamicAddress, interface: &Interface, family: Family) -> Vec<IpNet> {
+    match (dynamic.prefix, dynamic.modifiers.peer) {
+        (None, false) => context.networks_beside(interface, family).collect(),
+        (Some(_), _) | (None, true) => Vec::new(),
     }
 }
 
@@ -273,6 +293,14 @@ impl Unknown {
             Family::Inet => self.inet,
             Family::Inet6 => self.inet6,
         }
+    }
+
+    /// Whether the address may be what is not known.
+    fn may_be(&self, address: IpAddr) -> bool {
+        let family = Family::of(address);
+        let mut outside = self.outside.iter().filter(|(of, _)| *of == family).peekable();
+        let may = |nets: &[IpNet]| !nets.iter().any(|net| net.contains(&address));
+        self.of(family) && (outside.peek().is_none() || outside.any(|(_, nets)| may(nets)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use indexmap::IndexMap;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::ast::{Assumption, Fact, Packets, Policy};
@@ -9,7 +10,7 @@ use super::{Network, Zones};
 use crate::context::Context;
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::engine::{Engine, Field, PacketBox, Place, address, transport};
-use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet};
+use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, RangeSet, names};
 use crate::ruleset::{
     Action, Anchor, Host, InterfaceMatch, KeepState, Name, Origin, Peer, ReceivedOn, Rule, Ruleset, Table, TableEntry,
 };
@@ -57,6 +58,22 @@ pub fn settle_ruleset(
     for assumption in &policy.assumptions {
         match &assumption.fact {
             Fact::Address(..) => {}
+            Fact::NoUser(name) => {
+                let id = owner(name, &context.users, names::user_id);
+                settled.options.absent.users.extend(id);
+                findings.extend(
+                    id.is_none()
+                        .then(|| complaint(assumption, format!("unknown user `{name}`"))),
+                );
+            }
+            Fact::NoGroup(name) => {
+                let id = owner(name, &context.groups, names::group_id);
+                settled.options.absent.groups.extend(id);
+                findings.extend(
+                    id.is_none()
+                        .then(|| complaint(assumption, format!("unknown group `{name}`"))),
+                );
+            }
             Fact::TableEmpty(name) => findings.extend(keep_table(&mut settled, name, assumption, |table| {
                 let message = format!("table `<{name}>` is not empty: pf.conf fills it");
                 let help = format!("say `assume table <{name}> as written`");
@@ -140,6 +157,12 @@ fn mark_filled(ruleset: &mut Ruleset) {
         let left_empty = table.origin.is_some() && table.entries.is_empty();
         table.unknown |= !table.constant && (left_empty || overloaded.contains(name));
     }
+}
+
+/// The id of a user or group: one of the context, one that OpenBSD ships, or a number.
+fn owner(name: &str, own: &IndexMap<String, u32>, shipped: fn(&str) -> Option<u32>) -> Option<u32> {
+    let number = || name.parse().ok();
+    own.get(name).copied().or_else(|| shipped(name)).or_else(number)
 }
 
 fn complaint(assumption: &Assumption, message: String) -> Diagnostic {

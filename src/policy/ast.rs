@@ -232,6 +232,10 @@ pub enum Fact {
     TableEmpty(Name),
     /// `table <x> as written`: nobody adds to what pf.conf puts in it.
     TableAsWritten(Name),
+    /// `user x none`: no socket of the machine is of that user.
+    NoUser(Name),
+    /// `group x none`: no socket of the machine is of that group.
+    NoGroup(Name),
     /// `em0 203.0.113.7/24`: the interface's address.
     Address(Name, IpNet),
 }

@@ -495,6 +495,8 @@ impl<'a> Builder<'a> {
             (Rule::anchor_only, _) => Fact::AnchorOnly(name, packets),
             (Rule::table_empty, _) => Fact::TableEmpty(name),
             (Rule::table_as_written, _) => Fact::TableAsWritten(name),
+            (Rule::user_none, _) => Fact::NoUser(name),
+            (Rule::group_none, _) => Fact::NoGroup(name),
             (_, Some(address)) => Fact::Address(name, address),
             (_, None) => return self.error(&whole, "syntax error"),
         };

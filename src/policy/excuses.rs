@@ -22,6 +22,8 @@ pub struct Excuse {
     pub sent: Vec<ExcusedSent>,
     /// The interfaces whose unknown address it names as a source.
     pub named: Vec<InterfaceId>,
+    /// What it excuses as it arrives if its destination is the unknown address of that interface.
+    pub addressed: Vec<(InterfaceId, PacketSet)>,
 }
 
 /// What is excused if its source is the unknown address of that interface: sets as in [`Excuse`].
@@ -78,6 +80,7 @@ impl Zones<'_> {
                     all.unknown.extend(excuse.unknown);
                     all.sent.extend(excuse.sent);
                     all.named.extend(excuse.named);
+                    all.addressed.extend(excuse.addressed);
                 }
             }
             excuses
@@ -95,6 +98,8 @@ impl Zones<'_> {
         let what = transports.intersection(&ports);
         let mut to = |purpose| self.destinations(&packets.destination, purpose, &mut selection);
         let (arriving, ending) = (to(Purpose::Excuse)?.intersection(&what), to(Purpose::Everything)?);
+        let addressed = self.addressed_to_unknown(&packets.destination).into_iter();
+        let addressed = addressed.map(|(id, there)| (id, from.intersection(&what).intersection(&there)));
         let crossing = self.crossing(&from.intersection(&transports), &ending.intersection(&ports));
         let ending = ending.intersection(&what);
         let at_machine = self.excused_at_machine(packets, &from);
@@ -120,6 +125,7 @@ impl Zones<'_> {
             unknown,
             sent,
             named: self.owners_by_name(&packets.source),
+            addressed: addressed.collect(),
         })
     }
 

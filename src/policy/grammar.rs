@@ -50,9 +50,13 @@ fn words(rule: &Rule) -> Option<&'static str> {
         | Rule::anchor_only
         | Rule::table_empty
         | Rule::table_as_written
-        | Rule::interface_address => "`anchor`, `table` or an interface and its address",
+        | Rule::user_none
+        | Rule::group_none
+        | Rule::interface_address => "`anchor`, `table`, `user`, `group`, or an interface and its address",
         Rule::k_anchor => "`anchor`",
         Rule::k_table => "`table`",
+        Rule::k_user => "`user`",
+        Rule::k_group => "`group`",
         Rule::k_empty => "`empty`",
         Rule::k_only => "`only`",
         Rule::k_as_written => "`as written`",

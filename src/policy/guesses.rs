@@ -209,6 +209,12 @@ impl Zones<'_> {
             .intersection(&ends)
     }
 
+    /// The packets to each unknown address that is meant, by its interface.
+    pub(super) fn addressed_to_unknown(&self, destination: &End) -> Vec<(InterfaceId, PacketSet)> {
+        let named = self.named_owners(destination).into_iter();
+        named.map(|id| (id, self.to_unknown(id))).collect()
+    }
+
     /// What is not known of the addresses that the `from` of a zone means: contents of tables, networks of interfaces.
     pub(super) fn unknowns(&self, hosts: &Hosts) -> Vec<Unknown> {
         let tables = self.resolve(hosts).unwrap_or_default();

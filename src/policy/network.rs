@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::addresses::{Addresses, Behind, Domain, Tables, addressless, linked, number, prefix};
-use crate::context::{Interface, InterfaceAddress};
+use crate::context::Interface;
 use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, transport};
 use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::ruleset::{Divert, Rule, Ruleset, Translation};
@@ -104,10 +104,7 @@ impl<'a> Network<'a> {
         else {
             return RangeSet::empty();
         };
-        let others = context.interfaces.iter().filter(|other| other.name != known.name);
-        let others = others.filter(|other| other.rdomain == known.rdomain && !other.down);
-        let taken = others.flat_map(|other| other.addresses_of(family));
-        let taken = taken.filter_map(InterfaceAddress::known).map(prefix);
+        let taken = context.networks_beside(known, family).map(prefix);
         let domain = self.domain(interface, family);
         let any = Field::Source.line(family).minus(&domain.not_hosts);
         taken.fold(any.minus(&domain.own), |any, net| any.minus(&net))

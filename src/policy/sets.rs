@@ -331,20 +331,38 @@ impl Zones<'_> {
             let boxes = self.network.by_domain(family, |direction, by| {
                 self.addresses_meant(resolved, purpose, family, (direction, by))
             });
-            // The same link-local address is another host on each link; IPv4 has none.
-            let linked = linked(family);
-            let Some(links) = links.as_ref().filter(|_| !linked.is_empty()) else {
+            // The same link-local address is another host on each link; IPv4 has none. And what only a network that is not
+            // known may hold is there if it leaves there.
+            let there_only = linked(family).union(&self.perhaps_of(resolved, family, purpose));
+            let Some(links) = links.as_ref().filter(|_| !there_only.is_empty()) else {
                 return boxes;
             };
-            let others = whole(family).minus(&linked);
+            let others = whole(family).minus(&there_only);
             let split = boxes.into_iter().flat_map(|there| {
-                let on_links = there.clone().with(Field::Destination, &linked);
+                let on_links = there.clone().with(Field::Destination, &there_only);
                 let on_links = on_links.and_then(|there| there.with(Field::Place, links));
                 there.with(Field::Destination, &others).into_iter().chain(on_links)
             });
             split.collect()
         };
         Family::BOTH.into_iter().flat_map(of).collect()
+    }
+
+    /// The addresses of a zone that are its only if a network that is not known holds them. (A flow to them is required
+    /// wherever they are.)
+    fn perhaps_of(&self, resolved: &Resolved, family: Family, purpose: Purpose) -> RangeSet {
+        let zone = match resolved {
+            Resolved::Zone(zone) if purpose != Purpose::Flows => self.all().get(*zone),
+            _ => None,
+        };
+        let interfaces = zone.map_or(&[][..], |zone| &zone.interfaces);
+        let (mut perhaps, mut surely) = (RangeSet::empty(), RangeSet::empty());
+        for &id in interfaces {
+            let there = self.network.perhaps_routed(id, family);
+            surely = surely.union(&self.network.routed(id, family).minus(&there));
+            perhaps = perhaps.union(&there);
+        }
+        perhaps.minus(&surely)
     }
 
     /// The destinations that are meant where a packet is met in that direction, in the routing domain of an interface.

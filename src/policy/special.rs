@@ -17,6 +17,7 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
         })
         .collect();
     entries.sort_by_key(|(net, _)| net.prefix_len());
+    let anycast = RangeSet::from_ranges(ANYCAST.iter().map(|&address| (address, address)));
     Family::BOTH.map(|family| {
         let all = RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())));
         entries
@@ -29,10 +30,21 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
                     reachable.minus(&prefix(*net))
                 }
             })
+            .minus(&anycast)
     })
 });
 
-/// The addresses of the family that are globally reachable. (Multicast is not in the registries.)
+/// The addresses by which a network's own servers for port control, relays and service discovery are found (RFC 7723, 8155,
+/// 9665): hosts have none of them, and rulesets that block all of 192.0.0.0/24 mean no harm to any.
+const ANYCAST: [u128; 5] = [
+    0xc000_0009,
+    0xc000_000a,
+    (0x2001_0001 << 96) | 1,
+    (0x2001_0001 << 96) | 2,
+    (0x2001_0001 << 96) | 3,
+];
+
+/// The addresses of the family that hosts have and that are globally reachable. (Multicast is not in the registries.)
 pub(super) fn globally_reachable(family: Family) -> &'static RangeSet {
     match family {
         Family::Inet => &REACHABLE[0],
@@ -51,10 +63,19 @@ mod tests {
             let address = address.parse().unwrap();
             globally_reachable(Family::of(address)).contains(address_number(address))
         };
-        for address in ["9.9.9.9", "192.0.0.9", "2001:4860::1", "2001:4:112::1"] {
+        for address in ["9.9.9.9", "2001:4860::1", "2001:4:112::1"] {
             assert!(global(address), "{address}");
         }
-        for address in ["10.1.2.3", "192.0.0.8", "203.0.113.1", "2001:5::1", "fe80::1", "::1"] {
+        for address in [
+            "10.1.2.3",
+            "192.0.0.8",
+            "192.0.0.9",
+            "2001:1::1",
+            "203.0.113.1",
+            "2001:5::1",
+            "fe80::1",
+            "::1",
+        ] {
             assert!(!global(address), "{address}");
         }
     }

@@ -348,34 +348,42 @@ fn places_of(places: &RangeSet) -> impl Iterator<Item = u128> + '_ {
         .take(4096)
 }
 
-/// The protocols, types and ports of boxes, merged: `tcp 80 443, udp 53, icmp`.
+/// The protocols, types and ports of boxes, merged: `tcp 80 443, udp 53, icmp`. Where the families have different ports of one
+/// protocol, it says which: `inet tcp 80, inet6 tcp 22`.
 fn what(boxes: &[PacketBox]) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for family in Family::BOTH {
-        let of_family: Vec<&PacketBox> = boxes.iter().filter(|part| part.family == family).collect();
-        let transports = of_family.iter().fold(RangeSet::empty(), |all, part| {
-            all.union(&part.numbers(Field::Transport))
+    let [inet, inet6] = Family::BOTH.map(|family| what_of(boxes, family));
+    let alone = |family: Family, (protocol, ports): &(String, String), others: &[(String, String)]| {
+        let differs = others.iter().any(|(other, there)| other == protocol && there != ports);
+        let family = if differs { format!("{family} ") } else { String::new() };
+        format!("{family}{protocol}{ports}")
+    };
+    let words = inet.iter().map(|one| alone(Family::Inet, one, &inet6));
+    let others = inet6.iter().filter(|one| !inet.contains(one));
+    let words = words.chain(others.map(|one| alone(Family::Inet6, one, &inet)));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// The protocols of the boxes of one family, each with its ports behind a space, if it has any.
+fn what_of(boxes: &[PacketBox], family: Family) -> Vec<(String, String)> {
+    let of_family: Vec<&PacketBox> = boxes.iter().filter(|part| part.family == family).collect();
+    let transports = of_family.iter().fold(RangeSet::empty(), |all, part| {
+        all.union(&part.numbers(Field::Transport))
+    });
+    let protocols = protocols(&transports, family).into_iter();
+    let with_ports = protocols.map(|(word, protocol)| {
+        let ports = protocol.map(|protocol| {
+            let whole = transport::protocol(protocol, family);
+            let here = of_family
+                .iter()
+                .filter(|part| !part.numbers(Field::Transport).is_disjoint(&whole));
+            here.fold(RangeSet::empty(), |all, part| {
+                all.union(&part.numbers(Field::DestinationPort))
+            })
         });
-        for (word, protocol) in protocols(&transports, family) {
-            let ports = protocol.map(|protocol| {
-                let whole = transport::protocol(protocol, family);
-                let here = of_family
-                    .iter()
-                    .filter(|part| !part.numbers(Field::Transport).is_disjoint(&whole));
-                here.fold(RangeSet::empty(), |all, part| {
-                    all.union(&part.numbers(Field::DestinationPort))
-                })
-            });
-            let word = match ports.as_ref().map(port_words) {
-                Some(ports) if !ports.is_empty() => format!("{word} {ports}"),
-                _ => word,
-            };
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-    }
-    words.join(", ")
+        let ports = ports.as_ref().map(port_words).filter(|ports| !ports.is_empty());
+        (word, ports.map_or_else(String::new, |ports| format!(" {ports}")))
+    });
+    with_ports.collect()
 }
 
 /// The protocols of a set of transports in words; with the protocol where it has ports.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use declaration::{Declaration, Loaded, Setting, SyncookieMode, TableContent};
-pub use options::{BlockPolicy, Options, Reassemble, StatePolicy};
+pub use options::{Absent, BlockPolicy, Options, Reassemble, StatePolicy};
 pub use peer::{DynamicAddress, Host, Modifiers, Peer};
 pub use pool::{AfTo, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, RouteTo, RouteToKind, Translation};
 pub use queue::{Bandwidth, Queue, ServiceCurve};

@@ -49,4 +49,15 @@ pub struct Options {
     pub reassemble: Reassemble,
     /// `set syncookies always`: pf answers every SYN that comes in. (From an empty state table `adaptive` answers none.)
     pub syncookies: bool,
+    /// Users and groups of which the machine has no socket: nobody says so in pf.conf, it is assumed.
+    pub absent: Absent,
+}
+
+/// Owners of sockets that there are not, by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absent {
+    /// Users.
+    pub users: Vec<u32>,
+    /// Groups.
+    pub groups: Vec<u32>,
 }

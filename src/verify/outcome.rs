@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknown, Verdict};
 use crate::eval;
-use crate::net::Direction;
+use crate::net::{Direction, Operator, names};
 use crate::packet::Packet;
-use crate::ruleset::{RuleId, Ruleset};
+use crate::ruleset::{Rule, RuleId, Ruleset};
 use crate::source::Span;
 
 /// What became of one statement.
@@ -173,8 +173,22 @@ impl Doubt {
             }
             Unknown::Anchor(name) => Some(format!("assume anchor \"{name}\" empty")),
             Unknown::Address(name) | Unknown::Network(name) => Some(format!("assume {name} ADDRESS/BITS")),
+            Unknown::User => {
+                let Self::Depends(Condition { rule: Some(rule), .. }) = self else {
+                    return None;
+                };
+                let rule = ruleset.rule(rule)?;
+                let said = |kind: &str, wanted, name: fn(u32) -> Option<&'static str>| match wanted {
+                    Some(Operator::Equal(id)) if id != Rule::UNKNOWN_ID => {
+                        let name = name(id).map_or_else(|| id.to_string(), str::to_owned);
+                        Some(format!("assume {kind} {name} none"))
+                    }
+                    _ => None,
+                };
+                let user = said("user", rule.user, names::user_name);
+                user.or_else(|| said("group", rule.group, names::group_name))
+            }
             Unknown::Os
-            | Unknown::User
             | Unknown::Probability
             | Unknown::Once
             | Unknown::Rate

@@ -4,11 +4,12 @@ use super::expectation::{Expected, resolve};
 use super::guessing;
 use super::judge::Case;
 use super::outcome::{Doubt, Why};
+use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
 };
-use crate::net::{Family, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::policy::ast::{Closed, Demand, Statement};
 use crate::policy::{Excuse, Excuses, Guess, Zones};
 use crate::ruleset::Name;
@@ -152,12 +153,13 @@ impl Searcher<'_> {
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
                 let region = selection.packets.minus(self.zones.never_taken());
-                let mut found = self.with_unknown_networks(&region, true, |region| self.required(region, &expected));
+                let mut found =
+                    self.with_unknown_networks(&region, true, |region| self.required(region, &expected, false));
                 found.vacuous = region.is_empty();
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(self.zones.never_taken());
                     found.vacuous &= region.is_empty();
-                    let mut searched = self.required(&region, &expected);
+                    let mut searched = self.required(&region, &expected, true);
                     guessing::spare_own(&mut searched.offences, self.zones.network());
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
@@ -237,9 +239,9 @@ impl Searcher<'_> {
                 })
             });
         }
-        found
-            .offences
-            .retain(|offence| !self.is_sent_as_excused(&offence.class, excuses));
+        found.offences.retain(|offence| {
+            !self.is_sent_as_excused(&offence.class, excuses) && !self.is_addressed_as_excused(&offence.class, excuses)
+        });
         guessing::spare_named(&mut found.offences, &excuses.named, self.zones.network());
         Ok(found)
     }
@@ -260,6 +262,20 @@ impl Searcher<'_> {
             PacketSet::from(class.region.clone()).minus(&own).is_empty()
         };
         supposed.peek().is_some() && supposed.all(is_excused)
+    }
+
+    /// Whether packets of a class get through only if their destination is an address that is not known, of an interface to
+    /// which they are excused.
+    fn is_addressed_as_excused(&self, class: &Class, excuses: &Excuse) -> bool {
+        let context = self.engine.context();
+        let network = self.zones.network();
+        excuses.addressed.iter().any(|(id, packets)| {
+            let own = context.interfaces.get(*id);
+            let may_be = network.unknown_own(*id, class.region.family);
+            let region = class.region.clone().with(Field::Destination, &may_be);
+            own.is_some_and(|own| class.supposes(Field::Destination, own, context, true))
+                && region.is_none_or(|region| PacketSet::from(region).minus(packets).is_empty())
+        })
     }
 
     /// Whether packets of that box may come to one of those ends, by what the network stack does: all that arrives ends at
@@ -340,8 +356,9 @@ impl Searcher<'_> {
         rest.boxes().iter().map(with).collect()
     }
 
-    /// The packets of the region that do not get through, or not as required.
-    fn required(&self, region: &PacketSet, expected: &[Expected]) -> Found {
+    /// The packets of the region that do not get through, or not as required; to the machine itself, where its address is not
+    /// known, only if that is meant.
+    fn required(&self, region: &PacketSet, expected: &[Expected], to_itself: bool) -> Found {
         let mut found = Found::default();
         let mut amiss = Found::default();
         let all = Question::new(region.clone(), Goal::Any).without_copies();
@@ -349,9 +366,11 @@ impl Searcher<'_> {
         for class in self.engine.classes(all) {
             match class {
                 Err(undecided) => found.undecided(undecided),
+                Ok(class) if !to_itself && self.is_of_unknown_self(&class) => {}
                 Ok(class) if !class.journey.gets_through() => {
-                    // A destination without a route holds: what keeps the packet away is no rule.
-                    if class.journey.end != End::NoRoute && !found.offend(&Why::Stopped, class) {
+                    // A destination without a route holds, if no rule has made it one.
+                    let is_stopped = class.journey.end != End::NoRoute || self.is_sent_elsewhere(&class);
+                    if is_stopped && !found.offend(&Why::Stopped, class) {
                         break;
                     }
                 }
@@ -423,6 +442,31 @@ impl Searcher<'_> {
         }
         guessing::spare_own(&mut all.offences, network);
         all
+    }
+
+    /// Whether a rule has given packets of a class another destination, or another routing table.
+    fn is_sent_elsewhere(&self, class: &Class) -> bool {
+        let interfaces = &self.engine.context().interfaces;
+        class.journey.hops.iter().any(|hop| {
+            let usual = interfaces.get(hop.place.interface()).map(|here| here.rdomain);
+            hop.ends.destination != Value::Same
+                || hop.ends.family != class.region.family
+                || hop.rtable.is_some() && hop.rtable != usual
+        })
+    }
+
+    /// Whether packets of a class arrive only if one of their ends is an address of the machine itself that is not known:
+    /// those of a zone have no such ends.
+    fn is_of_unknown_self(&self, class: &Class) -> bool {
+        let context = self.engine.context();
+        let arrives = class.journey.hops.first().map(|hop| hop.place.direction()) == Some(Direction::In);
+        let unknown = |own: &&Interface| own.has_unknown(class.region.family);
+        let mut owners = context.interfaces.iter().filter(unknown);
+        arrives
+            && owners.any(|own| {
+                class.supposes(Field::Source, own, context, true)
+                    || class.journey.end == End::Local && class.supposes(Field::Destination, own, context, true)
+            })
     }
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {

@@ -80,6 +80,9 @@ pub(crate) fn choose(region: &PacketBox, equal: &[(Field, Field, u128)], zones: 
     let place = region.numbers(Field::Place).first()?;
     header = header.with(Field::Place, place);
     let [sources, destinations] = [Field::Source, Field::Destination].map(|field| region.numbers(field));
+    // Nobody sends to himself, if others may.
+    let others = Some(sources.minus(&destinations)).filter(|others| destinations.len() == 1 && !others.is_empty());
+    let sources = others.unwrap_or(sources);
     let [sports, dports] = [Field::SourcePort, Field::DestinationPort].map(|field| region.numbers(field));
     let arrived = match engine.space().place(place) {
         Some(Place::In(on)) => Some(on),

@@ -160,7 +160,7 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             through,
             // Redirected elsewhere, it is sent on only if it came as no broadcast on its link.
             lost: shared && !here && !by_pf && packet.way == Way::Forward,
-            routed: journey.end != End::NoRoute || by_gateway,
+            routed: journey.end != End::NoRoute || by_gateway || journey.hops.iter().any(is_sent_elsewhere),
             answered,
             end: (end, last.dport),
             reflected: (packet.src, last.src) == (last.dst, last.dst),
@@ -181,4 +181,9 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
     }
     let all: Option<Vec<Fate>> = ways.into_iter().collect();
     all.unwrap_or_default()
+}
+
+/// Whether a rule has given it another destination, or another routing table.
+fn is_sent_elsewhere(hop: &Evaluation) -> bool {
+    hop.after.dst != hop.before.dst || hop.rtable != hop.rtable_before
 }

@@ -122,6 +122,17 @@ pub(crate) fn condition_words(condition: &Condition) -> String {
     match &condition.unknown {
         Unknown::Os => format!("if the sender's os is {not}that{rule}"),
         Unknown::User => format!("if the socket's owner is {not}that{rule}"),
+        // Of the pool of a rule.
+        Unknown::Table(name) if condition.rule.is_some() => {
+            format!(
+                "if table <{name}>{rule} {}",
+                if condition.holds {
+                    "is empty"
+                } else {
+                    "has such an address"
+                }
+            )
+        }
         Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
         Unknown::Address(name) => format!("if the address is {not}that of {name}"),
         Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
