@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::agreement::{contradictions, unused_allows};
 use super::coverage::Coverage;
-use super::expectation::{Expected, resolve};
+use super::expectation::Expected;
 use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation, Why};
 use super::replay::{Choice, Replay, Replayer};
 use super::search::{Found, Offence, Searcher};
@@ -193,22 +193,8 @@ impl Judge<'_> {
         if found.vacuous && !matches!(statement.demand, Demand::Closed(_)) {
             return Outcome::Vacuous;
         }
-        let expected: Vec<Expected> = match &statement.demand {
-            Demand::Require(_, expectations) => expectations
-                .iter()
-                .filter_map(|expectation| resolve(expectation, self.searcher.zones).ok())
-                .collect(),
-            Demand::Forbid(_) | Demand::Allow(_) | Demand::Closed(_) => Vec::new(),
-        };
         // Of a choice only what ends there is forbidden.
-        let ends = match &statement.demand {
-            Demand::Forbid(packets) => self
-                .searcher
-                .zones
-                .forbidden(packets)
-                .map_or_else(|_| PacketSet::empty(), |(_, ends)| ends),
-            Demand::Require(..) | Demand::Allow(_) | Demand::Closed(_) => PacketSet::empty(),
-        };
+        let (expected, ends) = (found.expected, found.ends);
         let (surely, perhaps): (Vec<Offence>, Vec<Offence>) =
             found.offences.into_iter().partition(|offence| self.is_sure(offence));
         let mut doubts: Vec<Doubt> = found.doubts;
@@ -321,7 +307,7 @@ impl Judge<'_> {
         let mut ranked = Vec::new();
         for (mut cause, mut suspects) in causes.into_iter().zip(suspects) {
             let network = self.searcher.zones.network();
-            suspects.sort_by_key(|one| witness::rank(&one.class.region, network));
+            suspects.sort_by_cached_key(|one| witness::rank(&one.class.region, network));
             let rank = suspects.first().map(|one| witness::rank(&one.class.region, network));
             cause.packets = suspects.iter().map(|one| one.class.region.clone()).collect();
             ranked.push((cause.own_reverse, rank, cause, suspects));

@@ -38,6 +38,10 @@ pub(super) struct Found {
     pub(super) more: bool,
     /// Whether there is no such packet at all.
     pub(super) vacuous: bool,
+    /// What a `require` expects.
+    pub(super) expected: Vec<Expected>,
+    /// Where a `forbid` wants nothing to end.
+    pub(super) ends: PacketSet,
 }
 
 impl Found {
@@ -167,6 +171,7 @@ impl Searcher<'_> {
                     found.hang_on(unknown, false);
                 }
                 found.depend_on(selection.unknown);
+                found.expected = expected;
                 Ok(found)
             }
             Demand::Forbid(packets) => {
@@ -183,6 +188,7 @@ impl Searcher<'_> {
                     found.hang_on(unknown, false);
                 }
                 found.depend_on(selection.unknown);
+                found.ends = ends;
                 Ok(found)
             }
             Demand::Allow(_) => {
