@@ -101,3 +101,26 @@ fn what_is_its_own_reverse_goes_to_where_it_is_from() {
         &[("require inet proto udp from any to 9.9.9.9 port 49152", "violated")],
     );
 }
+
+/// What af-to leaves as it is goes on as it came, whatever match rules have made of it.
+#[test]
+fn what_af_to_leaves_as_it_is_no_match_rule_changes() {
+    check(
+        "block\npass in on em0 inet proto esp from 9.9.9.9 to any af-to inet6 from 2001:db8:1::1 to 64:ff9b::/96\n\
+         match in inet to 10.0.1.5 rdr-to 192.0.2.9\npass out\n",
+        &[
+            ("forbid proto esp from 9.9.9.9 to dmz", "violated"),
+            ("forbid proto esp from 9.9.9.9 to 192.0.2.9", "violated"),
+            ("forbid proto esp from { 9.9.9.9 } to { lan ! 10.0.1.5 }", "violated"),
+            ("forbid proto esp from 9.9.9.9 to 10.0.1.5", "violated"),
+        ],
+    );
+    check(
+        "block\npass in on em0 inet proto esp from 9.9.9.9 to 10.0.1.5 af-to inet6 from 2001:db8:1::1 to 64:ff9b::/96\n\
+         match in inet to 10.0.1.5 rdr-to 192.0.2.9\npass out\n",
+        &[
+            ("forbid proto esp from 9.9.9.9 to dmz", "holds"),
+            ("forbid proto esp from 9.9.9.9 to 10.0.1.5", "violated"),
+        ],
+    );
+}

@@ -20,7 +20,7 @@ use super::translate::Translator;
 use super::transport;
 use super::witness;
 use crate::net::{Direction, RangeSet, TcpFlags};
-use crate::ruleset::{KeepState, Rule, SourceTrack};
+use crate::ruleset::{KeepState, Rule, SourceTrack, Translation};
 
 impl<'e, 'a> Classes<'e, 'a> {
     /// Begins a hop: what match rules make of the header splits the region.
@@ -478,6 +478,10 @@ impl<'e, 'a> Classes<'e, 'a> {
             let mut translated = translator.apply(entry.rule, rule, &mut now);
             let other_domain = domain(&frame.start) != domain(&now);
             translated = translated && translator.retarget(&frame.start, &mut now, other_domain);
+            let is_af_to = matches!(rule.translation.as_deref(), Some(Translation::Af(_)));
+            if translated && is_af_to && now.family == frame.start.family {
+                leave_as_it_came(&mut now, &frame.start);
+            }
             now.later.extend(self.set_fields(rule));
             now.settle();
             let path = Path {
@@ -559,4 +563,15 @@ impl<'e, 'a> Classes<'e, 'a> {
 /// Where the evaluation of a way's last hop ends.
 fn stop(path: &Path) -> Position {
     path.duties.last().map_or(END, |duty| duty.stop)
+}
+
+/// What af-to leaves in its family goes on as it came, whatever match rules have made of its addresses (`pf_translate`).
+fn leave_as_it_came(now: &mut Now, before: &Now) {
+    let ports = [Field::SourcePort, Field::DestinationPort];
+    if ports.iter().any(|&port| now.term(port) != before.term(port)) {
+        now.unmodelled = Some("ports that match rules change under `af-to` are not followed".into());
+    }
+    for end in Field::ENDS {
+        now.set(end, before.term(end).clone());
+    }
 }
