@@ -71,33 +71,38 @@ fn is_answered(
         };
     }
     let mut memory = memory.clone();
-    let comes = |packet: &Packet, memory: &mut Memory, choices: &mut Script| {
-        let journey = machine.follow(packet, memory, choices).ok()?;
-        Some(gets_through(&journey))
-    };
-    let comes_back = |reply: &Packet, memory: &mut Memory, choices: &mut Script| {
-        let journey = machine.follow(reply, memory, choices).ok()?;
+    let is_back = |journey: &Journey| {
         let there = match packet.way {
             Way::Out => journey.end == End::Local,
             Way::In | Way::Forward => {
                 journey.end == End::Sent && journey.last().is_some_and(|last| last.interface == packet.interface)
             }
         };
-        Some(gets_through(&journey) && there)
+        gets_through(journey) && there
     };
-    if !comes_back(&reply, &mut memory, choices)? {
+    reply.seq = 5_000;
+    let back = machine.follow(&reply, &mut memory, choices).ok()?;
+    if !is_back(&back) {
         return Some(false);
     }
     if packet.protocol != Protocol::TCP {
         return Some(true);
     }
+    // Each acknowledges what it has heard: states may have changed the numbers.
     let mut later = packet.clone();
-    (later.flags, later.seq, later.ack) = (TcpFlags::ACK, packet.seq.wrapping_add(1), reply.seq.wrapping_add(1));
-    if !comes(&later, &mut memory, choices)? {
+    (later.flags, later.seq, later.ack) = (
+        TcpFlags::ACK,
+        packet.seq.wrapping_add(1),
+        back.last()?.seq.wrapping_add(1),
+    );
+    let sent = machine.follow(&later, &mut memory, choices).ok()?;
+    if !gets_through(&sent) {
         return Some(false);
     }
-    (reply.flags, reply.seq) = (TcpFlags::ACK, reply.seq.wrapping_add(1));
-    comes_back(&reply, &mut memory, choices)
+    let heard = sent.last()?;
+    (reply.flags, reply.seq, reply.ack) = (TcpFlags::ACK, heard.ack, heard.seq);
+    let back = machine.follow(&reply, &mut memory, choices).ok()?;
+    Some(is_back(&back))
 }
 
 fn is_route_to(hop: &Evaluation) -> bool {
@@ -114,6 +119,8 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
     let shared = site.is_shared(site.domain(interface(&packet.interface)), packet.dst);
     let one = |choices: &mut Script| {
         let mut packet = packet.clone();
+        // To states, 0 is no number yet.
+        packet.seq = 1_000;
         if packet.way == Way::Forward && shared {
             packet.way = Way::In;
             let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
