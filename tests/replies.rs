@@ -286,3 +286,24 @@ fn what_follows_the_first_packets_is_shown_where_it_is_lost() {
         assert_eq!(says(&rules).as_deref(), expected, "{rules}");
     }
 }
+
+/// What comes back between the families comes in, as the first packet did: it is given the same table (`st->rtableid`).
+#[test]
+fn replies_of_af_to_are_routed_by_its_table() {
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n\
+                   [interface.em1]\naddresses = [\"10.0.1.1/24\", \"2001:db8:1::1/64\"]\n\
+                   [interface.em3]\naddresses = [\"192.0.2.1/24\"]\nrdomain = 1\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\nvia = \"198.51.100.254\"\n";
+    let rules = "block\npass in on em1 inet6 to 64:ff9b::/96 af-to inet from 198.51.100.1";
+    for (table, to, outcome) in [
+        ("", "64:ff9b::909:909", "holds"),
+        (" rtable 1", "64:ff9b::c000:209", "violated"),
+    ] {
+        check_on(
+            &format!("{rules}{table}\n"),
+            machine,
+            "zone lan on em1\n",
+            &[(&format!("require inet6 proto tcp from lan to {to} port 80"), outcome)],
+        );
+    }
+}

@@ -123,11 +123,8 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Place::Out { on, .. } => (Direction::Out, Direction::In, on),
             };
             // A state between the families is found by what comes in alone (`pf_find_state`).
-            let back = if before.family == after.family {
-                back
-            } else {
-                Direction::In
-            };
+            let crosses = before.family != after.family;
+            let back = if crosses { Direction::In } else { back };
             let made_by = match &hop.decider {
                 Decider::Rule(id) => Some(id.clone()),
                 _ => None,
@@ -156,12 +153,17 @@ impl<'e, 'a> Classes<'e, 'a> {
                 (None, _) => None,
             };
             if !after.unanswerable {
+                let mut home = before.reversed();
+                if crosses {
+                    // It comes in, too, as the first packet did (`rtableid[pd->didx]`).
+                    home.rtable = Some(table);
+                }
                 states.push(Known {
                     direction: back,
                     bound,
                     rdomain: far,
                     before: after.reversed(),
-                    after: before.reversed(),
+                    after: home,
                     tags: tags.clone(),
                     sets: sets.clone(),
                     rule: made_by.clone(),
