@@ -278,6 +278,8 @@ impl Network<'_> {
 
     fn without_end(&self) -> PacketSet {
         let space = self.engine.space();
+        let diverts = |rule: &Rule| matches!(rule.divert, Some(Divert::To { .. } | Divert::Reply));
+        let diverts = self.engine.ruleset().all_rules().any(|(_, rule)| diverts(rule));
         let boxes = self.interfaces().flat_map(|id| {
             let place = RangeSet::single(space.number(Place::In(id)));
             let here = |family| PacketBox::all(family).with(Field::Place, &place);
@@ -285,13 +287,14 @@ impl Network<'_> {
             let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &others));
             let families = Family::BOTH.into_iter().filter(|_| self.may_change);
             let tcp = families.filter_map(|family| {
+                // It may have been looked up in another domain, by a rule's `rtable`; what is diverted to a program has not.
+                let shared = match diverts {
+                    true => self.shared_beside(id, family),
+                    false => &self.of(family).anywhere.shared,
+                };
                 here(family)?
                     .with(Field::Transport, &transport::protocol(Protocol::TCP, family))?
-                    // It may have been looked up in another domain, by a rule's `rtable`.
-                    .with(
-                        Field::Destination,
-                        &self.of(family).anywhere.shared.minus(self.own(family)),
-                    )
+                    .with(Field::Destination, &shared.minus(self.own(family)))
             });
             tcp.chain(links).collect::<Vec<_>>()
         });
