@@ -124,3 +124,12 @@ fn what_af_to_leaves_as_it_is_no_match_rule_changes() {
         ],
     );
 }
+
+/// What `route-to` takes from the machine itself does not reach it.
+#[test]
+fn what_route_to_takes_from_the_machine_is_not_held_to_reach_it() {
+    let rules = |option: &str| format!("block\npass in on em1 inet{option}\npass out on em3\n");
+    let statement = "require inet proto tcp from lan to em1 port 80";
+    check(&rules(""), &[(statement, "holds")]);
+    check(&rules(" route-to 192.0.2.9"), &[(statement, "unproven")]);
+}

@@ -336,7 +336,10 @@ fn told(assumptions: &str, ruleset: &Ruleset) -> String {
             }
             Some((_, " empty")) => format!("{line:<36} # proved for hosts that are not in it\n"),
             Some(_) => format!("{line:<36} # proved as long as nobody else is in it\n"),
-            None => format!("{line:<36} # what is loaded there was not looked at\n"),
+            None if line.starts_with("assume anchor") => {
+                format!("{line:<36} # what is loaded there was not looked at\n")
+            }
+            None => format!("{line:<36} # what pf.conf blocks of its sockets was not looked at\n"),
         }
     });
     lines.collect()

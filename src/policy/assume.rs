@@ -106,7 +106,7 @@ pub fn settle_ruleset(
 }
 
 /// The `assume` statements, one a line, without which much could not be proved: that nobody has filled yet what others
-/// may fill while the machine runs.
+/// may fill while the machine runs, and that nobody is there whom rules block.
 #[must_use]
 pub fn needed_assumptions(ruleset: &Ruleset) -> String {
     let mut marked = ruleset.clone();
@@ -132,7 +132,14 @@ pub fn needed_assumptions(ruleset: &Ruleset) -> String {
             lines.push(format!("assume table <{name}> as written\n"));
         }
     }
-    for rule in marked.anchors.values().flat_map(|anchor| &anchor.rules) {
+    let rules = || marked.anchors.values().flat_map(|anchor| &anchor.rules);
+    for rule in rules().filter(|rule| matches!(rule.action, Action::Block(_))) {
+        let line = nobody(rule).map(|words| format!("assume {words}\n"));
+        if let Some(line) = line.filter(|line| !lines.contains(line)) {
+            lines.push(line);
+        }
+    }
+    for rule in rules() {
         if let Action::Anchor(call) = &rule.action
             && !call.inline
             && !marked.anchors.contains_key(&call.path)
@@ -145,6 +152,21 @@ pub fn needed_assumptions(ruleset: &Ruleset) -> String {
         }
     }
     lines.concat()
+}
+
+/// What is to be assumed so that a rule which asks for the owner of a socket matches nothing: `user _pbuild none`; `None`
+/// where it asks for none, or for more than one.
+#[must_use]
+pub fn nobody(rule: &Rule) -> Option<String> {
+    let said = |kind: &str, wanted, name: fn(u32) -> Option<&'static str>| match wanted {
+        Some(Operator::Equal(id)) if id != Rule::UNKNOWN_ID => {
+            let name = name(id).map_or_else(|| id.to_string(), str::to_owned);
+            Some(format!("{kind} {name} none"))
+        }
+        _ => None,
+    };
+    let user = said("user", rule.user, names::user_name);
+    user.or_else(|| said("group", rule.group, names::group_name))
 }
 
 /// Takes for unknown what others fill while the machine runs: tables that pf.conf leaves empty, and those that

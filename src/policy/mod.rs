@@ -21,7 +21,7 @@ mod statements;
 mod zones;
 
 pub(crate) use addresses::addressless;
-pub use assume::{needed_assumptions, settle_addresses, settle_ruleset};
+pub use assume::{needed_assumptions, nobody, settle_addresses, settle_ruleset};
 pub use ast::Policy;
 pub use excuses::{Excuse, ExcusedSent, Excuses};
 pub use guesses::Guess;

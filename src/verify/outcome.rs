@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use crate::engine::{Condition, Decider, End, PacketSet, Place, Undecided, Unknown, Verdict};
 use crate::eval;
-use crate::net::{Direction, Operator, names};
+use crate::net::Direction;
 use crate::packet::Packet;
-use crate::ruleset::{Rule, RuleId, Ruleset};
+use crate::policy::nobody;
+use crate::ruleset::{RuleId, Ruleset};
 use crate::source::Span;
 
 /// What became of one statement.
@@ -177,16 +178,7 @@ impl Doubt {
                 let Self::Depends(Condition { rule: Some(rule), .. }) = self else {
                     return None;
                 };
-                let rule = ruleset.rule(rule)?;
-                let said = |kind: &str, wanted, name: fn(u32) -> Option<&'static str>| match wanted {
-                    Some(Operator::Equal(id)) if id != Rule::UNKNOWN_ID => {
-                        let name = name(id).map_or_else(|| id.to_string(), str::to_owned);
-                        Some(format!("assume {kind} {name} none"))
-                    }
-                    _ => None,
-                };
-                let user = said("user", rule.user, names::user_name);
-                user.or_else(|| said("group", rule.group, names::group_name))
+                nobody(ruleset.rule(rule)?).map(|words| format!("assume {words}"))
             }
             Unknown::Os
             | Unknown::Probability

@@ -388,6 +388,10 @@ impl Searcher<'_> {
                 }
                 Ok(class) => {
                     passing += 1;
+                    if self.leaves_for_itself(&class) {
+                        let why = "where the next hop sends what `route-to` takes from the machine itself is not known";
+                        found.undecided(Undecided::Unmodelled(why.to_owned()));
+                    }
                     self.as_required(&class, expected, &mut amiss);
                 }
             }
@@ -448,6 +452,15 @@ impl Searcher<'_> {
         }
         guessing::spare_own(&mut all.offences, network);
         all
+    }
+
+    /// Whether packets of a class leave that are addressed to the machine itself.
+    fn leaves_for_itself(&self, class: &Class) -> bool {
+        let own = self.zones.network().own(class.region.family);
+        let last = class.journey.hops.last();
+        matches!(class.journey.end, End::Leaves(_))
+            && last.is_some_and(|hop| hop.ends.destination == Value::Same)
+            && class.region.numbers(Field::Destination).is_subset(own)
     }
 
     /// Whether a rule has given packets of a class another destination, or another routing table.
