@@ -456,10 +456,13 @@ impl Searcher<'_> {
 
     /// Whether packets of a class leave that are addressed to the machine itself.
     fn leaves_for_itself(&self, class: &Class) -> bool {
-        let own = self.zones.network().own(class.region.family);
-        let last = class.journey.hops.last();
+        let (Some(first), Some(last)) = (class.journey.hops.first(), class.journey.hops.last()) else {
+            return false;
+        };
+        let own = self.zones.network();
+        let own = own.own_beside(first.place.interface(), class.region.family);
         matches!(class.journey.end, End::Leaves(_))
-            && last.is_some_and(|hop| hop.ends.destination == Value::Same)
+            && last.ends.destination == Value::Same
             && class.region.numbers(Field::Destination).is_subset(own)
     }
 
