@@ -49,6 +49,7 @@ pub struct Machine {
 /// A machine with what its policies say and assume, ready for questions.
 struct Prepared {
     name: String,
+    text: Arc<str>,
     defines: Vec<(String, String)>,
     context: Context,
     policy: Policy,
@@ -74,6 +75,7 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
         policies,
         assumptions,
     } = machine;
+    let text = Arc::clone(sources.file(document.file()).text());
     let macros = macros(&document, &defines);
     let defined = document.macros.clone();
     let mut findings = Vec::new();
@@ -104,6 +106,7 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
     }
     Prepared {
         name,
+        text,
         defines,
         context,
         policy,
@@ -125,6 +128,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
     let without_policy = machine.policies.is_empty();
     let Prepared {
         name,
+        text,
         defines,
         context,
         policy,
@@ -138,7 +142,7 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         refused,
     } = prepare(sources, loader, machine);
     findings.extend(silent);
-    let lines = main_text(sources, &name).map_or(0, |text| text.lines().count());
+    let lines = text.lines().count();
     let assumed = policy.assumptions.iter().map(|one| one.text.clone()).collect();
     if refused.is_some() {
         // What is left of it says nothing about what the machine would do.
@@ -161,56 +165,57 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
         engine: &engine,
         assumed_anchors: &assumed_anchors,
     };
-    let (mut verified, complaints) = verify(case);
-    findings.extend(complaints);
-    let (mut coverage, mut unspoken) = (None, None);
-    if let Some(text) = main_text(sources, &name) {
-        let patient = repair::Patient {
-            name: &name,
-            text: &text,
-            defines: &defines,
-            loader,
-            context: &context,
-            macros: &macros,
+    let patient = repair::Patient {
+        name: &name,
+        text: &text,
+        defines: &defines,
+        loader,
+        context: &context,
+        macros: &macros,
+        zones: &zones,
+        ruleset: &ruleset,
+    };
+    let sources = &*sources;
+    let prove = || {
+        let (mut verified, complaints) = verify(case);
+        circumstances::hold(&patient, &mut verified);
+        (verified, complaints)
+    };
+    let look = || {
+        let never_elsewhere = circumstances::never_deciding(&patient);
+        let linted = lint::findings(lint::Subject {
+            sources,
+            engine: &engine,
             zones: &zones,
-            ruleset: &ruleset,
+            assumed_anchors: &assumed_anchors,
+            never_elsewhere: never_elsewhere.as_ref(),
+        });
+        let coverage = match policy.statements.as_slice() {
+            [] => Coverage::default(),
+            _ => verify::coverage(case),
         };
-        let sources = &*sources;
-        let mend = || {
-            circumstances::hold(&patient, &mut verified);
-            repair::find(&patient, sources, &mut verified);
-        };
-        let look = || {
-            let never_elsewhere = circumstances::never_deciding(&patient);
-            let linted = lint::findings(lint::Subject {
-                sources,
-                engine: &engine,
-                zones: &zones,
-                assumed_anchors: &assumed_anchors,
-                never_elsewhere: never_elsewhere.as_ref(),
-            });
-            let coverage = match policy.statements.as_slice() {
-                [] => Coverage::default(),
-                _ => verify::coverage(case),
-            };
-            let words = coverage
-                .rules
-                .and_then(|rules| coverage_words(&rules, &ruleset, sources));
-            (linted, words, coverage.unspoken)
-        };
-        let ((), (linted, words, unsaid)) = rayon::join(mend, look);
-        findings.extend(linted);
-        (coverage, unspoken) = (words, unsaid);
-    }
+        (linted, coverage)
+    };
+    let ((verified, complaints), (linted, coverage)) = rayon::join(prove, look);
+    findings.extend(complaints);
+    findings.extend(linted);
     let subject = Subject {
         sources,
         zones: &zones,
         engine: &engine,
         macros: &defined,
-        unspoken: unspoken.as_ref(),
+        unspoken: coverage.unspoken.as_ref(),
     };
-    let mut report = router(subject, verified);
-    report.coverage = coverage.into_iter().collect();
+    let wounds = repair::Wounds::of(&verified);
+    let mend = || repair::find(&patient, sources, &wounds);
+    let (repairs, mut report) = rayon::join(mend, || router(subject, verified));
+    for (at, repair) in repairs {
+        if let Some(statement) = report.statements.get_mut(at) {
+            statement.repair = Some(repair);
+        }
+    }
+    let words = coverage.rules.and_then(|rules| coverage_words(&rules, &ruleset, sources));
+    report.coverage = words.into_iter().collect();
     if without_policy {
         report.matrix = overview(&engine, &macros);
     }
@@ -282,7 +287,7 @@ fn without_statements(files: &[FileId], policy: &Policy, findings: &[Diagnostic]
     Some(finding.help("say what must get through and what must not, or draft it: pfproof init"))
 }
 
-/// The text of a first policy for the pf.conf of that name among the sources, from what passes today; empty where pf.conf
+/// The text of a first policy for the pf.conf of that name, from what passes today; empty where pf.conf
 /// is refused. And what is wrong with pf.conf.
 ///
 /// Every statement holds in every circumstance in which the machine may be.
@@ -296,6 +301,7 @@ pub fn draft(
     name: &str,
 ) -> (String, Vec<Diagnostic>) {
     let macros = macros(&document, defines);
+    let text = Arc::clone(sources.file(document.file()).text());
     let (lowered, findings) = lower(document, sources, loader, context, &lower::Limits::default());
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return (String::new(), findings);
@@ -305,9 +311,6 @@ pub fn draft(
     let engine = Engine::new(&ruleset, context);
     let file = name.rsplit('/').next().unwrap_or(name);
     let draft = verify::draft(&engine, &macros, file, &assumptions);
-    let Some(text) = main_text(sources, name) else {
-        return (draft, findings);
-    };
     let writing = repair::Writing {
         name,
         text: &text,
@@ -374,14 +377,6 @@ fn coverage_words(coverage: &RulesSpokenOf, ruleset: &Ruleset, sources: &Sources
         coverage.all,
         lines.join(", ")
     ))
-}
-
-/// The text of pf.conf itself.
-fn main_text(sources: &Sources, name: &str) -> Option<Arc<str>> {
-    let mut files = sources.iter();
-    files
-        .find(|(_, file)| file.name() == name)
-        .map(|(_, file)| Arc::clone(file.text()))
 }
 
 /// The macros of pf.conf at its end; one given by `-D` stays.

@@ -2,7 +2,7 @@
 
 use super::ast::Statement;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{At, Span, SpanMap};
+use crate::source::{At, FileId, Span, SpanMap};
 
 /// A macro that was defined.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,12 @@ pub struct Document {
 }
 
 impl Document {
+    /// The file that pf.conf itself is among the sources.
+    #[must_use]
+    pub fn file(&self) -> FileId {
+        self.start.file
+    }
+
     /// The place in a file that a node was written at; for text from a macro, its use.
     #[must_use]
     pub fn span(&self, at: At) -> Span {

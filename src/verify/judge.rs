@@ -80,7 +80,6 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
                 verified.judgements.push(Judgement {
                     statement: number,
                     outcome,
-                    repair: None,
                 });
                 verified.faults.extend(faults);
             }

@@ -27,7 +27,7 @@ pub(crate) use draft::parsed;
 pub use judge::{Case, Verified, coverage, verify};
 pub(crate) use judge::{hold, must_pass};
 pub use matrix::{Matrix, Rounds, matrix, surroundings};
-pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Repair, Violation, Why};
+pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Violation, Why};
 pub use reach::{Effort, Extent, Flows, Reach, flows, reach};
 pub(crate) use replay::gets_through;
 pub use unspoken::Unspoken;

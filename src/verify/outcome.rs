@@ -17,17 +17,6 @@ pub struct Judgement {
     pub statement: usize,
     /// What was found.
     pub outcome: Outcome,
-    /// A change of pf.conf that mends it, verified.
-    pub repair: Option<Repair>,
-}
-
-/// A change of pf.conf after which the statement holds and no other breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repair {
-    /// The rules to add.
-    pub rules: Vec<String>,
-    /// Where: the name of the file and the line after which; 0 is before the first line.
-    pub after: (String, u32),
 }
 
 /// The outcomes of POLICY.

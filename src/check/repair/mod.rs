@@ -14,12 +14,13 @@ use crate::engine::Engine;
 use crate::eval::Machine;
 use crate::lower::{self, lower};
 use crate::packet::Packet;
-use crate::policy::ast::{Demand, Policy, Statement};
+use crate::policy::ast::{Demand, Policy};
 use crate::policy::{self, Macros, Network, Zones};
 use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
-use crate::verify::{Case, Outcome, Repair, Verified, Violation, gets_through, hold, must_pass};
+use crate::report::check::Repair;
+use crate::verify::{Case, Outcome, Verified, gets_through, hold, must_pass};
 
 /// Rulesets with more rules are not mended.
 const MOST_RULES: usize = 1000;
@@ -123,17 +124,40 @@ impl Writing<'_> {
     }
 }
 
-/// Writes repairs into the judgements that can be mended.
-pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Verified) {
-    let rules: usize = patient.ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
-    let violated = |outcome: &Outcome| matches!(outcome, Outcome::Violated(_));
-    let is_settled = || patient.context.circumstances().is_some_and(|others| others.is_empty());
-    if rules > MOST_RULES || !is_settled() || !verified.judgements.iter().any(|one| violated(&one.outcome)) {
-        return;
+/// What is to be mended, and what must stay as it is.
+pub(super) struct Wounds {
+    /// Of each violated statement the number of its judgement, its own number, and packets that must not get through.
+    violated: Vec<(usize, usize, Vec<Packet>)>,
+    /// The numbers of the statements that hold.
+    held: Vec<usize>,
+}
+
+impl Wounds {
+    /// The wounds that were found.
+    pub(super) fn of(verified: &Verified) -> Self {
+        let (mut violated, mut held) = (Vec::new(), Vec::new());
+        for (at, judgement) in verified.judgements.iter().enumerate() {
+            match &judgement.outcome {
+                Outcome::Holds => held.push(judgement.statement),
+                Outcome::Violated(violation) => {
+                    let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
+                    let packets = examples.map(|example| example.packet.clone());
+                    violated.push((at, judgement.statement, packets.collect()));
+                }
+                Outcome::Unproven { .. } | Outcome::Vacuous => {}
+            }
+        }
+        Self { violated, held }
     }
-    let held = verified.judgements.iter();
-    let held = held.filter(|judgement| matches!(judgement.outcome, Outcome::Holds));
-    let held: Vec<usize> = held.map(|judgement| judgement.statement).collect();
+}
+
+/// The repairs that were found, each with the number of the judgement that it mends.
+pub(super) fn find(patient: &Patient<'_>, sources: &Sources, wounds: &Wounds) -> Vec<(usize, Repair)> {
+    let rules: usize = patient.ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
+    let is_settled = || patient.context.circumstances().is_some_and(|others| others.is_empty());
+    if rules > MOST_RULES || wounds.violated.is_empty() || !is_settled() {
+        return Vec::new();
+    }
     let line = place(patient);
     let before = patient.ruleset.rules(Ruleset::MAIN).iter();
     let at = before
@@ -146,20 +170,13 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, verified: &mut Veri
         patient,
         line,
         at,
-        must_pass: must_pass(patient.zones, &held),
-        held,
+        must_pass: must_pass(patient.zones, &wounds.held),
+        held: &wounds.held,
     };
-    let judgements = verified.judgements.iter_mut();
-    let broken: Vec<_> = judgements
-        .filter(|one| violated(&one.outcome))
-        .take(MOST_MENDED)
-        .collect();
-    broken.into_par_iter().for_each(|judgement| {
-        let statement = patient.zones.policy().statements.get(judgement.statement);
-        if let (Some(statement), Outcome::Violated(violation)) = (statement, &judgement.outcome) {
-            judgement.repair = trials.repair(judgement.statement, statement, violation);
-        }
-    });
+    let most = wounds.violated.len().min(MOST_MENDED);
+    let wounds = wounds.violated[..most].par_iter();
+    let repairs = wounds.filter_map(|(at, statement, packets)| Some((*at, trials.repair(*statement, packets)?)));
+    repairs.collect()
 }
 
 /// The line after which rules are put: behind the blocks that the ruleset begins with.
@@ -201,15 +218,14 @@ struct Trials<'a> {
     line: u32,
     at: usize,
     /// The statements that hold, and packets that they require to get through.
-    held: Vec<usize>,
+    held: &'a [usize],
     must_pass: Vec<Packet>,
 }
 
 impl Trials<'_> {
-    fn repair(&self, number: usize, statement: &Statement, violation: &Violation) -> Option<Repair> {
+    fn repair(&self, number: usize, must_stop: &[Packet]) -> Option<Repair> {
         let patient = self.patient;
-        let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
-        let must_stop: Vec<&Packet> = examples.map(|example| &example.packet).collect();
+        let statement = patient.zones.policy().statements.get(number)?;
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
         let mut proofs = 0;
@@ -218,7 +234,7 @@ impl Trials<'_> {
                 break;
             }
             chosen.push(candidate);
-            let Some(fewer) = self.fewer_passing(&chosen, &must_stop, passing) else {
+            let Some(fewer) = self.fewer_passing(&chosen, must_stop, passing) else {
                 chosen.pop();
                 continue;
             };
@@ -226,7 +242,7 @@ impl Trials<'_> {
             if passing > 0 {
                 continue;
             }
-            let shortened = self.shortened(&chosen, &must_stop);
+            let shortened = self.shortened(&chosen, must_stop);
             for rules in [shortened, texts(&chosen)] {
                 if proofs >= MOST_PROOFS {
                     return None;
@@ -246,7 +262,7 @@ impl Trials<'_> {
 
     /// How many of the packets still get through with those rules added; `None` where those are some and no fewer than
     /// before, or something required does not.
-    fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[&Packet], before: usize) -> Option<usize> {
+    fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[Packet], before: usize) -> Option<usize> {
         let mut ruleset = self.patient.ruleset.clone();
         let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
         let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
@@ -263,7 +279,7 @@ impl Trials<'_> {
     }
 
     /// The texts of the candidates without those that are not needed to stop the packets.
-    fn shortened(&self, chosen: &[Candidate], must_stop: &[&Packet]) -> Vec<String> {
+    fn shortened(&self, chosen: &[Candidate], must_stop: &[Packet]) -> Vec<String> {
         let mut kept: Vec<Candidate> = Vec::new();
         for (at, candidate) in chosen.iter().enumerate() {
             let mut others: Vec<Candidate> = Vec::new();

@@ -31,7 +31,7 @@ pub struct Subject<'a> {
     pub unspoken: Option<&'a verify::Unspoken>,
 }
 
-/// The statements' part of a machine's report, of what was found.
+/// The statements' part of a machine's report, of what was found: one for each judgement, without repairs.
 #[must_use]
 pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
     let builder = Builder {
@@ -123,7 +123,7 @@ impl Builder<'_> {
             packets,
             boxes,
             more,
-            repair: judgement.repair,
+            repair: None,
         })
     }
 

@@ -16,7 +16,6 @@ use crate::eval::Journey;
 use crate::packet::Packet;
 use crate::ruleset::Ruleset;
 use crate::source::Sources;
-use crate::verify::Repair;
 
 /// All that one run of `check` found.
 #[derive(Debug, Default)]
@@ -97,6 +96,15 @@ pub struct Statement {
     pub more: Option<Vec<String>>,
     /// A change of pf.conf that was verified to mend it.
     pub repair: Option<Repair>,
+}
+
+/// A change of pf.conf after which the statement holds and no other breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The rules to add.
+    pub rules: Vec<String>,
+    /// Where: the name of the file and the line after which; 0 is before the first line.
+    pub after: (String, u32),
 }
 
 /// Packets that violate a statement for one reason.
