@@ -214,7 +214,9 @@ pub fn check(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Ro
             statement.repair = Some(repair);
         }
     }
-    let words = coverage.rules.and_then(|rules| coverage_words(&rules, &ruleset, sources));
+    let words = coverage
+        .rules
+        .and_then(|rules| coverage_words(&rules, &ruleset, sources));
     report.coverage = words.into_iter().collect();
     if without_policy {
         report.matrix = overview(&engine, &macros);

@@ -206,8 +206,9 @@ impl<'a> Namer<'a> {
         if !rest.is_empty() {
             words.push(format!("{}{on}", addresses(&rest, family)));
         }
-        let but = format!("any{on} but {}", senders.listed(&any.minus(&core)));
-        if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
+        let but = || format!("any{on} but {}", senders.listed(&any.minus(&core)));
+        let shorter = (!left.is_empty() || is_listed(&words)).then(but);
+        if let Some(but) = shorter.filter(|but| but.len() < words.join(", ").len()) {
             words = vec![but];
             // They are in a zone that is none of these.
             let here = everybody.map(|zone| of_interfaces(zone, |id| self.network.hosts(id, family, true)));
@@ -237,11 +238,13 @@ impl<'a> Namer<'a> {
         if !left.is_empty() {
             words.push(addresses(&hosts.filled(&left), family));
         }
-        let but = format!("any but {}", hosts.listed(&any.minus(&core)));
         if core == *any && words.len() > 1 && is_listed(&words) {
             words = vec!["any host".to_owned()];
-        } else if (!left.is_empty() || is_listed(&words)) && but.len() < words.join(", ").len() {
-            words = vec![but];
+        } else if !left.is_empty() || is_listed(&words) {
+            let but = format!("any but {}", hosts.listed(&any.minus(&core)));
+            if but.len() < words.join(", ").len() {
+                words = vec![but];
+            }
         }
         let own = destinations.intersection(self.network.own(family));
         if !own.is_empty() {
@@ -460,14 +463,13 @@ pub(crate) fn port_words(ports: &RangeSet) -> String {
         return String::new();
     }
     let list = |set: &RangeSet| {
-        let ranges = set.ranges().iter().map(|&(first, last)| {
+        shortened(set, |first, last| {
             if first == last {
                 first.to_string()
             } else {
                 format!("{first}:{last}")
             }
-        });
-        shortened(ranges.collect())
+        })
     };
     let few = missing.ranges().len() <= 3 && missing.ranges().iter().all(|(first, last)| first == last);
     if few && ports.ranges().len() > 1 {
@@ -476,10 +478,13 @@ pub(crate) fn port_words(ports: &RangeSet) -> String {
     list(ports)
 }
 
-pub(super) fn shortened(mut words: Vec<String>) -> String {
-    let more = words.len().saturating_sub(MOST);
+/// The words for the ranges of a set; of many the first few.
+pub(super) fn shortened(set: &RangeSet, word: impl Fn(u128, u128) -> String) -> String {
+    let ranges = set.ranges();
+    let more = ranges.len().saturating_sub(MOST);
+    let told = if more > 1 { MOST } else { ranges.len() };
+    let mut words: Vec<String> = ranges[..told].iter().map(|&(first, last)| word(first, last)).collect();
     if more > 1 {
-        words.truncate(MOST);
         words.push(format!("… ({more} more)"));
     }
     words.join(" ")

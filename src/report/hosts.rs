@@ -176,12 +176,7 @@ pub(crate) fn addresses(set: &RangeSet, family: Family) -> String {
     if *set == Field::Source.line(family) {
         return "any".to_owned();
     }
-    shortened(
-        set.ranges()
-            .iter()
-            .map(|&(first, last)| range(first, last, family))
-            .collect(),
-    )
+    shortened(set, |first, last| range(first, last, family))
 }
 
 pub(super) fn range(first: u128, last: u128, family: Family) -> String {

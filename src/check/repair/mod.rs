@@ -16,10 +16,10 @@ use crate::lower::{self, lower};
 use crate::packet::Packet;
 use crate::policy::ast::{Demand, Policy};
 use crate::policy::{self, Macros, Network, Zones};
+use crate::report::check::Repair;
 use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
-use crate::report::check::Repair;
 use crate::verify::{Case, Outcome, Verified, gets_through, hold, must_pass};
 
 /// Rulesets with more rules are not mended.
