@@ -515,3 +515,100 @@ fn what_is_known_of_one_translation_is_not_of_the_next() {
     let never = rules.replace("match out on em0 inet nat-to 198.51.100.2\n", "");
     check(&never, &[("forbid inet proto udp from 10.0.1.5 to 9.9.9.9", "holds")]);
 }
+
+#[test]
+fn addresses_that_stand_side_by_side_are_named_one_by_one_all_the_same() {
+    let machine = MACHINE.replace(
+        "\"198.51.100.1/24\"",
+        "\"198.51.100.1/24\", \"198.51.100.2/32\", \"198.51.100.20/32\"",
+    );
+    let only = |address: &str| format!("block\npass in on em0 inet proto tcp to {address} port 443\n");
+    let own = "table <own> const { 198.51.100.1 198.51.100.2 198.51.100.20 }\n";
+    for (to, rules, outcome) in [
+        ("em0", only("198.51.100.20"), "violated"),
+        ("em0", only("em0"), "holds"),
+        ("(em0)", only("{ 198.51.100.1 198.51.100.20 }"), "violated"),
+        ("<own>", format!("{own}{}", only("198.51.100.20")), "violated"),
+        ("<own>", format!("{own}{}", only("<own>")), "holds"),
+        ("{ 198.51.100.1 198.51.100.2 }", only("198.51.100.2"), "violated"),
+    ] {
+        let statement = format!("require inet proto tcp from wan to {to} port 443");
+        check_on(&rules, &machine, ZONES, &[(&statement, outcome)]);
+    }
+    // As sources too: what the machine sends.
+    for (sent, outcome) in [("{ em0, em1 }", "holds"), ("198.51.100.2", "violated")] {
+        check_on(
+            &format!("block\npass out on em0 inet from {sent}\n"),
+            &machine,
+            ZONES,
+            &[("require inet proto tcp from em0 to wan port 443", outcome)],
+        );
+    }
+    // A hole in a table takes away what was named.
+    check_on(
+        "table <own> const { 198.51.100.1 198.51.100.2 ! 198.51.100.0/31 }\nblock\npass in on em0 to 198.51.100.2\n",
+        &machine,
+        ZONES,
+        &[("require inet proto tcp from wan to <own> port 443", "violated")],
+    );
+}
+
+#[test]
+fn a_rate_or_a_rule_that_is_used_up_is_a_choice_that_violates() {
+    let require = "require proto tcp from wan to 198.51.100.1 port 443";
+    let forbid = "forbid proto tcp from wan to 198.51.100.1 port 443";
+    let from_wan = "proto tcp to 198.51.100.1 port 443";
+    for (rules, statement, words) in [
+        (
+            format!("block\npass in {from_wan} max-pkt-rate 100/10\n"),
+            require,
+            "if packets come faster than the `max-pkt-rate` of rule @1",
+        ),
+        (
+            format!("pass\nblock in {from_wan} max-pkt-rate 100/10\n"),
+            forbid,
+            "if packets come faster than the `max-pkt-rate` of rule @1",
+        ),
+        (
+            format!("block\npass in {from_wan} once\n"),
+            require,
+            "if the `once` of rule @1 is used up",
+        ),
+        (
+            format!("pass\nblock in {from_wan} once\n"),
+            forbid,
+            "if the `once` of rule @1 is used up",
+        ),
+        (
+            format!("pass\nblock in {from_wan} once\n"),
+            require,
+            "if the `once` of rule @1 is not used up",
+        ),
+    ] {
+        check(&rules, &[(statement, "violated")]);
+        let (_, router) = judged(&rules, MACHINE, ZONES, &format!("{statement}\n"));
+        let shown = router.statements[0].causes.iter().find(|cause| cause.example.is_some());
+        assert_eq!(shown.expect("a packet").choices, [words], "{rules}");
+    }
+}
+
+#[test]
+fn hosts_send_neighbour_discovery_with_the_hop_limit_that_it_needs() {
+    check(
+        "block\npass in inet6 proto icmp6 icmp6-type neighbrsol\npass in inet6 proto icmp6 icmp6-type listqry allow-opts\n",
+        &[
+            (
+                "require inet6 proto icmp6 from lan to 2001:db8:1::1 icmp6-type neighbrsol",
+                "holds",
+            ),
+            (
+                "require inet6 proto icmp6 from lan to 2001:db8:1::1 icmp6-type routersol",
+                "violated",
+            ),
+            (
+                "require inet6 proto icmp6 from fe80::5 to 2001:db8:1::1 icmp6-type 130",
+                "holds",
+            ),
+        ],
+    );
+}

@@ -185,12 +185,10 @@ pub enum Unknown {
     Anchor(Name),
     /// `probability`.
     Probability,
-    /// `once`: whether it is used up.
+    /// `once`: whether it is not used up yet.
     Once,
     /// `max-pkt-rate`.
     Rate,
-    /// `max`, `max-src-nodes`, `max-src-states` and the like: whether the limit is reached.
-    Limit,
     /// Which tag the packet has, for a rule that sets it may match or not.
     Tag,
     /// Which address of a pool, or which port, pf takes.
@@ -202,7 +200,7 @@ impl Unknown {
     #[must_use]
     pub fn is_choice(&self) -> bool {
         match self {
-            Self::Probability | Self::Once | Self::Rate | Self::Limit | Self::Pool => true,
+            Self::Probability | Self::Once | Self::Rate | Self::Pool => true,
             Self::Os
             | Self::User
             | Self::Tag

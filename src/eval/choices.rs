@@ -12,7 +12,8 @@ use crate::ruleset::RuleId;
 /// Answers to what packet, rules and context leave open.
 pub trait Choices {
     /// Whether a rule whose other criteria all match matches in this one too: [`Criterion::Probability`],
-    /// [`Criterion::Os`], [`Criterion::Rate`]; `None` where that is not known.
+    /// [`Criterion::Os`], [`Criterion::Rate`], [`Criterion::Once`]; `None` where that is not known: of the last two what
+    /// the packets before have made of it decides then.
     fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool>;
 
     /// The address that is taken from a pool of several; `None` where that is not known.

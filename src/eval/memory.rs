@@ -52,18 +52,18 @@ impl Memory {
         criterion: Criterion,
         choices: &mut dyn Choices,
     ) -> Result<bool, Unproven> {
+        let id = machine.id(place);
+        let mut told = choices.holds(&id, criterion);
         if criterion == Criterion::Rate
             && let Some(rate) = rule.max_pkt_rate
         {
-            // The count only falls with time: as long as all packets together are within the limit, none is above.
+            // The count only falls with time: as long as all packets together are within the limit, none is above. But
+            // others may have come before.
             let count = self.rates.entry(place).or_default();
             *count = count.saturating_add(1);
-            if *count <= rate.limit {
-                return Ok(true);
-            }
+            told = told.or((*count <= rate.limit).then_some(true));
         }
-        let id = machine.id(place);
-        choices.holds(&id, criterion).ok_or_else(|| {
+        told.ok_or_else(|| {
             let what = match criterion {
                 Criterion::Os => "the operating system of the sender is not known",
                 Criterion::Probability => "it matches by chance",

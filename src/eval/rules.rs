@@ -155,6 +155,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         let (memory, choices) = (&mut *self.memory, &mut *self.choices);
         let mut open = |criterion| memory.holds(machine, place, compiled.rule, criterion, choices);
         match machine.test(compiled, self.pd, self.mbuf, &seen, &mut open)? {
+            // It may have matched a packet before.
+            Test::Match if compiled.rule.once && choices.holds(&machine.id(place), Criterion::Once) == Some(false) => {
+                memory.used_up.insert(place);
+                if self.explain {
+                    self.note(Met::Missed(machine.id(place), Criterion::Once));
+                }
+                Ok(false)
+            }
             Test::Match => Ok(true),
             Test::Miss(criterion) => {
                 if self.explain {

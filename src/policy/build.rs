@@ -11,7 +11,7 @@ use super::ast::{
     Assumption, Closed, Demand, End, Expectation, Fact, Host, HostItem, Hosts, Packets, Policy, Spanned, Statement,
     Zone,
 };
-use super::grammar::{PolicyParser, Rule, expected};
+use super::grammar::{PolicyParser, Rule, expected, is_reserved};
 use super::statements;
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::net::names;
@@ -109,16 +109,24 @@ impl<'a> Builder<'a> {
             ));
         }
         let mut finding = Diagnostic::new(Code::Policy, "syntax error");
-        finding = match expected(&failed) {
-            Some(expected) if word.is_empty() => finding.labelled(span, format!("{expected} here")),
-            Some(expected) => finding.labelled(span, expected),
-            None => finding.at(span),
+        let expected = expected(&failed).unwrap_or_default();
+        finding = match expected.as_str() {
+            "" => finding.at(span),
+            expected if word.is_empty() => finding.labelled(span, format!("{expected} here")),
+            expected => finding.labelled(span, expected),
         };
         let verbs = [
             "require", "allow", "forbid", "closed", "zone", "assume", "config", "include",
         ];
-        if let Some(verb) = nearest(first, verbs).filter(|_| !verbs.contains(&first)) {
-            finding = finding.help(format!("did you mean `{verb}`?"));
+        let near = match verbs.contains(&first) {
+            false => nearest(first, verbs),
+            // The words that are expected stand in backquotes.
+            true => nearest(word, expected.split('`').skip(1).step_by(2)),
+        };
+        if let Some(near) = near {
+            finding = finding.help(format!("did you mean `{near}`?"));
+        } else if is_reserved(&failed) {
+            finding = finding.help(format!("`{word}` is a word of the language: choose another name"));
         }
         Err(Box::new(finding))
     }

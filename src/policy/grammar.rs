@@ -77,6 +77,14 @@ fn words(rule: &Rule) -> Option<&'static str> {
     })
 }
 
+/// Whether a name was expected where a word of the language stands.
+pub(super) fn is_reserved(error: &pest::error::Error<Rule>) -> bool {
+    match &error.variant {
+        ErrorVariant::ParsingError { negatives, .. } => negatives.contains(&Rule::keyword),
+        ErrorVariant::CustomError { .. } => false,
+    }
+}
+
 /// What was expected where the text went wrong, as «expected a, b or c»; `None` where pest knows nothing to say.
 pub(super) fn expected(error: &pest::error::Error<Rule>) -> Option<String> {
     let ErrorVariant::ParsingError { positives, .. } = &error.variant else {

@@ -3,10 +3,11 @@
 //! What is demanded of `self`, or of an interface by its name, has to be so for every address that it may have.
 
 use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
+use super::hosts::{Resolved, minus, union};
 use super::network::Network;
-use super::protocols::{beginnings, port_numbers, ports, transports};
-use super::sets::{Purpose, Selection, at_end, singles};
-use super::zones::{Both, Resolved, Zones, whole};
+use super::protocols::{beginnings, port_numbers, ports, transports, with_odd_hop_limits};
+use super::sets::{Purpose, Selection, at_end};
+use super::zones::{Both, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
@@ -45,7 +46,7 @@ impl Zones<'_> {
         let mut known = Selection::default();
         let to = self.destinations(&packets.destination, Purpose::Flows, &mut known)?;
         let from = self.sources(&packets.source, Purpose::Flows, &mut known)?;
-        let begins = beginnings(packets);
+        let begins = beginnings(packets).minus(with_odd_hop_limits());
         let mut sent = Vec::new();
         for interface in senders {
             let by = self.really_sent(self.flows_from_unknown(&packets.source, interface)?);
@@ -78,8 +79,8 @@ impl Zones<'_> {
                     Resolved::Any | Resolved::Itself | Resolved::Zone(_) => RangeSet::empty(),
                     _ if rdomain(on) != rdomain(interface) => RangeSet::empty(),
                     _ if self.is_meant(interface, &item.host) => own(),
-                    Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => {
-                        singles(&set[usize::from(family == Family::Inet6)]).intersection(&own())
+                    Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => {
+                        named.singly[usize::from(family == Family::Inet6)].intersection(&own())
                     }
                 }
             });
@@ -174,13 +175,13 @@ impl Zones<'_> {
             let set = match resolved {
                 Resolved::Any => Family::BOTH.map(whole),
                 _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
-                Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => set,
+                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all,
                 Resolved::Itself | Resolved::Zone(_) => Both::default(),
             };
             let sum = if item.negated { &mut without } else { &mut all };
-            *sum = [sum[0].union(&set[0]), sum[1].union(&set[1])];
+            *sum = union(sum, &set);
         }
-        Ok([all[0].minus(&without[0]), all[1].minus(&without[1])])
+        Ok(minus(&all, &without))
     }
 
     /// The packets of a `closed` of everything, or of what leaves to some zone, that the machine sends from addresses

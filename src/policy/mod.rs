@@ -12,6 +12,7 @@ mod build_numbers;
 mod excuses;
 mod grammar;
 mod guesses;
+mod hosts;
 mod network;
 mod protocols;
 mod read;

@@ -1,5 +1,8 @@
 //! From the protocols and ports of a statement to sets of packets: all those, and those that begin flows.
 
+use std::sync::LazyLock;
+
+use super::addresses::number;
 use super::ast::Packets;
 use crate::engine::{Field, PacketBox, PacketSet, transport};
 use crate::net::{Family, Operator, Protocol, RangeSet, TcpFlags};
@@ -91,6 +94,25 @@ pub(crate) fn all_beginnings() -> PacketSet {
             .with(Field::Transport, &union(queries))
     });
     beginnings(&Packets::default()).union(queries.collect())
+}
+
+/// What no host sends and pf drops: neighbour discovery with a hop limit other than 255, listener discovery, and igmp to
+/// all hosts, with one other than 1 (`pf_walk_header`, `pf_walk_header6`).
+pub(super) fn with_odd_hop_limits() -> &'static PacketSet {
+    static ODD: LazyLock<PacketSet> = LazyLock::new(|| {
+        let with = |family, packets: RangeSet, limit: u128| {
+            PacketBox::all(family)
+                .with(Field::Transport, &packets)?
+                .with(Field::Ttl, &RangeSet::single(limit).complement(u128::from(u8::MAX)))
+        };
+        let all_hosts = number("224.0.0.1/32");
+        let igmp = with(Family::Inet, transport::protocol(Protocol::IGMP, Family::Inet), 1);
+        let igmp = igmp.and_then(|igmp| igmp.with(Field::Destination, &all_hosts));
+        let neighbours = with(Family::Inet6, transport::neighbour_discovery(), 255);
+        let listeners = with(Family::Inet6, transport::listener_discovery(), 1);
+        [igmp, neighbours, listeners].into_iter().flatten().collect()
+    });
+    &ODD
 }
 
 /// What is in any of the sets.

@@ -118,12 +118,23 @@ mod tests {
         lines.collect()
     }
 
-    fn complaints(text: &str) -> String {
+    fn findings(text: &str) -> Vec<Diagnostic> {
         let mut sources = Sources::new();
         let file = sources.add("p", text);
         let loader = MemoryLoader::new().with("loop", "include \"loop\"\n");
         let (_, findings) = read(&mut sources, file, &Macros::new(), &loader);
-        messages(&findings)
+        findings
+    }
+
+    fn complaints(text: &str) -> String {
+        messages(&findings(text))
+    }
+
+    fn helps(text: &str) -> Vec<String> {
+        findings(text)
+            .iter()
+            .filter_map(|finding| finding.help.clone())
+            .collect()
     }
 
     #[test]
@@ -185,6 +196,9 @@ mod tests {
             ),
             ("zone a on $nope\n", "macro `nope` not defined"),
             ("zone a\n", "syntax error"),
+            ("zone any on em0\n", "syntax error"),
+            ("zone from on em0\n", "syntax error"),
+            ("closed to log\n", "syntax error"),
             (
                 "forbid from a to b log\n",
                 "only `require` has expectations, `forbid` has none",
@@ -200,6 +214,18 @@ mod tests {
             let all = complaints(&format!("closed\n{text}closed\n"));
             assert_eq!(all.lines().count(), 1, "{text}: {all}");
             assert!(all.trim_end().ends_with(complaint), "{text}: {all}");
+        }
+        for (text, help) in [
+            ("requir from a to b\n", "did you mean `require`?"),
+            ("require form a to b\n", "did you mean `from`?"),
+            ("require from a to b prot 80\n", "did you mean `port`?"),
+            ("require from a to b natto em0\n", "did you mean `nat-to`?"),
+            (
+                "zone none on em0\n",
+                "`none` is a word of the language: choose another name",
+            ),
+        ] {
+            assert_eq!(helps(text), [help], "{text}");
         }
         let deep = format!("allow from {}a", "{".repeat(100_000));
         assert!(complaints(&deep).contains("nested more than"));

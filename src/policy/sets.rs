@@ -6,8 +6,9 @@
 
 use super::addresses::{addressless, linked};
 use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned, Statement};
-use super::protocols::{beginnings, port_numbers, ports, transports};
-use super::zones::{Resolved, ZoneId, Zones, whole};
+use super::hosts::{Named, Resolved};
+use super::protocols::{beginnings, port_numbers, ports, transports, with_odd_hop_limits};
+use super::zones::{ZoneId, Zones, whole};
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
@@ -47,9 +48,8 @@ impl Zones<'_> {
         let mut selection = Selection::default();
         let to = self.destinations(&packets.destination, Purpose::Flows, &mut selection)?;
         let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
-        let begins = beginnings(packets);
-        let wanted = from.intersection(&to).intersection(&begins);
-        let wanted = wanted.minus(self.on_one_network());
+        let begin = from.intersection(&to).intersection(&beginnings(packets));
+        let wanted = begin.minus(with_odd_hop_limits()).minus(self.on_one_network());
         let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
         selection.packets = wanted.minus(shared_tcp);
         Ok(selection)
@@ -209,23 +209,23 @@ impl Zones<'_> {
             }
             (Resolved::Itself, _) => self.sent(purpose),
             (Resolved::Zone(zone), _) => self.arriving_from(*zone, purpose),
-            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => {
-                let named = |family: Family| &only[usize::from(family == Family::Inet6)];
+            (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), _) => {
+                let all = |family: Family| &named.all[usize::from(family == Family::Inet6)];
                 let arriving = interfaces().flat_map(|id| {
                     self.arriving(id, |family| {
-                        let here = named(family).intersection(&self.network.sources(id, family));
+                        let here = all(family).intersection(&self.network.sources(id, family));
                         if purpose == Purpose::Flows {
                             let foreign = here.minus(self.network.own_beside(id, family));
-                            self.without_special(foreign, named(family), id, family)
+                            self.without_special(foreign, named, id, family)
                         } else {
                             here
                         }
                     })
                 });
                 let own = self.sent_from(|on, family| {
-                    let own = named(family).intersection(self.network.own_beside(on, family));
+                    let own = all(family).intersection(self.network.own_beside(on, family));
                     if purpose == Purpose::Flows {
-                        self.without_special(own, named(family), on, family)
+                        self.without_special(own, named, on, family)
                     } else {
                         own
                     }
@@ -395,19 +395,19 @@ impl Zones<'_> {
                     Direction::Out => addresses,
                 }
             }
-            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), Purpose::Flows) => {
-                self.without_special(only[at].clone(), &only[at], by, family)
+            (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), Purpose::Flows) => {
+                self.without_special(named.all[at].clone(), named, by, family)
             }
-            (Resolved::Addresses(only) | Resolved::UnknownTable(_, only), _) => only[at].clone(),
+            (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), _) => named.all[at].clone(),
         }
     }
 
     /// The addresses without those that no host has in the routing domain of an interface, unless they were named one
     /// by one.
-    fn without_special(&self, set: RangeSet, named: &RangeSet, by: InterfaceId, family: Family) -> RangeSet {
+    fn without_special(&self, set: RangeSet, named: &Named, by: InterfaceId, family: Family) -> RangeSet {
         let special = self.network.not_hosts_beside(by, family);
         let special = special.union(self.network.own_beside(by, family));
-        set.minus(&special.minus(&singles(named)))
+        set.minus(&special.minus(&named.singly[usize::from(family == Family::Inet6)]))
     }
 
     fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose) -> RangeSet {
@@ -492,9 +492,4 @@ pub(super) fn at_end(packets: &PacketSet, zones: &Zones<'_>) -> PacketSet {
         part.clone().without(Field::Tag).replaced(Field::Place, &places)
     });
     boxes.collect()
-}
-
-/// Those of the addresses that were named one by one.
-pub(super) fn singles(named: &RangeSet) -> RangeSet {
-    RangeSet::from_ranges(named.ranges().iter().copied().filter(|(first, last)| first == last))
 }

@@ -4,16 +4,16 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
-use super::addresses::{prefix, single};
-use super::ast::{Host, HostItem, Hosts, Policy, Zone};
+use super::ast::{Hosts, Policy, Zone};
 use super::excuses::{Excuse, Excuses};
+use super::hosts::{Resolved, minus, union};
 use super::network::Network;
 use super::sets::{Made, Selection};
-use crate::context::{Context, Interface, Part};
+use crate::context::{Context, Interface};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::engine::{InterfaceId, Memo, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{Modifiers, Name, Rule, Ruleset, Table, Translation};
+use crate::ruleset::{Name, Rule, Ruleset, Translation};
 use crate::source::Span;
 
 /// The number of a zone.
@@ -49,26 +49,14 @@ impl ZoneOnMachine {
     }
 }
 
-/// What one item of a host list stands for.
-#[derive(Debug, Clone)]
-pub(super) enum Resolved {
-    Any,
-    Itself,
-    Zone(ZoneId),
-    /// Addresses, and whether they were written one by one (then special ones are meant too).
-    Addresses(Both),
-    /// A table of which not all entries are known.
-    UnknownTable(Name, Both),
-}
-
 /// The zones of a policy on one machine.
 #[derive(Debug)]
 pub struct Zones<'a> {
     policy: &'a Policy,
     pub(super) network: &'a Network<'a>,
-    ruleset: &'a Ruleset,
+    pub(super) ruleset: &'a Ruleset,
     zones: Vec<ZoneOnMachine>,
-    names: FxHashMap<Name, ZoneId>,
+    pub(super) names: FxHashMap<Name, ZoneId>,
     pub(super) common: Common,
 }
 
@@ -167,7 +155,7 @@ impl<'a> Zones<'a> {
         *made.get_or_init(|| self.ruleset.all_rules().any(|(_, rule)| crosses(rule)))
     }
 
-    fn context(&self) -> &'a Context {
+    pub(super) fn context(&self) -> &'a Context {
         self.network.engine().context()
     }
 
@@ -271,127 +259,20 @@ impl<'a> Zones<'a> {
             let set = match resolved {
                 Resolved::Any => Family::BOTH.map(whole),
                 Resolved::Itself => Family::BOTH.map(|family| self.network.own(family).clone()),
-                Resolved::Addresses(set) | Resolved::UnknownTable(_, set) => set,
+                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all,
                 Resolved::Zone(_) => {
                     let finding = Diagnostic::new(Code::Policy, "a zone cannot stand here").at(item.span);
                     return Err(Box::new(finding.help("name addresses, tables or interfaces")));
                 }
             };
             let sum = if item.negated { &mut without } else { &mut all };
-            *sum = [sum[0].union(&set[0]), sum[1].union(&set[1])];
+            *sum = union(sum, &set);
         }
-        Ok([all[0].minus(&without[0]), all[1].minus(&without[1])])
-    }
-
-    /// The items of a host list with what they stand for.
-    pub(super) fn resolve<'h>(&self, hosts: &'h Hosts) -> Result<Vec<(&'h HostItem, Resolved)>, Box<Diagnostic>> {
-        hosts.items.iter().map(|item| Ok((item, self.host(item)?))).collect()
-    }
-
-    fn host(&self, item: &HostItem) -> Result<Resolved, Box<Diagnostic>> {
-        let complaint = |message: String| Diagnostic::new(Code::Policy, message).at(item.span);
-        Ok(match &item.host {
-            Host::Any => Resolved::Any,
-            Host::Itself => Resolved::Itself,
-            Host::Prefix(net) => {
-                let set = |family| {
-                    if Family::of(net.addr()) == family {
-                        prefix(*net)
-                    } else {
-                        RangeSet::empty()
-                    }
-                };
-                Resolved::Addresses(Family::BOTH.map(set))
-            }
-            Host::Table(name) => {
-                let tables = self.ruleset.anchors.get(Ruleset::MAIN).map(|main| &main.tables);
-                let Some(table) = tables.and_then(|tables| tables.get(name)) else {
-                    let finding = complaint(format!("table `<{name}>` is not defined"));
-                    let names = tables.into_iter().flat_map(|tables| tables.keys()).map(|name| &**name);
-                    return Err(Box::new(match nearest(name, names) {
-                        Some(near) => finding.help(format!("did you mean `<{near}>`?")),
-                        None => finding,
-                    }));
-                };
-                let set = Family::BOTH.map(|family| contents(table, family));
-                if table.unknown {
-                    Resolved::UnknownTable(name.clone(), set)
-                } else {
-                    Resolved::Addresses(set)
-                }
-            }
-            Host::Named(name, modifiers) => self.named(name, *modifiers, item.span)?,
-        })
-    }
-
-    fn named(&self, name: &Name, modifiers: Modifiers, span: Span) -> Result<Resolved, Box<Diagnostic>> {
-        let context = self.context();
-        let plain = modifiers == Modifiers::default();
-        if let Some(&zone) = self.names.get(name).filter(|_| plain) {
-            return Ok(Resolved::Zone(zone));
-        }
-        if context.knows(name) {
-            let part = match modifiers {
-                Modifiers { network: true, .. } => Part::Network,
-                Modifiers { broadcast: true, .. } => Part::Broadcast,
-                Modifiers { peer: true, .. } => Part::Peer,
-                _ => Part::Address,
-            };
-            let mut set: Both = Default::default();
-            let found = context.addresses(name, part, modifiers.no_alias);
-            for net in found.into_iter().filter_map(|found| found.address.known()) {
-                let at = usize::from(Family::of(net.addr()) == Family::Inet6);
-                let numbers = match part {
-                    Part::Network => prefix(net),
-                    Part::Address | Part::Broadcast | Part::Peer => single(net.addr()),
-                };
-                set[at] = set[at].union(&numbers);
-            }
-            let unknown = context
-                .members(name)
-                .into_iter()
-                .any(|interface| interface.addresses.iter().any(|address| address.known().is_none()));
-            if set.iter().all(RangeSet::is_empty) && !unknown {
-                let finding = Diagnostic::new(Code::Policy, format!("interface `{name}` has no such address")).at(span);
-                return Err(Box::new(
-                    finding.help(format!("`assume {name} ADDRESS/BITS` gives it one")),
-                ));
-            }
-            return Ok(Resolved::Addresses(set));
-        }
-        if let Some(addresses) = context.hosts.get(&**name).filter(|_| plain) {
-            let mut set: Both = Default::default();
-            for &address in addresses {
-                let at = usize::from(Family::of(address) == Family::Inet6);
-                set[at] = set[at].union(&single(address));
-            }
-            return Ok(Resolved::Addresses(set));
-        }
-        self.zone(name, span).map(Resolved::Zone)
+        Ok(minus(&all, &without))
     }
 }
 
 /// Every address of a family.
 pub(super) fn whole(family: Family) -> RangeSet {
     RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())))
-}
-
-/// The addresses of a table that are known: the longest prefix wins.
-fn contents(table: &Table, family: Family) -> RangeSet {
-    let mut entries: Vec<_> = table
-        .entries
-        .iter()
-        .filter(|entry| Family::of(entry.prefix.addr()) == family)
-        .collect();
-    entries.sort_by_key(|entry| entry.prefix.prefix_len());
-    if entries.iter().all(|entry| !entry.negated) {
-        return RangeSet::from_ranges(entries.iter().flat_map(|entry| prefix(entry.prefix).ranges().to_vec()));
-    }
-    entries.iter().fold(RangeSet::empty(), |set, entry| {
-        if entry.negated {
-            set.minus(&prefix(entry.prefix))
-        } else {
-            set.union(&prefix(entry.prefix))
-        }
-    })
 }

@@ -359,7 +359,7 @@ impl Judge<'_> {
                 }
                 Replay::Refuted(example) => {
                     return Some(format!(
-                        "the engine says that the packet from {} to {} on {} {}, the evaluator does not",
+                        "the engine says that the packet from {} to {} on {} {}, the evaluator says otherwise",
                         example.packet.src,
                         example.packet.dst,
                         example.packet.interface,

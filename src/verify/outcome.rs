@@ -169,13 +169,7 @@ impl Doubt {
                 };
                 nobody(ruleset.rule(rule)?).map(|words| format!("assume {words}"))
             }
-            Unknown::Os
-            | Unknown::Probability
-            | Unknown::Once
-            | Unknown::Rate
-            | Unknown::Limit
-            | Unknown::Tag
-            | Unknown::Pool => None,
+            Unknown::Os | Unknown::Probability | Unknown::Once | Unknown::Rate | Unknown::Tag | Unknown::Pool => None,
         }
     }
 }

@@ -391,10 +391,13 @@ fn can_be_named(condition: &Condition) -> bool {
 }
 
 /// Whether no criterion comes out one way for one packet of the flow and the other way for another: the evaluator is
-/// told of one outcome alone.
+/// told of one outcome alone. (A `once` that matches is used up for the packets after.)
 fn is_settled_once(conditions: &[Condition]) -> bool {
     let contradicts = |a: &Condition, b: &Condition| a.rule == b.rule && a.unknown == b.unknown && a.holds != b.holds;
-    !conditions.iter().any(|a| conditions.iter().any(|b| contradicts(a, b)))
+    let uses_up = |a: &Condition| a.unknown == Unknown::Once && a.holds;
+    !conditions
+        .iter()
+        .any(|a| uses_up(a) || conditions.iter().any(|b| contradicts(a, b)))
 }
 
 /// The criterion whose outcome the evaluator asks for.
@@ -403,13 +406,12 @@ fn criterion(unknown: &Unknown) -> Option<Criterion> {
         Unknown::Probability => Some(Criterion::Probability),
         Unknown::Os => Some(Criterion::Os),
         Unknown::Rate => Some(Criterion::Rate),
+        Unknown::Once => Some(Criterion::Once),
         Unknown::User
         | Unknown::Table(_)
         | Unknown::Address(_)
         | Unknown::Network(_)
         | Unknown::Anchor(_)
-        | Unknown::Once
-        | Unknown::Limit
         | Unknown::Tag
         | Unknown::Pool => None,
     }

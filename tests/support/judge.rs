@@ -16,6 +16,8 @@ use crate::site::{INTERFACES, Site, ZONES, has_no_address, in_net, interface, ip
 pub(crate) enum Item {
     Zone(usize),
     Net(&'static str),
+    /// The addresses of an interface, one by one.
+    Interface(&'static str),
     Itself,
     Any,
 }
@@ -39,7 +41,7 @@ impl Item {
     fn words(&self) -> &'static str {
         match self {
             Self::Zone(zone) => ZONES[*zone].0,
-            Self::Net(net) => net,
+            Self::Net(name) | Self::Interface(name) => name,
             Self::Itself => "self",
             Self::Any => "any",
         }
@@ -58,6 +60,15 @@ impl Item {
             }
             (Self::Net(net), None) => {
                 in_net(net, source) && site.is_own(site.domain(out), source) && (purpose != For::Flows || is_one(net))
+            }
+            // It is the machine that has them, in the routing domain of the interface.
+            (Self::Interface(name), None) => {
+                site.is_of(interface(name), source) && site.is_own(site.domain(out), source)
+            }
+            (Self::Interface(name), Some(on)) => {
+                let near = site.comes_by(on, source) || has_no_address(source);
+                let foreign = purpose != For::Flows || !site.is_own(site.domain(on), source);
+                site.is_of(interface(name), source) && near && foreign
             }
             (Self::Net(net), Some(on)) => {
                 let near = site.comes_by(on, source) || has_no_address(source);
@@ -103,6 +114,7 @@ impl Item {
             (Self::Net(net), Met::In(domain) | Met::Out(domain)) => {
                 in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(domain, address))
             }
+            (Self::Interface(name), _) => site.is_of(interface(name), address),
             (Self::Zone(zone), Met::In(_) | Met::Out(_) | Met::Diverted) => {
                 let (_, interfaces, only) = ZONES[*zone];
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());

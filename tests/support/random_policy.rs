@@ -51,6 +51,8 @@ const TAILS: [&[&str]; 5] = [
         " prio 3",
         " prio 5",
         " probability 50%",
+        " once",
+        " max-pkt-rate 2/10",
         " label \"l\"",
     ],
     // Pass rules.
@@ -286,6 +288,7 @@ fn item(nets: &'static [&'static str]) -> impl Strategy<Value = Item> {
     prop_oneof![
         5 => (0..ZONES.len()).prop_map(Item::Zone),
         2 => select(nets).prop_map(Item::Net),
+        1 => select(&["em0", "em1", "em2"][..]).prop_map(Item::Interface),
         1 => Just(Item::Itself),
         1 => Just(Item::Any),
     ]

@@ -97,7 +97,7 @@ via = "198.51.100.254"
     // within another.
     r#"
 [interface.em0]
-addresses = ["198.51.100.1/24", "198.51.100.9/32"]
+addresses = ["198.51.100.1/24", "198.51.100.2/32", "198.51.100.9/32"]
 groups = ["egress"]
 [interface.em1]
 addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]

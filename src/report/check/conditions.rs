@@ -138,9 +138,10 @@ pub(crate) fn condition_words(condition: &Condition) -> String {
         Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
         Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
         Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
-        Unknown::Once => format!("if the `once`{rule} is {not}used up"),
-        Unknown::Rate => format!("if the rate{rule} is {not}kept"),
-        Unknown::Limit => format!("if the limit{rule} is {not}reached"),
+        Unknown::Once if condition.holds => format!("if the `once`{rule} is not used up"),
+        Unknown::Once => format!("if the `once`{rule} is used up"),
+        Unknown::Rate if condition.holds => format!("if packets come within the `max-pkt-rate`{rule}"),
+        Unknown::Rate => format!("if packets come faster than the `max-pkt-rate`{rule}"),
         Unknown::Tag => format!("if the tag is {not}that{rule}"),
         Unknown::Pool => format!("if pf chooses so from the pool{rule}"),
     }
@@ -157,7 +158,6 @@ pub(crate) fn unknown_words(unknown: &Unknown) -> String {
         Unknown::Probability => "chance (`probability`)".to_owned(),
         Unknown::Once => "whether `once` is used up".to_owned(),
         Unknown::Rate => "a rate (`max-pkt-rate`)".to_owned(),
-        Unknown::Limit => "a limit of states".to_owned(),
         Unknown::Tag => "the tag that an uncertain rule sets".to_owned(),
         Unknown::Pool => "pf's choice from a pool".to_owned(),
     }
