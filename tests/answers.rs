@@ -94,7 +94,7 @@ fn is_answered(
     choices: &mut chance::Script,
 ) -> Option<bool> {
     let is_plain = |journey: &Journey| !journey.hops.iter().any(|hop| is_shared(context, hop.after.dst));
-    let mut memory = Memory::default();
+    let mut memory = Memory::after_others();
     let first = machine.follow(packet, &mut memory, choices).ok()?;
     let mut reply = eval::reply(&first).filter(|_| passes(&first) && first.end == eval::End::Sent)?;
     // What has been translated to its own reverse is another matter.

@@ -149,7 +149,7 @@ fn question(region: PacketBox, way: Way, goal: Goal) -> Question {
 /// What eval says of a packet, whatever pf chooses and whoever sends it; nothing where it does not say.
 fn decided(machine: &Machine<'_>, packet: &Packet) -> Vec<eval::Journey> {
     let one = |choices: &mut chance::Script| {
-        let memory = &mut Memory::default();
+        let memory = &mut Memory::after_others();
         let journey = match packet.way {
             Way::Forward => machine.follow(packet, memory, choices).ok()?,
             Way::In | Way::Out => {

@@ -144,7 +144,7 @@ fn is_answered(pf_conf: &str, packet: &str) -> bool {
     );
     assert!(complaints.is_empty(), "{pf_conf}{complaints:?}");
     let machine = Machine::new(&lowered.ruleset, &context).with_programs();
-    let mut memory = Memory::default();
+    let mut memory = Memory::after_others();
     let there = machine
         .follow(&parse_words(packet).unwrap(), &mut memory, &mut Usual)
         .unwrap();

@@ -99,7 +99,7 @@ fn packets() -> Vec<Packet> {
 fn outcomes(machine: &Machine<'_>, packet: &Packet) -> [bool; 2] {
     let gets_through = |choices: &mut chance::Script| {
         let journey = machine
-            .follow(packet, &mut Memory::default(), choices)
+            .follow(packet, &mut Memory::after_others(), choices)
             .expect("all is known");
         journey.verdict() == Verdict::Pass && matches!(journey.end, End::Sent | End::Local)
     };

@@ -12,8 +12,8 @@ use crate::ruleset::RuleId;
 /// Answers to what packet, rules and context leave open.
 pub trait Choices {
     /// Whether a rule whose other criteria all match matches in this one too: [`Criterion::Probability`],
-    /// [`Criterion::Os`], [`Criterion::Rate`], [`Criterion::Once`]; `None` where that is not known: of the last two what
-    /// the packets before have made of it decides then.
+    /// [`Criterion::Os`], [`Criterion::Rate`], [`Criterion::Once`] (of the last two asked only where others may
+    /// have come before: [`Memory::after_others`](super::Memory::after_others)); `None` where that is not known.
     fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool>;
 
     /// The address that is taken from a pool of several; `None` where that is not known.

@@ -10,7 +10,7 @@ use super::machine::{Machine, RuleRef};
 use super::pool::Mapped;
 use super::record::{Criterion, Unproven};
 use super::state::StateTable;
-use crate::ruleset::Rule;
+use crate::ruleset::{Rule, RuleId};
 
 /// What pf remembers from packet to packet: states, fragments, rules that are used up. An empty one is that of a
 /// ruleset freshly loaded.
@@ -24,6 +24,8 @@ pub struct Memory {
     pub(super) sticky: FxHashMap<(RuleRef, PoolUse, IpAddr), Mapped>,
     /// How often each rule with `max-pkt-rate` was asked.
     rates: FxHashMap<RuleRef, u32>,
+    /// Whether packets have come before of which nothing else is known.
+    after_others: bool,
 }
 
 /// What a pool is for (`enum pf_sn_types`).
@@ -35,6 +37,25 @@ pub(super) enum PoolUse {
 }
 
 impl Memory {
+    /// No state, but packets may have come before: whether rules with `once` are used up and packets come faster than
+    /// `max-pkt-rate`, the [`Choices`] say.
+    #[must_use]
+    pub fn after_others() -> Self {
+        Self {
+            after_others: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a rule with `once` that matches has matched one of the packets that came before.
+    pub(super) fn used_up_before(&mut self, place: RuleRef, id: &RuleId, choices: &mut dyn Choices) -> bool {
+        let used_up = self.after_others && choices.holds(id, Criterion::Once) == Some(false);
+        if used_up {
+            self.used_up.insert(place);
+        }
+        used_up
+    }
+
     /// What is left when states are flushed: the addresses that sources were given.
     pub(super) fn flushed(self) -> Self {
         Self {
@@ -53,17 +74,17 @@ impl Memory {
         choices: &mut dyn Choices,
     ) -> Result<bool, Unproven> {
         let id = machine.id(place);
-        let mut told = choices.holds(&id, criterion);
         if criterion == Criterion::Rate
             && let Some(rate) = rule.max_pkt_rate
         {
-            // The count only falls with time: as long as all packets together are within the limit, none is above. But
-            // others may have come before.
+            // The count only falls with time: as long as all packets together are within the limit, none is above.
             let count = self.rates.entry(place).or_default();
             *count = count.saturating_add(1);
-            told = told.or((*count <= rate.limit).then_some(true));
+            if *count <= rate.limit && !self.after_others {
+                return Ok(true);
+            }
         }
-        told.ok_or_else(|| {
+        choices.holds(&id, criterion).ok_or_else(|| {
             let what = match criterion {
                 Criterion::Os => "the operating system of the sender is not known",
                 Criterion::Probability => "it matches by chance",

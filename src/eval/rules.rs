@@ -141,23 +141,21 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// Whether the rule matches, written down where that is asked.
     fn matches(&mut self, place: RuleRef, compiled: &CompiledRule<'_>) -> Result<bool, Unproven> {
         let machine = self.machine;
-        if compiled.rule.once && self.memory.used_up.contains(&place) {
-            if self.explain {
-                self.note(Met::Missed(machine.id(place), Criterion::Once));
-            }
-            return Ok(false);
-        }
         let seen = Seen {
             rtable: self.actions.rtable,
             tag: self.tag.as_ref(),
             tag_read: &self.tag_known,
         };
         let (memory, choices) = (&mut *self.memory, &mut *self.choices);
-        let mut open = |criterion| memory.holds(machine, place, compiled.rule, criterion, choices);
-        match machine.test(compiled, self.pd, self.mbuf, &seen, &mut open)? {
-            // It may have matched a packet before.
-            Test::Match if compiled.rule.once && choices.holds(&machine.id(place), Criterion::Once) == Some(false) => {
-                memory.used_up.insert(place);
+        let once = compiled.rule.once;
+        let test = if once && memory.used_up.contains(&place) {
+            Test::Miss(Criterion::Once)
+        } else {
+            let mut open = |criterion| memory.holds(machine, place, compiled.rule, criterion, choices);
+            machine.test(compiled, self.pd, self.mbuf, &seen, &mut open)?
+        };
+        match test {
+            Test::Match if once && memory.used_up_before(place, &machine.id(place), choices) => {
                 if self.explain {
                     self.note(Met::Missed(machine.id(place), Criterion::Once));
                 }

@@ -125,7 +125,7 @@ impl Replayer<'_> {
         (class, choice): (&Class, &Choice),
         choices: &mut Script,
     ) -> Result<Run, Unproven> {
-        let mut memory = Memory::default();
+        let mut memory = Memory::after_others();
         let mut packet = packet.clone();
         let journey = follow(
             self.machine,

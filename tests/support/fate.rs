@@ -123,14 +123,14 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
         packet.seq = 1_000;
         if packet.way == Way::Forward && shared {
             packet.way = Way::In;
-            let arrived = machine.follow(&packet, &mut Memory::default(), choices).ok()?;
+            let arrived = machine.follow(&packet, &mut Memory::after_others(), choices).ok()?;
             choices.restart();
             let looked_up = arrived.hops.last()?.rtable;
             if !site.is_shared(looked_up, arrived.last()?.dst) || goes_by(&arrived) {
                 packet.way = Way::Forward;
             }
         }
-        let mut memory = Memory::default();
+        let mut memory = Memory::after_others();
         let journey = machine.follow(&packet, &mut memory, choices).ok()?;
         let last = journey.last()?.clone();
         let end = last.dst;
