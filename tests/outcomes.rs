@@ -612,3 +612,33 @@ fn hosts_send_neighbour_discovery_with_the_hop_limit_that_it_needs() {
         ],
     );
 }
+
+#[test]
+fn least_states_gives_no_address_of_a_network() {
+    let rules = |table: &str, pool: &str| {
+        format!(
+            "table <t> const {{ {table} }}\nblock\npass in on em0 inet proto tcp to 198.51.100.1 port 80 rdr-to {pool} \
+             least-states\npass out on em3 proto tcp\n"
+        )
+    };
+    let require = "require proto tcp from wan to 198.51.100.1 port 80";
+    let forbid = "forbid proto tcp from wan to dmz";
+    for (table, pool, required, forbidden) in [
+        ("192.0.2.8/29", "<t>", "violated", "holds"),
+        ("192.0.2.8 192.0.2.9", "<t>", "holds", "violated"),
+        ("192.0.2.8/30 192.0.2.20", "<t>", "unproven", "unproven"),
+        ("192.0.2.8", "(em3:network)", "violated", "holds"),
+    ] {
+        check(&rules(table, pool), &[(require, required), (forbid, forbidden)]);
+    }
+    // By a router that is chosen so.
+    let routed = "table <t> const { 192.0.2.8/29 }\nblock\npass in on em1 inet proto tcp to 9.9.9.9 route-to <t> least-states\n\
+                  pass out on em3 received-on em1\n";
+    check(
+        routed,
+        &[
+            ("require proto tcp from lan to 9.9.9.9", "violated"),
+            ("closed to dmz", "holds"),
+        ],
+    );
+}

@@ -50,13 +50,13 @@ pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: 
         PoolAddress::Prefix(net) => match pool.kind {
             PoolKind::First => any(RangeSet::single(address_number(net.network()))),
             PoolKind::Bitmask => Supply::Masked(*net),
-            PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin | PoolKind::LeastStates => {
-                any(prefix(*net))
-            }
+            PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin => any(prefix(*net)),
+            PoolKind::LeastStates => Supply::Unmodelled("least-states of a single network is not followed"),
         },
         PoolAddress::Dynamic(dynamic) => {
             let (nets, unknown) = hosts::of_dynamic(context, dynamic, family);
             match (nets.as_slice(), unknown) {
+                (several, _) if pool.kind == PoolKind::LeastStates && has_network(several) => least_states(several),
                 (_, Some(interface)) if nets.is_empty() || first_only => Supply::AddressOf(interface),
                 ([], _) => Supply::Nothing,
                 ([first, ..], _) if first_only => any(RangeSet::single(address_number(first.network()))),
@@ -69,12 +69,32 @@ pub(super) fn supply(ruleset: &Ruleset, context: &Context, pool: &Pool, anchor: 
         }
         PoolAddress::Other(_) => Supply::Unmodelled("a pool that is no address, network or table is not followed"),
         PoolAddress::Table(name) => {
-            let found = hosts::of_table(ruleset.table(anchor, name), name, family);
+            let table = ruleset.table(anchor, name);
+            let entries = table.iter().flat_map(|table| &table.entries);
+            let entries = entries.filter(|entry| !entry.negated && Family::of(entry.prefix.addr()) == family);
+            let nets: Vec<IpNet> = entries.map(|entry| entry.prefix).collect();
+            if pool.kind == PoolKind::LeastStates && has_network(&nets) {
+                return least_states(&nets);
+            }
+            let found = hosts::of_table(table, name, family);
             match found.maybe {
                 Some((maybe, _)) => any(found.surely.union(&maybe)),
                 None => any(found.surely),
             }
         }
+    }
+}
+
+fn has_network(nets: &[IpNet]) -> bool {
+    nets.iter().any(|net| net.prefix_len() < net.max_prefix_len())
+}
+
+/// What `least-states` takes where there are networks: of these pf counts no states, and so can give none of their addresses
+/// (`pfr_states_increase`). Where there are hosts beside them it is for the counts to say which it tries.
+fn least_states(nets: &[IpNet]) -> Supply {
+    match nets.iter().all(|net| net.prefix_len() < net.max_prefix_len()) {
+        true => Supply::Nothing,
+        false => Supply::Unmodelled("least-states of networks and hosts is not followed"),
     }
 }
 

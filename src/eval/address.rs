@@ -102,6 +102,8 @@ pub(super) struct AddressSet {
     inet6: Levels,
     /// What is not known of it, if anything.
     pub(super) unknown: Option<Unknown>,
+    /// Whether entries have a `weight`: then a pool does not simply go round.
+    pub(super) weighted: bool,
     /// What a pool takes from it, of IPv4 and of IPv6.
     blocks: OnceLock<[Vec<Block>; 2]>,
 }
@@ -130,7 +132,10 @@ impl AddressSet {
 
     /// The contents of a table (`pfr_match_addr`).
     pub(super) fn of_table(name: &str, table: &Table) -> Self {
-        let mut set = Self::default();
+        let mut set = Self {
+            weighted: table.entries.iter().any(|entry| entry.weight.is_some()),
+            ..Self::default()
+        };
         for entry in &table.entries {
             set.add(entry.prefix.trunc(), !entry.negated);
         }

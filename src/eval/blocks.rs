@@ -1,5 +1,7 @@
 //! The blocks of a table that a pool takes its addresses from (`pfr_pool_get`).
 
+use std::cmp::Reverse;
+
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 use super::address::bits;
@@ -13,10 +15,17 @@ pub(super) struct Block {
     pub(super) free: Vec<IpNet>,
 }
 
-/// The blocks of the entries of one family, in the order in which the kernel walks them.
+impl Block {
+    pub(super) fn is_network(&self) -> bool {
+        self.net.prefix_len() < self.net.max_prefix_len()
+    }
+}
+
+/// The blocks of the entries of one family, in the order in which the kernel walks them: of those with the same address
+/// the longest prefix first (`rn_addroute`).
 pub(super) fn blocks(family: Family, mut entries: Vec<(IpNet, bool)>) -> Vec<Block> {
     entries.sort_by_key(|(net, _)| (bits(net.network()), net.prefix_len()));
-    entries
+    let blocks = entries
         .iter()
         .enumerate()
         .filter(|(_, (_, positive))| *positive)
@@ -30,8 +39,10 @@ pub(super) fn blocks(family: Family, mut entries: Vec<(IpNet, bool)>) -> Vec<Blo
                 net,
                 free: free(family, net, inside),
             }
-        })
-        .collect()
+        });
+    let mut blocks: Vec<Block> = blocks.collect();
+    blocks.sort_by_key(|block| (bits(block.net.network()), Reverse(block.net.prefix_len())));
+    blocks
 }
 
 /// The addresses of a block that none of the entries inside it holds; these come in order.
@@ -80,7 +91,7 @@ mod tests {
             (
                 Family::Inet,
                 "10.0.0.0/30 10.0.0.0/31 !10.0.0.1/32",
-                "10.0.0.2/31 10.0.0.0/32",
+                "10.0.0.0/32 10.0.0.2/31",
             ),
             (Family::Inet, "!10.0.0.0/8 10.0.0.9/32", "10.0.0.9/32"),
             (

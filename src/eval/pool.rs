@@ -74,6 +74,7 @@ pub(super) fn map_address(
         .ok_or_else(|| Unproven(format!("rule {id}: the address it chooses is not known")))?;
     // Of a pool that goes round, the first source gets the first address.
     let is_first = pool.pool.kind == PoolKind::RoundRobin
+        && !matches!(&pool.addresses, PoolSet::Table(set) if set.weighted)
         && among.first().map(IpNet::addr) == Some(address)
         && !memory
             .sticky
@@ -140,6 +141,16 @@ fn candidates(pool: &CompiledPool<'_>, asker: Asker) -> Result<Candidates, Unpro
                 .map(|net| IpNet::from(net.network()))
                 .collect(),
         ),
+        PoolKind::LeastStates if usable(pool, asker.family).any(Block::is_network) => {
+            // It counts the states of single addresses alone: what it takes of a network it cannot give
+            // (`pfr_states_increase`).
+            if !usable(pool, asker.family).all(Block::is_network) {
+                return Err(Unproven(
+                    "least-states of networks and hosts is not modelled".to_owned(),
+                ));
+            }
+            Candidates::None
+        }
         PoolKind::RoundRobin | PoolKind::LeastStates => among(
             usable(pool, asker.family)
                 .flat_map(|block| block.free.iter().copied())

@@ -94,6 +94,8 @@ const TAILS: [&[&str]; 5] = [
         " rdr-to 10.0.2.5",
         " rdr-to 10.0.2.5 port 80",
         " rdr-to { 10.0.2.5 10.0.1.5 } random",
+        " rdr-to { 10.0.2.4/30 10.0.1.4/31 } least-states",
+        " rdr-to { 10.0.2.5 10.0.1.5 } least-states",
         " rdr-to 10.0.2.0/24 bitmask",
         " rdr-to 10.0.2.4/30 source-hash",
         " rdr-to 127.0.0.1",
