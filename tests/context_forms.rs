@@ -102,6 +102,7 @@ fn interface(name: &'static str) -> impl Strategy<Value = Interface> {
                 down,
                 // Without one, files leave it to the kernel to find.
                 carpdev: (driver(name) == "carp").then(|| "em0".to_owned()),
+                bridge: None,
                 backup: false,
             }
         })

@@ -119,3 +119,24 @@ fn headers_behind_which_another_is() {
         &[("forbid inet6 proto 43 from lan to self", "vacuous")],
     );
 }
+
+#[test]
+fn what_a_bridge_hands_on() {
+    let bridged = format!(
+        "{MACHINE}[interface.em4]\naddresses = []\nbridge = \"bridge0\"\n[interface.em5]\naddresses = []\nbridge = \"bridge0\"\n"
+    );
+    let rules = "block\npass in on em1 inet proto tcp to 192.0.2.9\npass out on em3\n\
+                 pass in on em4 inet from 192.0.2.5 to 192.0.2.200\npass out on em5 inet from 192.0.2.5 to 192.0.2.200\n";
+    check_on(
+        rules,
+        &bridged,
+        ZONES,
+        &[
+            ("forbid inet from 192.0.2.5 to 192.0.2.200", "unproven"),
+            ("closed to lan", "unproven"),
+            // It arrives elsewhere.
+            ("require inet proto tcp from lan to 192.0.2.9", "holds"),
+            ("forbid inet proto udp from lan to dmz", "holds"),
+        ],
+    );
+}

@@ -88,6 +88,7 @@ fn interface(said: &InterfaceFacts) -> Interface {
         rdomain: said.rdomain.as_ref().map_or(0, |rdomain| rdomain.value),
         down: said.up.as_ref().is_some_and(|up| !up.value),
         carpdev: said.carpdev.as_ref().map(|device| device.value.clone()),
+        bridge: said.bridge.as_ref().map(|bridge| bridge.value.clone()),
         backup: false,
     }
 }

@@ -54,6 +54,8 @@ pub struct InterfaceFacts {
     pub lladdr: Option<Said<String>>,
     /// The interface that carries the packets of a carp(4) interface.
     pub carpdev: Option<Said<String>>,
+    /// The bridge that it is a port of, where that asks pf.
+    pub bridge: Option<Said<String>>,
 }
 
 impl InterfaceFacts {
@@ -70,6 +72,7 @@ impl InterfaceFacts {
             up: None,
             lladdr: None,
             carpdev: None,
+            bridge: None,
         }
     }
 }
@@ -347,6 +350,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
         up,
         lladdr,
         carpdev,
+        bridge,
     } = later;
     let known = facts.interface(&name.value, name.span);
     let of = |what: &str| format!("{what} of `{}`", name.value);
@@ -374,6 +378,7 @@ fn add_interface(facts: &mut Facts, later: InterfaceFacts, diagnostics: &mut Vec
     replace(&mut known.rdomain, rdomain, || of("the rdomain"), diagnostics);
     replace(&mut known.up, up, || of("`up`"), diagnostics);
     replace(&mut known.carpdev, carpdev, || of("`carpdev`"), diagnostics);
+    replace(&mut known.bridge, bridge, || of("the bridge"), diagnostics);
     known.lladdr = lladdr.or(known.lladdr.take());
 }
 
@@ -529,6 +534,7 @@ fn resolve_link_addresses(facts: &mut Facts) {
         target.rdomain = target.rdomain.take().or(found.rdomain);
         target.up = target.up.take().or(found.up);
         target.carpdev = target.carpdev.take().or(found.carpdev);
+        target.bridge = target.bridge.take().or(found.bridge);
     }
     facts.interfaces = interfaces;
 }

@@ -7,8 +7,9 @@ use super::facts::{Facts, RouteFacts, RouteOrigin, Said};
 use super::ifconfig_command::{self, odd, warning};
 use super::ifconfig_words::is_keyword;
 use super::lines::{Line, continued_lines};
+use super::lookup::is_filtering_bridge;
 use super::words::{default_route, is_link_address};
-use super::{Assumption, InterfaceAddress, is_interface_name, route_command};
+use super::{Assumption, InterfaceAddress, driver, is_interface_name, route_command};
 use crate::diagnostic::Diagnostic;
 use crate::net::Family;
 use crate::source::{FileId, Sources, Span};
@@ -62,6 +63,7 @@ pub fn read_hostname(name: &str, sources: &Sources, file: FileId) -> (Facts, Vec
     for line in continued_lines(sources, file) {
         reader.line(line);
     }
+    reader.ports();
     reader.carry_out();
     if is_link_address(name) {
         facts.interface(name, start).lladdr = Some(Said::new(name.to_owned(), start));
@@ -206,6 +208,26 @@ impl Reader<'_> {
                 self.autoconf(&command);
             }
         }
+    }
+
+    /// The ports of a bridge that asks pf about what it hands on: bridge(4) does, veb(4) with `link1`, tpmr(4) without.
+    fn ports(&mut self) {
+        let said = |word: &str| self.words().any(|said| said.value == word);
+        if !is_filtering_bridge(driver(self.name), said("link1")) {
+            return;
+        }
+        let adds = self.words().zip(self.words().skip(1));
+        let ports = adds.filter(|(add, _)| add.value == "add").map(|(_, port)| port.clone());
+        for port in ports.collect::<Vec<_>>() {
+            let bridge = Said::new(self.name.to_owned(), port.span);
+            self.facts.interface(&port.value, port.span).bridge = Some(bridge);
+        }
+    }
+
+    /// The words of all commands about the interface itself.
+    fn words(&self) -> impl Iterator<Item = &Said<String>> {
+        let own = self.commands.iter().filter(|command| command.interface == self.name);
+        own.flat_map(|command| &command.words)
     }
 
     /// An interface that is configured by dhcp or router advertisements is taken to learn a default route so.

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::InterfaceAddress;
+use super::driver;
 use super::facts::{Facts, InterfaceFacts, Said};
 use super::ifconfig_command::{add_group, odd, warning};
 use super::lines::{Line, lines};
+use super::lookup::is_filtering_bridge;
 use super::words::{self, address, classful, mask};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Sources};
@@ -17,15 +19,24 @@ use crate::source::{FileId, Sources};
 pub fn read_ifconfig(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>) {
     let (mut facts, mut diagnostics) = (Facts::default(), Vec::new());
     let mut current: Option<InterfaceFacts> = None;
+    let (mut bridge, mut ports) = (None, Vec::new());
     for line in lines(sources, file) {
         let fields = line.fields();
         let Some(first) = fields.first() else { continue };
         if !line.text.starts_with([' ', '\t']) {
             facts.interfaces.extend(current.take());
             match header(&line, &fields) {
-                Some(interface) => current = Some(interface),
+                Some(interface) => {
+                    let asks_pf = is_filtering_bridge(driver(&interface.name.value), has_flag(&fields, "LINK1"));
+                    bridge = asks_pf.then(|| interface.name.clone());
+                    current = Some(interface);
+                }
                 None => diagnostics.push(odd(first, "is no line of ifconfig(8): it is left out")),
             }
+        } else if let (Some(bridge), [port, flags, ..]) = (&bridge, fields.as_slice())
+            && flags.value.starts_with("flags=")
+        {
+            ports.push((port.clone(), bridge.clone()));
         } else if let Some(interface) = &mut current {
             property(interface, first, &fields[1..], &mut diagnostics);
         } else {
@@ -33,6 +44,9 @@ pub fn read_ifconfig(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>
         }
     }
     facts.interfaces.extend(current);
+    for (port, bridge) in ports {
+        facts.interface(&port.value, port.span).bridge = Some(bridge);
+    }
     facts.complete = !facts.interfaces.is_empty();
     if facts.interfaces.is_empty() {
         let start = crate::source::Span { file, start: 0, end: 0 };
@@ -46,16 +60,21 @@ pub fn read_ifconfig(sources: &Sources, file: FileId) -> (Facts, Vec<Diagnostic>
 fn header(line: &Line<'_>, fields: &[Said<String>]) -> Option<InterfaceFacts> {
     let (first, rest) = fields.split_first()?;
     let name = first.value.strip_suffix(':').filter(|name| words::is_name(name))?;
-    let (_, flags) = rest.first()?.value.strip_prefix("flags=")?.split_once('<')?;
+    rest.first()?.value.strip_prefix("flags=")?;
     let mut interface = InterfaceFacts::new(name, line.span());
-    let is_up = flags.trim_end_matches('>').split(',').any(|flag| flag == "UP");
-    interface.up = Some(Said::new(is_up, line.span()));
+    interface.up = Some(Said::new(has_flag(fields, "UP"), line.span()));
     interface.addresses = Some(Vec::new());
     interface.rdomain = Some(Said::new(0, line.span()));
     if let Some(rdomain) = after(rest, "rdomain") {
         interface.rdomain = Some(Said::new(words::rtable(&rdomain.value)?, rdomain.span));
     }
     Some(interface)
+}
+
+/// Whether a header shows that flag.
+fn has_flag(fields: &[Said<String>], flag: &str) -> bool {
+    let flags = fields.get(1).and_then(|flags| flags.value.split_once('<'));
+    flags.is_some_and(|(_, flags)| flags.trim_end_matches('>').split(',').any(|said| said == flag))
 }
 
 /// The word after that one.

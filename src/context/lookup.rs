@@ -55,6 +55,17 @@ pub fn is_cloned(driver: &str) -> bool {
     CLONED.binary_search(&driver).is_ok()
 }
 
+/// Whether an interface of that driver hands packets on from port to port and asks pf about them: bridge(4) does, veb(4)
+/// with `link1`, tpmr(4) without.
+pub(super) fn is_filtering_bridge(driver: &str, link1: bool) -> bool {
+    match driver {
+        "bridge" => true,
+        "veb" => link1,
+        "tpmr" => !link1,
+        _ => false,
+    }
+}
+
 /// Whether a word has the form of an interface's name (letters, then a unit number); a group's name ends in none.
 #[must_use]
 pub fn is_interface_name(word: &str) -> bool {

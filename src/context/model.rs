@@ -55,6 +55,8 @@ pub struct Interface {
     pub down: bool,
     /// The interface on which pf sees the packets of a carp(4) interface (`carpdev`).
     pub carpdev: Option<String>,
+    /// The bridge(4), veb(4) or tpmr(4) that it is a port of, where that asks pf about what it hands on from port to port.
+    pub bridge: Option<String>,
     /// Whether nothing is routed by it, but its addresses stay its own (`rt_if_linkstate_change` in route.c): a carp(4)
     /// interface that is not master; one that is down, where that is taken for so.
     pub backup: bool,

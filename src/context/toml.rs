@@ -212,10 +212,20 @@ impl Reader {
                 "rdomain" => facts.rdomain = self.number(value, 255),
                 "up" => facts.up = self.boolean(value),
                 "carpdev" => facts.carpdev = self.string(value),
+                "bridge" => facts.bridge = self.string(value),
                 _ => self.unknown(
                     "an interface",
                     key,
-                    &["addresses", "groups", "peer", "broadcast", "rdomain", "up", "carpdev"],
+                    &[
+                        "addresses",
+                        "groups",
+                        "peer",
+                        "broadcast",
+                        "rdomain",
+                        "up",
+                        "carpdev",
+                        "bridge",
+                    ],
                 ),
             }
         }

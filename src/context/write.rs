@@ -139,6 +139,9 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
     if let Some(device) = &interface.carpdev {
         writeln!(out, "carpdev = {}", quoted(device))?;
     }
+    if let Some(bridge) = &interface.bridge {
+        writeln!(out, "bridge = {}", quoted(bridge))?;
+    }
     if interface.down {
         writeln!(out, "up = false")?;
     }

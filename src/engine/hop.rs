@@ -19,6 +19,7 @@ use super::space::Place;
 use super::translate::Translator;
 use super::transport;
 use super::witness;
+use crate::context::Interface;
 use crate::net::{Direction, RangeSet, TcpFlags};
 use crate::ruleset::{KeepState, Rule, SourceTrack, Translation};
 
@@ -33,6 +34,14 @@ impl<'e, 'a> Classes<'e, 'a> {
             // Where the original came in does not tell where this hop is.
             let here = RangeSet::single(compiled.space.number(arrival.place));
             arrival.now.set(Field::Place, Term::OneOf(0, here));
+        }
+        if self.question.scope == Scope::Journey
+            && let Some(Interface {
+                bridge: Some(bridge), ..
+            }) = compiled.context.interfaces.get(interface)
+        {
+            let why = format!("{bridge} hands on what its ports see, and that is not followed");
+            return self.not_followed(path, &arrival.now, &why);
         }
         if compiled.skipped.get(interface).copied().unwrap_or(false) {
             let (place, now) = (arrival.place, arrival.now);

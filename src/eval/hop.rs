@@ -110,6 +110,9 @@ impl Hop<'_, '_> {
         mbuf.packet.interface = self.machine.name(self.interface).to_owned();
         let mut before = mbuf.packet.clone();
         let rtable_before = mbuf.rtable;
+        if let Some(why) = self.machine.bridged(self.interface) {
+            return Err(why);
+        }
         if self.machine.skipped.get(self.interface).copied().unwrap_or(false) {
             let evaluation = self.evaluation(
                 before,

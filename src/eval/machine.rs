@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
 use super::address::AddressSet;
+use super::record::Unproven;
 use crate::context::{Context, RouteTable};
 use crate::net::Direction;
 use crate::ruleset::{
@@ -193,6 +194,14 @@ impl<'a> Machine<'a> {
             .interfaces
             .get(interface)
             .map_or("", |interface| interface.name.as_str())
+    }
+
+    /// Why it is not known what becomes of a packet on an interface: it is a port of a bridge.
+    pub(super) fn bridged(&self, interface: usize) -> Option<Unproven> {
+        let bridge = self.context.interfaces.get(interface)?.bridge.as_deref()?;
+        Some(Unproven(format!(
+            "{bridge} hands on what its ports see, and that is not followed"
+        )))
     }
 
     /// The rule at a place.

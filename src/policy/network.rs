@@ -167,6 +167,13 @@ impl<'a> Network<'a> {
         self.routed(interface, family).union(addressless(family))
     }
 
+    /// Whether an interface is a port of a bridge: behind it are hosts of other networks, whatever is routed to it.
+    #[must_use]
+    pub fn is_port(&self, interface: InterfaceId) -> bool {
+        let known = self.engine.context().interfaces.get(interface);
+        known.is_some_and(|known| known.bridge.is_some())
+    }
+
     /// The addresses that are routed out of an interface: its prefixes whole, IPv6 link-local ones only of its own link.
     #[must_use]
     pub fn routed(&self, interface: InterfaceId, family: Family) -> RangeSet {

@@ -213,12 +213,15 @@ impl Zones<'_> {
                 let all = |family: Family| &named.all[usize::from(family == Family::Inet6)];
                 let arriving = interfaces().flat_map(|id| {
                     self.arriving(id, |family| {
-                        let here = all(family).intersection(&self.network.sources(id, family));
+                        let all = all(family);
                         if purpose == Purpose::Flows {
+                            let here = all.intersection(&self.network.sources(id, family));
                             let foreign = here.minus(self.network.own_beside(id, family));
                             self.without_special(foreign, named, id, family)
+                        } else if self.network.is_port(id) {
+                            all.clone()
                         } else {
-                            here
+                            all.intersection(&self.network.sources(id, family))
                         }
                     })
                 });

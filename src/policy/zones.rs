@@ -245,9 +245,10 @@ impl<'a> Zones<'a> {
                 format!("interface `{name}` has no address and no route: nobody is behind it"),
             )
             .at(span)
-            .help(format!(
-                "give it one in context.toml, or say `assume {name} ADDRESS/BITS`"
-            ))
+            .help(match &interface.bridge {
+                Some(bridge) => format!("it is a port of {bridge}: what that hands on is not followed"),
+                None => format!("give it one in context.toml, or say `assume {name} ADDRESS/BITS`"),
+            })
         })
     }
 

@@ -177,3 +177,21 @@ fn the_heater_is_the_same_from_its_files_as_from_context_toml() {
     from_toml.link_locals_open = true;
     assert_eq!(from_files, from_toml);
 }
+
+#[test]
+fn ports_of_bridges_are_read_from_ifconfig() {
+    let text = "em1: flags=8843<UP,RUNNING> mtu 1500\nem2: flags=8843<UP,RUNNING> mtu 1500\nem3: flags=8843<UP,RUNNING> mtu 1500\n\
+                bridge0: flags=41<UP,RUNNING> mtu 1500\n\tgroups: bridge\n\tpriority 32768 hellotime 2\n\
+                \tem1 flags=3<LEARNING,DISCOVER>\n\t\tport 1 ifpriority 0 ifcost 0\n\
+                veb0: flags=8843<UP,RUNNING,LINK0,LINK1> mtu 1500\n\tem2 flags=3<LEARNING,DISCOVER>\n\
+                tpmr0: flags=8843<UP,RUNNING,LINK1> mtu 1500\n\tem3 flags=3<LEARNING,DISCOVER>\n";
+    let mut sources = Sources::new();
+    let file = sources.add("ifconfig", text);
+    let (facts, complaints) = pfproof::context::read_ifconfig(&sources, file);
+    assert!(complaints.is_empty(), "{complaints:?}");
+    let ports = facts
+        .interfaces
+        .iter()
+        .filter_map(|one| Some((one.name.value.as_str(), one.bridge.as_ref()?.value.as_str())));
+    assert_eq!(ports.collect::<Vec<_>>(), [("em1", "bridge0"), ("em2", "veb0")]);
+}

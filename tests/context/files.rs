@@ -331,3 +331,26 @@ fn forwarding_is_what_sysctl_conf_says_for_each_family() {
         "a later source wins"
     );
 }
+
+#[test]
+fn ports_of_bridges_that_ask_pf_are_known() {
+    let ports = |bridge: &str, text: &str| {
+        let (context, _) = hostname(bridge, text);
+        let ports = context
+            .interfaces
+            .iter()
+            .filter(|one| one.bridge.as_deref() == Some(bridge));
+        ports.map(|one| one.name.clone()).collect::<Vec<_>>().join(" ")
+    };
+    for (bridge, text, expected) in [
+        ("bridge0", "add em2\nadd em3\nup\n", "em2 em3"),
+        ("bridge0", "add em2 add em3 blocknonip em2 up\n", "em2 em3"),
+        ("veb0", "add em2\nadd vport0\nup\n", ""),
+        ("veb0", "link1\nadd em2\nadd vport0\nup\n", "em2 vport0"),
+        ("tpmr0", "add em2\nadd em3\n", "em2 em3"),
+        ("tpmr0", "add em2\nadd em3\nlink1\n", ""),
+        ("aggr0", "trunkport em2\n", ""),
+    ] {
+        assert_eq!(ports(bridge, text), expected, "{bridge}: {text}");
+    }
+}

@@ -248,3 +248,14 @@ fn what_is_not_known_has_keys_and_names_of_its_own() {
         (vec!["tun".to_owned()], vec!["em0".to_owned()])
     );
 }
+
+#[test]
+fn a_port_of_a_bridge_is_written_as_it_is_read() {
+    let (context, complaints) = from_toml("[interface.em2]\naddresses = []\nbridge = \"bridge0\"\n");
+    assert!(complaints.is_empty(), "{complaints:?}");
+    let (again, _) = from_toml(&pfproof::context::write_toml(&context));
+    assert_eq!(
+        again.interface("em2").and_then(|em2| em2.bridge.as_deref()),
+        Some("bridge0")
+    );
+}
