@@ -642,3 +642,37 @@ fn least_states_gives_no_address_of_a_network() {
         ],
     );
 }
+
+#[test]
+fn of_several_routes_to_one_destination_each_is_considered() {
+    let machine = format!("{MACHINE}[[route]]\nto = \"default\"\ninterface = \"em3\"\nvia = \"192.0.2.254\"\n");
+    let rules = "block\nblock in quick from urpf-failed\npass in\npass out on em0\n";
+    check_on(
+        rules,
+        &machine,
+        ZONES,
+        &[
+            // Blocked where it leaves by em3.
+            ("require inet proto udp from lan to 9.9.9.9", "unproven"),
+            ("forbid inet proto udp from lan to 9.9.9.9", "unproven"),
+            // Where only the first route counts, it is not from there.
+            ("forbid inet proto udp from dmz to lan", "holds"),
+            ("require inet proto udp from 9.9.9.9 to em1", "holds"),
+        ],
+    );
+    // It fails where the other route alone counts, not where both do.
+    let spoofed = "block\npass in quick on em3 inet proto udp from urpf-failed to 198.51.100.1\n";
+    check_on(
+        spoofed,
+        &machine,
+        ZONES,
+        &[("forbid inet proto udp from dmz to 198.51.100.1", "violated")],
+    );
+    let allowed = "block\npass in on em3 inet proto udp from ! urpf-failed to 198.51.100.1\n";
+    for (statement, outcome) in [
+        ("forbid inet proto udp from dmz to 198.51.100.1", "violated"),
+        ("require inet proto udp from 9.9.9.9 to 198.51.100.1", "unproven"),
+    ] {
+        check_on(allowed, &machine, ZONES, &[(statement, outcome)]);
+    }
+}

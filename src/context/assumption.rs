@@ -107,6 +107,16 @@ pub fn assumptions_in_full(context: &Context, assumed: &[Assumption]) -> Vec<Str
         };
         all.push(Assumption::new(&interface.name, text));
     }
+    for (to, _, interfaces) in context.equal_routes() {
+        let routes = match to.prefix_len() {
+            0 => format!("default routes by {}", interfaces.join(", ")),
+            _ => format!("routes to {to} by {}", interfaces.join(", ")),
+        };
+        all.push(Assumption::new(
+            routes,
+            "each is considered, and that all count (multipath)",
+        ));
+    }
     all.extend(assumed.into_iter().cloned());
     let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
     for Assumption { subject, text } in all {

@@ -1,7 +1,7 @@
 //! What a machine may be besides what its [`Context`] says: other states in which the same files leave it.
 //!
-//! carp(4) interfaces are master or backup, where nobody says by which interface the default routes leave, it may be any,
-//! interfaces with IPv6 have a link-local address besides those that files list, the addresses of interfaces that are down
+//! carp(4) interfaces are master or backup, where nobody says by which interface the default routes leave, it may be any, of
+//! several routes to one destination it may be each, or all, interfaces with IPv6 have a link-local address besides those that files list, the addresses of interfaces that are down
 //! may still be the machine's own, and where nobody lists every interface, there may be more. What is proved has to hold in each of these circumstances.
 
 use std::net::IpAddr;
@@ -23,6 +23,14 @@ pub struct Circumstance {
     /// Whether it is no state of the machine that is described, but a machine of which more could be described: what
     /// is violated without that is violated.
     pub is_more: bool,
+}
+
+/// Which of several routes is taken.
+fn route_words(to: IpNet, by: &str) -> String {
+    match to.prefix_len() {
+        0 => format!("the default routes leave by {by}"),
+        _ => format!("the route to {to} is that by {by}"),
+    }
 }
 
 /// The states that are told apart at most.
@@ -49,6 +57,20 @@ impl Context {
                 context,
                 is_more: false,
             });
+        }
+        for (to, rtable, routes) in self.equal_routes() {
+            let others = routes.iter().skip(1);
+            let other: Vec<_> = others
+                .flat_map(|&by| all.iter().map(move |other| other.with_route(to, rtable, by)))
+                .collect();
+            all.extend(other);
+            if all.len() > MOST {
+                return None;
+            }
+        }
+        if !self.equal_routes().is_empty() {
+            let all_count: Vec<_> = all.iter().map(Circumstance::with_multipath).collect();
+            all.extend(all_count);
         }
         for (at, carp) in self.interfaces.iter().enumerate() {
             if !self.leads_elsewhere(carp) {
@@ -88,8 +110,35 @@ impl Context {
         };
         let down = self.down_in_use();
         let down = down.map(|names| format!("what is down ({names}) keeps its routes and has no addresses"));
-        let words: Vec<String> = upstream.into_iter().chain(masters).chain(down).collect();
+        let equal = self.equal_routes();
+        let routes = equal
+            .iter()
+            .filter_map(|(to, _, by)| Some(route_words(*to, by.first()?)));
+        let words: Vec<String> = upstream.into_iter().chain(routes).chain(masters).chain(down).collect();
         Some(words.join(" and ")).filter(|words| !words.is_empty())
+    }
+
+    /// The destinations to which several routes were given, with their table and the interfaces of the routes, in order.
+    ///
+    /// Those that are learned, of which nobody says which is used, are not among them.
+    pub(super) fn equal_routes(&self) -> Vec<(IpNet, u32, Vec<&str>)> {
+        let mut found: Vec<(IpNet, u32, Vec<&str>)> = Vec::new();
+        for route in &self.routes {
+            let (to, rtable, by) = (route.to.trunc(), route.rtable, route.interface.as_str());
+            if to.prefix_len() == 0 && rtable == 0 && !self.upstreams.is_empty() {
+                continue;
+            }
+            match found
+                .iter_mut()
+                .find(|(known, table, _)| (*known, *table) == (to, rtable))
+            {
+                Some((_, _, interfaces)) if interfaces.contains(&by) => {}
+                Some((_, _, interfaces)) => interfaces.push(by),
+                None => found.push((to, rtable, vec![by])),
+            }
+        }
+        found.retain(|(_, _, interfaces)| interfaces.len() > 1);
+        found
     }
 
     /// The interfaces that are down, and that addresses or routes speak of, by name; `None` where there is none.
@@ -278,6 +327,30 @@ impl Circumstance {
         match self.words.as_str() {
             "" => also.to_owned(),
             words => format!("{words} and {also}"),
+        }
+    }
+
+    /// The same with the route by that interface before the others to its destination.
+    fn with_route(&self, to: IpNet, rtable: u32, by: &str) -> Self {
+        let mut context = self.context.clone();
+        let is_meant = |route: &Route| (route.to.trunc(), route.rtable, route.interface.as_str()) == (to, rtable, by);
+        context.routes.sort_by_key(|route| !is_meant(route));
+        Self {
+            words: self.and(&route_words(to, by)),
+            context,
+            is_more: self.is_more,
+        }
+    }
+
+    /// The same where of several routes to one destination all count.
+    fn with_multipath(&self) -> Self {
+        Self {
+            words: self.and("all routes to one destination count (multipath)"),
+            context: Context {
+                multipath: true,
+                ..self.context.clone()
+            },
+            is_more: self.is_more,
         }
     }
 

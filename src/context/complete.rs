@@ -29,6 +29,7 @@ pub(super) fn complete(facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Cont
         routes_open: !facts.all_routes,
         link_locals_open: !facts.complete || facts.unknown.link_locals,
         upstreams: Vec::new(),
+        multipath: false,
         growing: facts.unknown.groups.iter().map(|group| group.value.clone()).collect(),
         hosts_open: facts.unknown.hosts,
     };

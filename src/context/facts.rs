@@ -94,6 +94,8 @@ pub struct RouteFacts {
     pub rtable: u32,
     /// Whether packets to it are rejected.
     pub reject: bool,
+    /// Whether it stands beside others to the same destination (`-mpath`).
+    pub multipath: bool,
     /// How it comes about.
     pub origin: RouteOrigin,
 }
@@ -122,6 +124,7 @@ impl RouteFacts {
             label: None,
             rtable: 0,
             reject: false,
+            multipath: false,
             origin: RouteOrigin::Said,
         }
     }
@@ -403,8 +406,9 @@ fn place(route: &RouteFacts) -> (IpNet, u32) {
 
 /// Routes of a later source: one to the same destination in the same table replaces all earlier ones.
 fn add_routes(routes: &mut Vec<RouteFacts>, mut later: Vec<RouteFacts>, diagnostics: &mut Vec<Diagnostic>) {
-    let is_learned = |route: &RouteFacts| route.origin == RouteOrigin::Autoconf;
-    // Several interfaces may learn a default route: one does not replace the other. mygate(5) gives way to them.
+    let is_learned = |route: &RouteFacts| route.origin == RouteOrigin::Autoconf || route.multipath;
+    // Several interfaces may learn a default route, or be given one with `-mpath`: one does not replace the other. mygate(5)
+    // gives way to them.
     if later.iter().all(is_learned) {
         routes.retain(|old| old.origin != RouteOrigin::Mygate || !later.iter().any(|new| place(old) == place(new)));
         routes.extend(later);

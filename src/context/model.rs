@@ -106,6 +106,8 @@ pub struct Context {
     pub link_locals_open: bool,
     /// Where nobody says by which interface the default routes leave: those that it may be. The routes have the first.
     pub upstreams: Vec<String>,
+    /// Whether of several routes to one destination all count (`net.inet.ip.multipath`), not the first alone.
+    pub multipath: bool,
     /// Groups that pf.conf names, and that may have members besides those that are listed: nobody listed every interface,
     /// or programs make such interfaces while the machine runs.
     pub growing: Vec<String>,
@@ -129,6 +131,7 @@ impl Default for Context {
             routes_open: true,
             link_locals_open: false,
             upstreams: Vec::new(),
+            multipath: false,
             growing: Vec::new(),
             hosts_open: false,
         }

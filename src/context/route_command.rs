@@ -50,8 +50,9 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
             "-dst" => to = argument(),
             "-netmask" => length = argument().and_then(|word| mask(&word.value)),
             "-prefixlen" => length = argument().and_then(|word| word.value.parse().ok()),
-            "-net" | "-host" | "-mpath" | "-static" | "-cloning" | "-nostatic" | "-llinfo" | "-lock" | "-lockrest"
-            | "-proto1" | "-proto2" | "-bfd" | "-nobfd" => {}
+            "-mpath" => route.multipath = true,
+            "-net" | "-host" | "-static" | "-cloning" | "-nostatic" | "-llinfo" | "-lock" | "-lockrest" | "-proto1"
+            | "-proto2" | "-bfd" | "-nobfd" => {}
             other if OTHER_ARGUMENTS.contains(&other) => {
                 argument();
             }

@@ -62,6 +62,16 @@ impl<'a> RouteTable<'a> {
         &self.routes
     }
 
+    /// The routes that were given to the same destination as this one, itself included: with multipath any of them may be
+    /// taken.
+    pub fn equal(&self, route: &TableRoute<'_>) -> impl Iterator<Item = &TableRoute<'a>> {
+        let (to, given) = (route.to, route.kind == RouteKind::Given);
+        let equal = self.routes.iter().skip_while(move |other| other.to != to);
+        equal
+            .take_while(move |other| given && other.to == to)
+            .filter(|other| other.kind == RouteKind::Given)
+    }
+
     /// The route of one address: the longest prefix that holds it (`rtable_match`).
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> Option<&TableRoute<'a>> {

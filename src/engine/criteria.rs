@@ -336,7 +336,7 @@ impl<'a, 's> Reader<'a, 's> {
                 let passed = if crate::context::driver(&interface.name) == "enc" {
                     line(family)
                 } else {
-                    passed.union(&link_local(family))
+                    passed.union(&routes.also_by(id, family)).union(&link_local(family))
                 };
                 there.with(field, &if negated { passed } else { line(family).minus(&passed) })
             });

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::space::{InterfaceId, Space, address_number};
-use crate::context::{Context, RouteKind};
+use crate::context::{Context, RouteKind, RouteTable, TableRoute};
 use crate::net::{Family, RangeSet};
 
 /// Where the addresses of one part of the table go.
@@ -35,75 +35,101 @@ pub(super) struct Piece {
     pub(super) label: Option<String>,
 }
 
-/// One routing table: pieces that cover each family's addresses without overlap.
+/// One routing table.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
-    pieces: [Vec<Piece>; 2],
+    families: [Partition; 2],
+}
+
+/// The addresses of one family.
+#[derive(Clone, Debug, Default)]
+struct Partition {
+    /// They cover all addresses without overlap.
+    pieces: Vec<Piece>,
+    /// With multipath, the addresses to which a route besides the first leads by that interface.
+    also: Vec<(InterfaceId, RangeSet)>,
+}
+
+impl Partition {
+    fn new(context: &Context, space: &Space, table: &RouteTable<'_>, family: Family) -> Self {
+        let mut partition = Self::default();
+        let mut covered = RangeSet::empty();
+        let mut last: Option<(IpNet, RangeSet)> = None;
+        let of_family = |route: &&TableRoute<'_>| Family::of(route.to.addr()) == family;
+        for route in table.routes().iter().filter(of_family) {
+            let interface = space.interface(route.interface);
+            let net = prefix(route.to);
+            let addresses = net.minus(&covered);
+            match &last {
+                Some((to, there)) if context.multipath && route.kind == RouteKind::Given && *to == route.to => {
+                    partition.also.extend(interface.map(|by| (by, there.clone())));
+                }
+                _ => last = Some((route.to, addresses.clone())),
+            }
+            let Some(interface) = interface.filter(|_| !addresses.is_empty()) else {
+                continue;
+            };
+            covered = covered.union(&net);
+            let target = match route.kind {
+                RouteKind::Local => Target::Local(interface),
+                _ if route.reject => Target::Reject(interface),
+                RouteKind::Connected | RouteKind::Given => Target::Via(interface),
+            };
+            let label = route.label.map(str::to_owned);
+            partition.add(addresses, target, route.kind == RouteKind::Given, label);
+        }
+        let rest = line(family).minus(&covered);
+        if !rest.is_empty() {
+            partition.add(rest, Target::None, true, None);
+        }
+        partition
+    }
+
+    fn add(&mut self, addresses: RangeSet, target: Target, given: bool, label: Option<String>) {
+        let mut known = self.pieces.iter_mut();
+        let same = known.find(|known| known.target == target && known.given == given && known.label == label);
+        match same {
+            Some(known) => known.addresses = known.addresses.union(&addresses),
+            None => self.pieces.push(Piece {
+                addresses,
+                target,
+                given,
+                label,
+            }),
+        }
+    }
 }
 
 impl Routes {
     /// The routing table of that number.
     pub(super) fn new(context: &Context, space: &Space, rtable: u32) -> Self {
         let table = context.route_table(rtable);
-        let pieces = Family::BOTH.map(|family| {
-            let mut pieces: Vec<Piece> = Vec::new();
-            let mut covered = RangeSet::empty();
-            for route in table
-                .routes()
-                .iter()
-                .filter(|route| Family::of(route.to.addr()) == family)
-            {
-                let net = prefix(route.to);
-                let addresses = net.minus(&covered);
-                let Some(interface) = space.interface(route.interface).filter(|_| !addresses.is_empty()) else {
-                    continue;
-                };
-                covered = covered.union(&net);
-                let target = match route.kind {
-                    RouteKind::Local => Target::Local(interface),
-                    _ if route.reject => Target::Reject(interface),
-                    RouteKind::Connected | RouteKind::Given => Target::Via(interface),
-                };
-                let label = route.label.map(str::to_owned);
-                let given = route.kind == RouteKind::Given;
-                let mut known = pieces.iter_mut();
-                let same = known.find(|known| known.target == target && known.given == given && known.label == label);
-                match same {
-                    Some(known) => known.addresses = known.addresses.union(&addresses),
-                    None => pieces.push(Piece {
-                        addresses,
-                        target,
-                        given,
-                        label,
-                    }),
-                }
-            }
-            let rest = line(family).minus(&covered);
-            if !rest.is_empty() {
-                pieces.push(Piece {
-                    addresses: rest,
-                    target: Target::None,
-                    given: true,
-                    label: None,
-                });
-            }
-            pieces
-        });
-        Self { pieces }
+        let families = Family::BOTH.map(|family| Partition::new(context, space, &table, family));
+        Self { families }
+    }
+
+    fn of(&self, family: Family) -> &Partition {
+        match family {
+            Family::Inet => &self.families[0],
+            Family::Inet6 => &self.families[1],
+        }
     }
 
     /// The pieces of a family.
     pub(super) fn pieces(&self, family: Family) -> &[Piece] {
-        match family {
-            Family::Inet => &self.pieces[0],
-            Family::Inet6 => &self.pieces[1],
-        }
+        &self.of(family).pieces
     }
 
     /// The addresses of those pieces.
     pub(super) fn addresses(&self, family: Family, wanted: impl Fn(&Piece) -> bool) -> RangeSet {
         let pieces = self.pieces(family).iter().filter(|piece| wanted(piece));
         RangeSet::from_ranges(pieces.flat_map(|piece| piece.addresses.ranges().iter().copied()))
+    }
+
+    /// The addresses of a family to which, with multipath, a route besides the first leads by that interface.
+    pub(super) fn also_by(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let also = self.of(family).also.iter().filter(|(by, _)| *by == interface);
+        also.fold(RangeSet::empty(), |all, (_, there)| all.union(there))
     }
 }
 

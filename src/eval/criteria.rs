@@ -192,10 +192,13 @@ impl Machine<'_> {
             return Ok(true);
         }
         self.known_routes(address, rtable)?;
-        Ok(self
-            .routes(rtable)
-            .lookup(address)
-            .is_some_and(|route| name.is_none_or(|name| route.interface == name)))
+        let routes = self.routes(rtable);
+        let Some(route) = routes.lookup(address) else {
+            return Ok(false);
+        };
+        let mut equal = routes.equal(route).filter(|_| self.context.multipath);
+        let by = |name: &str| route.interface == name || equal.any(|other| other.interface == name);
+        Ok(name.is_none_or(by))
     }
 
     /// Refuses to look up a route that hangs on an address which is not known.

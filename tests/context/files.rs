@@ -354,3 +354,37 @@ fn ports_of_bridges_that_ask_pf_are_known() {
         assert_eq!(ports(bridge, text), expected, "{bridge}: {text}");
     }
 }
+
+#[test]
+fn routes_beside_others_are_kept_and_each_is_considered() {
+    let default = |interface: &str, address: &str, via: &str| {
+        (
+            Kind::HostnameIf(interface.to_owned()),
+            format!("inet {address}/24\n!route add -mpath default {via}\n"),
+        )
+    };
+    let texts = [
+        default("em0", "203.0.113.7", "203.0.113.1"),
+        default("em2", "192.0.2.7", "192.0.2.1"),
+    ];
+    let texts: Vec<(Kind, &str)> = texts.iter().map(|(kind, text)| (kind.clone(), text.as_str())).collect();
+    let (context, complaints) = from_texts(&texts);
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert_eq!(context.routes.len(), 2);
+    let others = context.circumstances().expect("few");
+    let words: Vec<&str> = others
+        .iter()
+        .map(|other| other.words.as_str())
+        .filter(|words| words.contains("route"))
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "the default routes leave by em2",
+            "all routes to one destination count (multipath)",
+            "the default routes leave by em2 and all routes to one destination count (multipath)",
+        ]
+    );
+    let em2 = others[0].context.route(0, "9.9.9.9".parse().expect("an address"));
+    assert_eq!(em2.map(|route| route.interface), Some("em2"));
+}

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// The machines: a router of both families, one with routing domains and labels, one without IPv6, one with a
-/// point-to-point link and routes that reject.
-pub(crate) const CONTEXTS: [&str; 4] = [
+/// point-to-point link and routes that reject, one with two ways out of which both count.
+pub(crate) const CONTEXTS: [&str; 5] = [
     r#"
 [interface.lo0]
 addresses = ["127.0.0.1/8", "::1/128"]
@@ -98,6 +98,25 @@ to = "10.0.3.0/24"
 interface = "lo0"
 via = "127.0.0.1"
 reject = true
+"#,
+    r#"
+[interface.lo0]
+addresses = ["127.0.0.1/8"]
+[interface.em0]
+addresses = ["203.0.113.7/24"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24"]
+[interface.em2]
+addresses = ["10.0.2.1/24"]
+[[route]]
+to = "default"
+interface = "em0"
+via = "203.0.113.1"
+[[route]]
+to = "default"
+interface = "em2"
+via = "10.0.2.9"
 "#,
 ];
 
@@ -485,7 +504,10 @@ pub(crate) fn accepted(statements: Vec<String>, loads: impl Fn(&str) -> bool) ->
 pub(crate) fn machine(which: usize) -> Context {
     let mut sources = Sources::new();
     let file = sources.add("context.toml", CONTEXTS[which]);
-    context_from_toml(&sources, file).0
+    Context {
+        multipath: true,
+        ..context_from_toml(&sources, file).0
+    }
 }
 
 /// The ruleset of those statements that pfctl takes.
