@@ -139,7 +139,8 @@ pub(crate) enum Color {
 }
 
 fn define(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
+    // As pfctl does, at the last one.
+    match text.rsplit_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a macro is set as NAME=VALUE".to_owned()),
     }

@@ -4,7 +4,7 @@
 //! `SIOCGIFGMEMB` give them. What a dynamic address (`(em0)`) means when a packet comes is decided
 //! elsewhere.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -95,6 +95,14 @@ pub fn is_host_name(word: &str) -> bool {
 #[must_use]
 pub fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// Whether an IPv6 address means nothing without its link, so that an interface may follow it after `%`: link-local ones, and
+/// multicast ones of that scope or of an interface's.
+#[must_use]
+pub fn has_scope(address: Ipv6Addr) -> bool {
+    let [first, ..] = address.segments();
+    address.is_unicast_link_local() || matches!(first & 0xff0f, 0xff01 | 0xff02)
 }
 
 /// The prefix that holds this one address.

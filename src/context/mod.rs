@@ -38,7 +38,7 @@ pub use facts::{
 pub use hostname_if::read_hostname;
 pub use ifconfig::read_ifconfig;
 pub use kind::{Kind, read};
-pub use lookup::{AddressOf, Part, driver, is_cloned, is_host_name, is_interface_name, is_link_local};
+pub use lookup::{AddressOf, Part, driver, has_scope, is_cloned, is_host_name, is_interface_name, is_link_local};
 pub use mentioned::{assume_mentioned, assume_names};
 pub use model::{Context, Interface, InterfaceAddress, Route};
 pub use routes::read_routes;

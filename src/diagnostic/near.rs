@@ -1,8 +1,8 @@
 //! Names that are nearly the same: for «did you mean».
 
-/// The candidate that is nearest to `name`, if it is near enough to be a slip: at most a third of the letters differ
-/// (added, left out, replaced, or swapped with the next). Of several the one that begins as `name` does: slips are rare
-/// there.
+/// The candidate that is nearest to `name`, if it is near enough to be a slip: at most a third of the letters, and half of
+/// the shorter word's, differ (added, left out, replaced, or swapped with the next), or one goes on after the other. Of several
+/// the one that begins as `name` does: slips are rare there.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Names longer than this are no slips, and comparing them would take long.
@@ -15,7 +15,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|&(distance, candidate)| distance > 0 && distance <= name.len().max(candidate.len()).div_ceil(3))
+        .filter(|&(distance, candidate)| {
+            let (shorter, longer) = (name.len().min(candidate.len()), name.len().max(candidate.len()));
+            let goes_on = shorter > 3 && (name.starts_with(candidate) || candidate.starts_with(name));
+            distance > 0 && distance <= longer.div_ceil(3) && (goes_on || distance * 2 <= shorter)
+        })
         .min_by_key(|&(distance, candidate)| (distance, begins_otherwise(candidate)))
         .map(|(_, candidate)| candidate)
 }
@@ -50,6 +54,8 @@ mod tests {
         assert_eq!(nearest("gruops", keys), Some("groups"));
         assert_eq!(nearest("via", keys), None);
         assert_eq!(nearest("peer", keys), None, "the same name is no slip");
+        assert_eq!(nearest("foo", ["root", "bin"]), None);
+        assert_eq!(nearest("echo", ["echoreq", "echorep"]), Some("echoreq"));
         assert_eq!(nearest("x", ["y", "x1"]), None, "too short to be a slip of anything");
         assert_eq!(nearest("htp", ["mtp", "ntp", "http", "ftp"]), Some("http"));
     }

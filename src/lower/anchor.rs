@@ -124,6 +124,11 @@ impl Lowerer<'_> {
             (true, 0) => path.clone(),
             (true, outer) => self.name(&format!("_{outer}/{own}")),
         };
+        // That is what is looked up from here when packets come: another anchor, unless here is the main ruleset.
+        let path = match empty && !self.path.is_empty() {
+            true => self.name(&format!("{}/{printed}", self.path)),
+            false => path,
+        };
         Ok(AnchorCall {
             name: written.name.is_some().then_some(printed),
             path,
@@ -142,7 +147,16 @@ impl Lowerer<'_> {
     }
 
     /// `load anchor`: the file is read after this one.
-    pub(super) fn load_anchor(&mut self, load: &ast::LoadAnchor) {
+    pub(super) fn load_anchor(&mut self, load: &ast::LoadAnchor) -> Result<(), Refused> {
+        let last = load
+            .name
+            .text
+            .rsplit_once('/')
+            .map_or(&*load.name.text, |(_, last)| last);
+        if last.is_empty() {
+            let help = Some("end it in the name of the anchor".to_owned());
+            return Err(self.refuse_with(load.name.at, format!("bad anchor name {}", load.name), help));
+        }
         let path = if self.base.is_empty() {
             load.name.text.to_string()
         } else {
@@ -154,6 +168,7 @@ impl Lowerer<'_> {
             origin: self.origin,
         };
         self.shared.load_anchors.push_back(anchor);
+        Ok(())
     }
 }
 

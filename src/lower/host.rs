@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::node::Node;
 use super::{Lowerer, Refused};
-use crate::context::{InterfaceAddress, Part, is_host_name, is_link_local};
+use crate::context::{InterfaceAddress, Part, has_scope, is_host_name};
 use crate::net::Family;
 use crate::ruleset::{DynamicAddress, Host, Modifiers};
 use crate::source::At;
@@ -236,7 +236,7 @@ impl Lowerer<'_> {
         bits.map(|bits| Node::address(address.into(), Some(bits), at))
     }
 
-    /// An address as numbers, with the interface after `%`, which counts for a link-local address only.
+    /// An address as numbers, with the interface after `%`, which only one that means nothing without its link may have.
     fn numeric_address(&mut self, name: &str) -> Option<(IpAddr, Option<crate::ruleset::Name>)> {
         if let Some(address) = ipv4(name) {
             return Some((address.into(), None));
@@ -245,16 +245,12 @@ impl Lowerer<'_> {
             Some((address, scope)) => (address, Some(scope)),
             None => (name, None),
         };
-        let address: IpAddr = ipv6(address)?.into();
+        let address = ipv6(address)?;
         let Some(scope) = scope else {
-            return Some((address, None));
+            return Some((address.into(), None));
         };
         let known = self.context.interface(scope).is_some() || self.context.open;
-        if !known {
-            return None;
-        }
-        let scope = self.name(scope);
-        Some((address, is_link_local(address).then_some(scope)))
+        (known && has_scope(address)).then(|| (address.into(), Some(self.name(scope))))
     }
 
     /// `host_dns`: the addresses of a host name; with `:0` the first of each family.

@@ -242,10 +242,7 @@ impl<'a> Lowerer<'a> {
             StatementKind::Antispoof(antispoof) => self.antispoof(antispoof, statement.at),
             StatementKind::Rule(rule) => self.pf_rule(rule, statement.at),
             StatementKind::Anchor(anchor) => self.anchor_rule(anchor, statement.at),
-            StatementKind::LoadAnchor(load) => {
-                self.load_anchor(load);
-                Ok(())
-            }
+            StatementKind::LoadAnchor(load) => self.load_anchor(load),
         };
         self.keep_faults();
         outcome.is_ok()

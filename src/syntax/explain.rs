@@ -283,7 +283,8 @@ impl Found<'_> {
         let mut names: Vec<String> = Vec::new();
         let mut groups: Vec<String> = Vec::new();
         for (sign, name, members) in GROUPS {
-            if tokens.contains(&sign) {
+            let meant = tokens.iter().filter(|token| members.contains(token)).count();
+            if tokens.contains(&sign) && meant > 1 {
                 tokens.retain(|token| !members.contains(token));
                 groups.push(name.into());
             }
@@ -364,6 +365,13 @@ impl Found<'_> {
         }
         if statement.starts_with('"') && self.before.split(' ').nth(1) == Some("=") {
             return Some("put the value in quotes");
+        }
+        let is_path = self.noun() == "the name of a file" || statement == "anchor" && self.word.starts_with('/');
+        if !self.quoted && is_path {
+            return Some("put it in quotes: a word may have no `/` and no `*`");
+        }
+        if !self.quoted && self.word == "," && statement == "set" {
+            return Some("several items stand in a list: `{ a, b }`");
         }
         if self.quoted || !is_rule {
             return None;

@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-/// The text that bytes spell: what is not UTF-8 becomes U+FFFD, which pfctl's words cannot hold either.
+/// The text that bytes spell: what is not UTF-8 becomes U+FFFD, which is refused outside of comments.
 fn decode(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),

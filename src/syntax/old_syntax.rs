@@ -33,12 +33,12 @@ pub(super) fn todays_spelling(statement: &str, before: &str, word: &str) -> Opti
         {
             "queues are written so today: `queue NAME on IF bandwidth 10M, min 5M, max 20M burst 30M for 100ms default`"
         }
-        _ if is_rule => return in_rule(before, word),
+        _ if is_rule => return in_rule(before, statement.get(before.len()..)?, word),
         _ => return None,
     })
 }
 
-fn in_rule(before: &str, word: &str) -> Option<&'static str> {
+fn in_rule(before: &str, rest: &str, word: &str) -> Option<&'static str> {
     let route = ["route-to ( ", "reply-to ( ", "dup-to ( "]
         .iter()
         .any(|keyword| before.rfind(keyword).is_some_and(|at| !before[at..].contains(") ")));
@@ -47,7 +47,9 @@ fn in_rule(before: &str, word: &str) -> Option<&'static str> {
         "no-df" | "random-id" | "min-ttl" | "max-mss" | "reassemble" => {
             "it stands in parentheses: `scrub (no-df random-id min-ttl 64 max-mss 1440 reassemble tcp)`"
         }
-        "-" | "->" => "translation is written with `nat-to`, `rdr-to` or `binat-to` today",
+        _ if rest.starts_with("- >") || rest.starts_with("->") => {
+            "translation is written with `nat-to`, `rdr-to` or `binat-to` today"
+        }
         "dnpipe" | "dnqueue" | "ridentifier" | "bridge-to" | "l3" => {
             "this option is FreeBSD's; pf of OpenBSD has none like it"
         }

@@ -372,6 +372,23 @@ impl Lexer {
         if self.word.is_empty() {
             self.out.mark(quote.mark);
         }
+        let no_text = |window: &[Byte]| {
+            window
+                .iter()
+                .map(|byte| byte.value)
+                .eq(char::REPLACEMENT_CHARACTER.to_string().bytes())
+        };
+        if let Some(at) = self
+            .word
+            .windows(char::REPLACEMENT_CHARACTER.len_utf8())
+            .position(no_text)
+        {
+            let mut fault = self.fault(self.word[at], "what stands between these quotes is no UTF-8");
+            fault.diagnostic = fault
+                .diagnostic
+                .help("pfctl takes any bytes, but here names would not be told apart: convert the file, as by `iconv`");
+            return Err(fault);
+        }
         Ok(Token {
             kind: Kind::Word,
             at: self.out.quoted(&self.word),

@@ -80,6 +80,7 @@ impl Macros {
         }
         match nearest(name, self.known.keys().map(AsRef::as_ref)) {
             Some(near) => diagnostic.help(format!("did you mean `${near}`?")),
+            None if name.is_empty() => diagnostic.help("the name of a macro stands after `$`"),
             None => diagnostic.help(format!(
                 "define it before its use: `{name} = \"…\"`, or give it with `-D {name}=…`"
             )),
