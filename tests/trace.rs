@@ -294,3 +294,48 @@ fn what_it_hangs_on_is_in_every_form_of_an_answer() {
         "{short}"
     );
 }
+
+#[test]
+fn what_the_network_stack_does_not_send_on_ends_there() {
+    let tree = tree::Tree::new(&[
+        ("pf.conf", "pass\nblock in proto tcp to port 22 user root\n"),
+        (
+            "context.toml",
+            "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\", \"2001:db8:1::1/64\"]\n\
+             [[route]]\nto = \"default\"\nvia = \"203.0.113.1\"\n[[route]]\nto = \"::/0\"\ninterface = \"em0\"\n",
+        ),
+    ]);
+    let last = |packet: &str| {
+        let (out, err, status) = tree.run(&["trace", packet]);
+        let said = if out.is_empty() { err } else { out };
+        (said.lines().last().expect("a line").to_owned(), status)
+    };
+    let kept = "the network stack does not send it on: goes nowhere";
+    let early = "the network stack drops the packet before pf sees it";
+    let owner = "cannot be said: rule 1 asks for the owner of the local socket (`user`, `group`)";
+    for (packet, end, status) in [
+        (
+            "in on em1 proto udp from 10.0.1.9 to 224.0.0.5 port 53",
+            "reaches the machine itself",
+            0,
+        ),
+        ("in on em1 proto udp from fe80::9 to 2001:db8:9::9 port 53", kept, 0),
+        ("in on em1 proto udp from 10.0.1.9 to 9.9.9.9 port 53 ttl 1", kept, 0),
+        ("in on em1 proto udp from 10.0.1.9 to 127.0.0.5 port 53", early, 2),
+        ("in on em1 proto udp from ff02::1 to 2001:db8:9::9 port 53", early, 2),
+        ("in on em1 proto tcp from 10.0.1.9 to 9.9.9.9 port 22", owner, 0),
+        (
+            "in on em1 proto tcp from 10.0.1.9 to 10.0.1.1 port 22 user root",
+            "does not get through",
+            0,
+        ),
+        (
+            "in on em1 proto tcp from 10.0.1.9 to 9.9.9.9 port 22 user unknown",
+            "gets through",
+            0,
+        ),
+    ] {
+        let (said, found) = last(packet);
+        assert!(said.ends_with(end) && found == status, "{packet}: {said}");
+    }
+}

@@ -106,12 +106,21 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         ruleset: &lowered.ruleset,
         context: &context,
         sources: &sources,
-        machine: Machine::new(&lowered.ruleset, &context),
+        machine: match &packet {
+            // The lines of a file say what is measured: pf alone, and sockets as they are named.
+            None => Machine::new(&lowered.ruleset, &context),
+            Some(_) => Machine::new(&lowered.ruleset, &context)
+                .with_stack()
+                .with_open_sockets(),
+        },
         filled,
     };
     match (packet, &arguments.packets, &arguments.sequences) {
         (Some(packet), _, _) => match tracer.known(packet) {
-            Ok(packet) => tracer.one(&packet),
+            Ok(packet) => match tracer.machine.refuses(&packet) {
+                None => tracer.one(&packet),
+                Some(why) => could_not(&format!("{why}: the network stack drops the packet before pf sees it")),
+            },
             Err(message) => could_not(&message),
         },
         (None, Some(path), _) | (None, None, Some(path)) => match tracer.file(path) {
@@ -216,7 +225,8 @@ impl Tracer<'_> {
             Format::Json => format!("{}\n", self.answer(&journey)),
             Format::Short => format!("{}\n", trace::short(packet, &journey, &self.hangs_on(&journey))),
             Format::Human => {
-                let back = journey.as_ref().ok().and_then(reply);
+                let to_one = !packet.dst.is_multicast();
+                let back = journey.as_ref().ok().filter(|_| to_one).and_then(reply);
                 let back = back.map(|back| {
                     let way = self.machine.prove_and_explain(&back, &memory);
                     (back, way.map(|(journey, _)| journey))

@@ -85,15 +85,27 @@ impl Machine<'_> {
                 require!(rule.flags.is_none_or(|flags| flags.matches(mbuf.packet.flags)), Flags);
                 require!(ports(rule.source.port, pd.new_sport), SourcePort);
                 require!(ports(rule.destination.port, pd.new_dport), DestinationPort);
-                require!(id(rule.user, owner(mbuf.packet.user, mbuf)), User);
-                require!(id(rule.group, owner(mbuf.packet.group, mbuf)), Group);
+                require!(
+                    self.owns(rule.user, mbuf.packet.user, (mbuf, Criterion::User), open)?,
+                    User
+                );
+                require!(
+                    self.owns(rule.group, mbuf.packet.group, (mbuf, Criterion::Group), open)?,
+                    Group
+                );
                 rule.os.as_ref()
             }
             VirtualProtocol::Whole(Protocol::UDP) => {
                 require!(ports(rule.source.port, pd.new_sport), SourcePort);
                 require!(ports(rule.destination.port, pd.new_dport), DestinationPort);
-                require!(id(rule.user, owner(mbuf.packet.user, mbuf)), User);
-                require!(id(rule.group, owner(mbuf.packet.group, mbuf)), Group);
+                require!(
+                    self.owns(rule.user, mbuf.packet.user, (mbuf, Criterion::User), open)?,
+                    User
+                );
+                require!(
+                    self.owns(rule.group, mbuf.packet.group, (mbuf, Criterion::Group), open)?,
+                    Group
+                );
                 None
             }
             VirtualProtocol::Whole(Protocol::ICMP | Protocol::ICMP6) => {
@@ -142,6 +154,25 @@ impl Machine<'_> {
             require!(open(Criterion::Rate)?, Rate);
         }
         Ok(Test::Match)
+    }
+
+    /// Whether the owner of the local socket is one that a rule wants; where nobody said which it is, that is open. A packet on
+    /// its way through has none (`pf_socket_lookup`).
+    fn owns(
+        &self,
+        wanted: Option<Operator<u32>>,
+        owner: Option<u32>,
+        (mbuf, criterion): (&Mbuf, Criterion),
+        open: &mut Open<'_>,
+    ) -> Result<bool, Unproven> {
+        match wanted {
+            None => Ok(true),
+            Some(_) if self.open_sockets && owner.is_none() && !mbuf.forwarded => open(criterion),
+            Some(_) => {
+                let owner = owner.filter(|_| !mbuf.forwarded);
+                Ok(id(wanted, owner.unwrap_or(Rule::UNKNOWN_ID)))
+            }
+        }
     }
 
     /// Whether the sender's system fits: only a first SYN has a fingerprint (`pf_osfp_fingerprint`).
@@ -244,11 +275,6 @@ fn is_for_fragments(rule: &Rule, protocol: Protocol) -> bool {
 
 fn ports(wanted: Option<Operator<u16>>, port: u16) -> bool {
     wanted.is_none_or(|wanted| wanted.matches(port))
-}
-
-/// The owner's id of the local socket; a packet on its way through has none (`pf_socket_lookup`).
-fn owner(owner: Option<u32>, mbuf: &Mbuf) -> u32 {
-    owner.filter(|_| !mbuf.forwarded).unwrap_or(Rule::UNKNOWN_ID)
 }
 
 /// Whether an id fits; the unknown one is neither more nor less than any (`pf_match_uid`).

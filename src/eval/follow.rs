@@ -33,7 +33,8 @@ impl Machine<'_> {
     /// The way of the packet to its end: for [`Way::Forward`] in, by its route, out; else one hop, and the one that
     /// `route-to` adds.
     ///
-    /// Multicast, 127/8 and link-local destinations are routed like any other, and a time to live of 1 stays.
+    /// Multicast, 127/8 and link-local destinations are routed like any other, and a time to live of 1 stays, unless the
+    /// machine is one [`with its stack`](Self::with_stack).
     ///
     /// # Errors
     /// [`Unproven`], where the answer depends on what is not known.
@@ -243,6 +244,10 @@ impl<'t, 'a> Traveller<'t, 'a> {
     fn forward(&mut self, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
         let local = self.machine.is_local(mbuf.packet.dst, mbuf.rtable, mbuf.received_on)?;
         if let Some(end) = local {
+            return Ok(end);
+        }
+        let came = hops.first().map(|hop| &hop.before).filter(|_| self.machine.stack);
+        if let Some(end) = came.and_then(|came| self.machine.keeps(came, mbuf)) {
             return Ok(end);
         }
         if !self.machine.context.forwards(mbuf.packet.family) {

@@ -36,6 +36,10 @@ pub struct Machine<'a> {
     no_routes: RouteTable<'a>,
     /// Whether programs send back what `divert-packet` gives them.
     pub(super) programs: bool,
+    /// Whether the network stack around pf is followed.
+    pub(super) stack: bool,
+    /// Whether a local socket may be whose owner nobody named.
+    pub(super) open_sockets: bool,
 }
 
 /// A ruleset with its path.
@@ -159,6 +163,8 @@ impl<'a> Machine<'a> {
             routes,
             no_routes: RouteTable::default(),
             programs: false,
+            stack: false,
+            open_sockets: false,
         }
     }
 
@@ -167,6 +173,15 @@ impl<'a> Machine<'a> {
     #[must_use]
     pub fn with_programs(self) -> Self {
         Self { programs: true, ..self }
+    }
+
+    /// The same machine where a packet that names no owner of a local socket may have any, or no socket. Without, it has none.
+    #[must_use]
+    pub fn with_open_sockets(self) -> Self {
+        Self {
+            open_sockets: true,
+            ..self
+        }
     }
 
     /// Whether packets on that interface pass unseen (`set skip on`).

@@ -89,6 +89,7 @@ impl Memory {
                 Criterion::Os => "the operating system of the sender is not known",
                 Criterion::Probability => "it matches by chance",
                 Criterion::Rate => "how fast packets come is not known",
+                Criterion::User | Criterion::Group => "the owner of the local socket is not known",
                 _ => "a criterion is not known",
             };
             Unproven(format!("rule {id}: {what}"))

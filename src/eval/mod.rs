@@ -37,6 +37,7 @@ mod record;
 mod reply;
 mod rules;
 mod session;
+mod stack;
 mod state;
 mod tcp;
 mod track;

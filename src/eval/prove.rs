@@ -107,6 +107,9 @@ fn difference(script: &Scripted) -> Unproven {
     let what = match &script.first {
         Some((rule, Criterion::Os)) => format!("rule {rule} asks for the operating system of the sender"),
         Some((rule, Criterion::Probability)) => format!("rule {rule} matches by chance"),
+        Some((rule, Criterion::User | Criterion::Group)) => {
+            format!("rule {rule} asks for the owner of the local socket (`user`, `group`)")
+        }
         Some((rule, Criterion::Rate)) => format!("rule {rule} asks how fast packets come"),
         Some((rule, _)) => format!("rule {rule} asks for what is not known"),
         None => "it depends on what is not known".to_owned(),

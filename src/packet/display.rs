@@ -120,11 +120,12 @@ impl std::fmt::Display for Packet {
         if self.prio != Self::DEFAULT_PRIO {
             write!(f, " prio {}", self.prio)?;
         }
-        if let Some(user) = self.user {
-            write!(f, " user {user}")?;
-        }
-        if let Some(group) = self.group {
-            write!(f, " group {group}")?;
+        for (word, id) in [("user", self.user), ("group", self.group)] {
+            match id {
+                None => {}
+                Some(Self::NO_SOCKET) => write!(f, " {word} unknown")?,
+                Some(id) => write!(f, " {word} {id}")?,
+            }
         }
         match self.fragment {
             None => {}

@@ -136,9 +136,9 @@ pub struct Packet {
     pub tag: Option<String>,
     /// Its priority, 0 to 7.
     pub prio: u8,
-    /// User id of the owner of the local socket; `None`: no socket.
+    /// User id of the owner of the local socket; `None`: no socket, or nobody said.
     pub user: Option<u32>,
-    /// Group id of the owner of the local socket; `None`: no socket.
+    /// Group id of the owner of the local socket; `None`: no socket, or nobody said.
     pub group: Option<u32>,
     /// Sequence number of tcp.
     pub seq: u32,
@@ -153,6 +153,8 @@ pub struct Packet {
 impl Packet {
     /// The priority that a packet has if nothing set another (`IFQ_DEFPRIO`).
     pub const DEFAULT_PRIO: u8 = 3;
+    /// The id of an owner that says that there is no local socket, as `unknown` of pf.conf(5).
+    pub const NO_SOCKET: u32 = u32::MAX;
     /// The identifier of an icmp query where none is given.
     pub const DEFAULT_ICMP_ID: u16 = 16962;
 

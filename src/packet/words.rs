@@ -202,8 +202,9 @@ impl<'w> Words<'w> {
 
     fn id(&mut self, of: &str, named: impl Fn(&str) -> Option<u32>) -> Result<u32, PacketError> {
         let word = self.next(&format!("the name after `{of}`"))?;
-        word.parse()
-            .ok()
+        let no_socket = (word == "unknown").then_some(Packet::NO_SOCKET);
+        no_socket
+            .or_else(|| word.parse().ok())
             .or_else(|| named(word))
             .ok_or_else(|| PacketError::new(format!("unknown {of} `{word}`")))
     }

@@ -287,6 +287,10 @@ impl Page<'_> {
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),
             (End::NoRoute, _) => (Paint::Bad, format!("no route to {}: goes nowhere", last.after.dst)),
+            (End::NotForwarded, _) if self.trace.context.forwards(last.after.family) => {
+                let why = "the network stack does not send it on: goes nowhere";
+                (Paint::Bad, why.to_owned())
+            }
             (End::NotForwarded, _) => (Paint::Bad, "the machine does not forward: goes nowhere".to_owned()),
             (End::Local, _) => (Paint::Good, "reaches the machine itself".to_owned()),
             (End::Sent, _) if last.direction == Direction::Out || last.after.family != last.before.family => {

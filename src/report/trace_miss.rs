@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::eval::{Criterion, Effect, Evaluation, Met};
 use crate::net::{Protocol, names};
+use crate::packet::Packet;
 use crate::ruleset::{InterfaceMatch, Peer, Rule};
 
 /// The packet as the next rule sees it.
@@ -58,6 +59,14 @@ pub(super) fn nearness(met: &Met) -> Option<Criterion> {
     }
 }
 
+/// Who has the local socket, if anybody.
+fn owner(word: &str, id: Option<u32>) -> String {
+    match id {
+        None | Some(Packet::NO_SOCKET) => format!("no local socket, no {word}"),
+        Some(id) => format!("{word} {id}"),
+    }
+}
+
 /// Why the rule does not match.
 pub(super) fn why(criterion: Criterion, rule: &Rule, hop: &Evaluation, seen: &Seen) -> String {
     let packet = &hop.before;
@@ -92,13 +101,8 @@ pub(super) fn why(criterion: Criterion, rule: &Rule, hop: &Evaluation, seen: &Se
         Criterion::Os => "the sender's system".to_owned(),
         Criterion::SourcePort => format!("from port {}", seen.sport),
         Criterion::DestinationPort => format!("to port {}", seen.dport),
-        Criterion::User => packet
-            .user
-            .map_or_else(|| "no local socket, no user".to_owned(), |user| format!("user {user}")),
-        Criterion::Group => packet.group.map_or_else(
-            || "no local socket, no group".to_owned(),
-            |group| format!("group {group}"),
-        ),
+        Criterion::User => owner("user", packet.user),
+        Criterion::Group => owner("group", packet.group),
         Criterion::IcmpType => "icmp-type".to_owned(),
         Criterion::IcmpCode => "icmp code".to_owned(),
         Criterion::IcmpReply => "a rule with state matches no icmp reply".to_owned(),
