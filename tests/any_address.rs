@@ -46,6 +46,18 @@ const RULES: &[&str] = &[
     "pass in on em1 inet to (em0) rdr-to 198.51.100.9",
     "pass in on em0 inet from any to ! (em0) no state",
     "block in on em1 from (em0)",
+    "block in quick from urpf-failed",
+    "block in on em0 from urpf-failed",
+    "pass in on em0 inet from ! urpf-failed to 10.0.1.0/24",
+    "pass in on em0 inet from urpf-failed",
+    "block quick from no-route",
+    "pass in on em0 inet from ! no-route to any port 80",
+    "pass in on em2",
+    "pass out on { em1 em2 }",
+    "pass in on em0 inet proto tcp route-to 203.0.113.2",
+    "pass in on em1 inet proto tcp from 10.0.1.5 route-to 192.168.7.9",
+    "pass out on em0 inet proto icmp to { (em0) 9.9.9.9 }",
+    "pass in on em1 inet rdr-to 9.9.9.5",
 ];
 
 /// Statements about the machine and what is behind it.
@@ -74,6 +86,15 @@ const STATEMENTS: &[&str] = &[
     "forbid inet from { self ! em0 } to internet",
     "require inet proto tcp from self to 203.0.113.7 port 80",
     "require inet proto tcp from { self ! 203.0.113.7 } to internet port 80",
+    "forbid inet proto tcp from internet to 9.9.9.9",
+    "forbid inet proto tcp from 8.8.8.8 to { 203.0.113.7 ! internet }",
+    "require inet proto udp from 203.0.113.7 to 10.0.1.5",
+    "require inet proto tcp from em1 to em0",
+    "require inet proto tcp from 10.0.1.1 to any",
+    "forbid inet from dmz to lan",
+    "require inet proto tcp from lan to dmz",
+    "closed from internet",
+    "closed from dmz",
     "closed",
     "closed to internet",
     "closed from lan",
@@ -104,7 +125,10 @@ const ADDRESSES: &[&str] = &[
     "198.51.100.255/23",
 ];
 
-fn machine(address: Option<&str>) -> Context {
+/// By which interface the default route leaves, if there is one.
+const WAYS: &[Option<&str>] = &[Some("em0"), Some("em0"), Some("em2"), None];
+
+fn machine(address: Option<&str>, way: Option<&str>) -> Context {
     let known = |text: &str| InterfaceAddress::Known(text.parse().expect("an address"));
     let interface = |name: &str, address| Interface {
         name: name.to_owned(),
@@ -114,15 +138,20 @@ fn machine(address: Option<&str>) -> Context {
     let address = address.map_or(InterfaceAddress::Unknown(Family::Inet), known);
     let lo0 = interface("lo0", known("127.0.0.1/8"));
     Context {
-        interfaces: vec![lo0, interface("em0", address), interface("em1", known("10.0.1.1/24"))],
-        routes: vec![Route {
+        interfaces: vec![
+            lo0,
+            interface("em0", address),
+            interface("em1", known("10.0.1.1/24")),
+            interface("em2", known("192.0.2.1/24")),
+        ],
+        routes: Vec::from_iter(way.map(|way| Route {
             to: "0.0.0.0/0".parse().expect("a network"),
-            interface: "em0".to_owned(),
+            interface: way.to_owned(),
             via: None,
             label: None,
             rtable: 0,
             reject: false,
-        }],
+        })),
         open: false,
         routes_open: false,
         ..Context::default()
@@ -167,26 +196,27 @@ proptest! {
         rules in proptest::collection::vec(proptest::sample::select(RULES), 1..7),
         statements in proptest::sample::subsequence(STATEMENTS.to_vec(), 1..5),
         allowed in proptest::sample::subsequence(ALLOWED.to_vec(), 0..5),
+        way in proptest::sample::select(WAYS),
     ) {
         let rules = rules.join("\n") + "\n";
         let policy = format!(
-            "zone lan on em1\nzone internet on em0\n{}\n{}",
+            "zone lan on em1\nzone internet on em0\nzone dmz on em2\n{}\n{}",
             statements.join("\n"),
             allowed.concat()
         );
-        let proved = outcomes(&rules, &policy, machine(None));
+        let proved = outcomes(&rules, &policy, machine(None, way));
         for &address in ADDRESSES {
-            let found = outcomes(&rules, &policy, machine(Some(address)));
+            let found = outcomes(&rules, &policy, machine(Some(address), way));
             let (Some(proved), Some(found)) = (&proved, found) else { continue };
             for ((before, then), statement) in proved.iter().zip(&found).zip(&statements) {
                 let holds_then = ["holds", "vacuous"].contains(then);
                 prop_assert!(
                     *before != "holds" || holds_then,
-                    "{statement}: {before}, but {then} with {address}\n{rules}"
+                    "{statement}: {before}, but {then} with {address}, {way:?}\n{rules}"
                 );
                 prop_assert!(
                     *before != "violated" || *then != "holds" ,
-                    "{statement}: {before}, but {then} with {address}\n{rules}"
+                    "{statement}: {before}, but {then} with {address}, {way:?}\n{rules}"
                 );
             }
         }

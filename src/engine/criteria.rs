@@ -7,7 +7,7 @@ use super::header::{Field, PacketBox};
 use super::hosts::{self, Hosts};
 use super::journey::Unknown;
 use super::memo::Memo;
-use super::routing::{Routes, Target, line};
+use super::routing::{Routes, line};
 use super::space::{Place, Space, address_number};
 use super::transport;
 use crate::context::Context;
@@ -38,7 +38,7 @@ pub(super) struct Alternative {
 }
 
 impl Alternative {
-    fn with(&self, field: Field, set: &RangeSet) -> Option<Self> {
+    pub(super) fn with(&self, field: Field, set: &RangeSet) -> Option<Self> {
         self.clone().narrowed(field, set)
     }
 
@@ -47,7 +47,7 @@ impl Alternative {
         Some(self)
     }
 
-    fn if_so(mut self, fact: Fact, holds: bool) -> Self {
+    pub(super) fn if_so(mut self, fact: Fact, holds: bool) -> Self {
         self.facts.push((fact, holds));
         self
     }
@@ -219,7 +219,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// The places of a routing domain.
-    fn places_of(&self, wanted: impl Fn(usize) -> bool) -> RangeSet {
+    pub(super) fn places_of(&self, wanted: impl Fn(usize) -> bool) -> RangeSet {
         let count = self.context.interfaces.len();
         RangeSet::from_ranges((0..count).filter(|&id| wanted(id)).flat_map(|id| {
             let inward = self.space.number(Place::In(id));
@@ -288,59 +288,6 @@ impl<'a, 's> Reader<'a, 's> {
                 Hosts::default()
             }
         }
-    }
-
-    /// `no-route` and `route "label"`: by the table of the packet's routing domain (`pf_routable`,
-    /// `pf_rtlabel_match`).
-    fn by_routing_domain(&self, part: &Alternative, field: Field, peer: &Peer) -> Vec<Alternative> {
-        let family = part.region.family;
-        let in_domain = self.routes.iter().filter_map(|(domain, routes)| {
-            let places = self.places_of(|id| {
-                self.context
-                    .interfaces
-                    .get(id)
-                    .is_some_and(|own| own.rdomain == *domain)
-            });
-            let there = part.with(Field::Place, &places)?;
-            let found = match &peer.host {
-                Host::RouteLabel(label) => routes.addresses(family, |piece| piece.label.as_deref() == Some(&**label)),
-                _ => routes
-                    .addresses(family, |piece| piece.target == Target::None)
-                    .minus(&link_local(family)),
-            };
-            let found = if peer.negated {
-                line(family).minus(&found)
-            } else {
-                found
-            };
-            there.with(field, &found)
-        });
-        in_domain.collect()
-    }
-
-    /// `urpf-failed`: the address is not routed to the interface of the packet (`pf_routable`).
-    fn by_interface(&self, part: &Alternative, field: Field, negated: bool) -> Vec<Alternative> {
-        let family = part.region.family;
-        let on_interface = self
-            .context
-            .interfaces
-            .iter()
-            .enumerate()
-            .filter_map(|(id, interface)| {
-                let there = part.with(Field::Place, &self.places_of(|other| other == id))?;
-                let (_, routes) = self.routes.iter().find(|(domain, _)| *domain == interface.rdomain)?;
-                let passed = routes.addresses(family, |piece| match piece.target {
-                    Target::Local(own) | Target::Via(own) | Target::Reject(own) => own == id,
-                    Target::Refused | Target::None | Target::NotForwarded => false,
-                });
-                let passed = if crate::context::driver(&interface.name) == "enc" {
-                    line(family)
-                } else {
-                    passed.union(&routes.also_by(id, family)).union(&link_local(family))
-                };
-                there.with(field, &if negated { passed } else { line(family).minus(&passed) })
-            });
-        on_interface.collect()
     }
 
     /// Protocol, flags, icmp, fragments, os.
@@ -431,21 +378,6 @@ impl<'a, 's> Reader<'a, 's> {
         let not_asked = part.with(Field::Transport, &transport::line(family).minus(&ported));
         let asked = asked.map(|part| part.if_so(fact.clone(), true));
         not_asked.into_iter().chain(asked).collect()
-    }
-}
-
-/// The addresses that always count as routed: those that carry their link, IPv6 alone (`IN6_IS_SCOPE_EMBED`).
-fn link_local(family: Family) -> RangeSet {
-    match family {
-        Family::Inet => RangeSet::empty(),
-        Family::Inet6 => {
-            let unicast = (0xfe80 << 112, (0xfec0 << 112) - 1);
-            let multicast = (0..16).map(|flags| {
-                let first: u128 = (0xff01 | flags << 4) << 112;
-                (first, first + (2 << 112) - 1)
-            });
-            RangeSet::from_ranges(multicast.chain([unicast]))
-        }
     }
 }
 

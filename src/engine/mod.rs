@@ -47,6 +47,7 @@ mod question;
 mod rewrite;
 mod rewriting;
 mod rival;
+mod routable;
 mod routing;
 mod search;
 mod set;
