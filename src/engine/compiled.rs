@@ -331,7 +331,14 @@ impl<'a> Compiled<'a> {
             Supply::Masked(net) => prefix(net),
             Supply::Unmodelled(_) => line(family),
         };
-        let mut out = Vec::new();
+        // A network that is not known may hold what lies in none that is known.
+        let mut out: Vec<_> = match self.perhaps_elsewhere(&gateways, rtable, family) {
+            true => {
+                let unknown = self.unknown_networks(rtable, family).into_iter();
+                unknown.map(|network| Some(network.on)).collect()
+            }
+            false => Vec::new(),
+        };
         for piece in routes
             .pieces(family)
             .iter()
@@ -352,10 +359,27 @@ impl<'a> Compiled<'a> {
         out
     }
 
-    /// What it is for the machine to know, or for pf to choose, which of several gateways is taken.
-    pub(super) fn chooses_gateway(&self, route: &RouteTo, anchor: &str, family: Family) -> Unknown {
-        let table = translate::unknown_table_of(self.ruleset, anchor, &route.pool, family);
-        table.map_or(Unknown::Pool, Unknown::Table)
+    /// Whether some of the addresses lie in no network that is known.
+    fn perhaps_elsewhere(&self, addresses: &RangeSet, rtable: u32, family: Family) -> bool {
+        let routes = self.routes(rtable);
+        let mut pieces = routes.pieces(family).iter();
+        pieces.any(|piece| piece.given && !piece.addresses.is_disjoint(addresses))
+    }
+
+    /// What it is for the machine to know, or for pf to choose, by which of several ways a gateway is reached.
+    pub(super) fn chooses_gateway(&self, route: &RouteTo, anchor: &str, family: Family, rtable: u32) -> Unknown {
+        if let Some(table) = translate::unknown_table_of(self.ruleset, anchor, &route.pool, family) {
+            return Unknown::Table(table);
+        }
+        let perhaps = match translate::supply(self.ruleset, self.context, &route.pool, anchor, family) {
+            Supply::OneOf(set) => self.perhaps_elsewhere(&set, rtable, family),
+            Supply::Masked(net) => self.perhaps_elsewhere(&prefix(net), rtable, family),
+            Supply::Nothing | Supply::AddressOf(_) | Supply::Unmodelled(_) => false,
+        };
+        let unknown = self.unknown_networks(rtable, family).into_iter().next();
+        unknown
+            .filter(|_| perhaps)
+            .map_or(Unknown::Pool, |network| network.connected.unknown)
     }
 
     /// That the table is empty which a rule's translation takes an address from, where its contents are not known.

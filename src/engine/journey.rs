@@ -6,7 +6,7 @@ use super::criteria::About;
 use super::header::{Field, PacketBox};
 use super::rewriting::{Now, Term};
 use super::space::{InterfaceId, Place};
-use super::suppositions::{Moment, Suppositions};
+use super::suppositions::{Looked, Moment, Suppositions};
 use crate::context::{Context, Interface};
 use crate::net::Family;
 use crate::net::RangeSet;
@@ -259,7 +259,7 @@ impl Class {
     /// The same of that address of the packets that follow the first: what hangs on where replies go.
     #[must_use]
     pub fn supposes_later(&self, field: Field, interface: &Interface, context: &Context, holds: bool) -> bool {
-        let is_later = |at: Option<Moment>| at.is_some_and(|at| at >= Moment::MAX - 1);
+        let is_later = |at: Option<Moment>| at == Some(Looked::BACK);
         self.suppose_at(is_later, field, interface, context, holds)
     }
 
@@ -267,11 +267,11 @@ impl Class {
     /// nobody knows.
     #[must_use]
     pub fn follows_to_unknown(&self) -> bool {
-        let follows = Some(Moment::MAX - 1);
+        let follows = [Some(Looked::BACK), Some(Looked::ELSEWHERE)];
         let mut facts = self.supposed.facts.iter();
         facts.any(|(fact, hop, holds)| {
             let network_stack = matches!(fact.about, About::Host(Field::Destination, Host::Dynamic(_)));
-            *hop == follows && *holds && network_stack
+            follows.contains(hop) && *holds && network_stack
         })
     }
 

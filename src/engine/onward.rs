@@ -9,13 +9,13 @@ use super::frame::Tagging;
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, Drop, End, Unknown, Verdict};
 use super::list::List;
-use super::path::{Equal, Path, Step};
+use super::path::{Equal, Path, Step, divide};
 use super::question::{Goal, Scope};
 use super::rewriting::{ChoiceId, Narrowed, Now, Reading, Term, shifted};
 use super::routing::{Piece, Target};
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
-use super::suppositions::Moment;
+use super::suppositions::Looked;
 use super::transport;
 use crate::net::RangeSet;
 use crate::packet::Packet;
@@ -129,9 +129,10 @@ impl<'e, 'a> Classes<'e, 'a> {
             }
         };
         if gateways.len() > 1 {
+            let table = self.compiled.table_at(place, &now);
             let chosen_by = path.duties.last().and_then(|duty| duty.rule(&self.compiled.list));
             let fact = Fact {
-                unknown: self.compiled.chooses_gateway(route, &anchor, now.family),
+                unknown: self.compiled.chooses_gateway(route, &anchor, now.family, table),
                 about: About::Rule(chosen_by.unwrap_or(List::NO_RULE)),
             };
             Rc::make_mut(&mut path.supposed).facts.push((fact, Some(0), true));
@@ -296,9 +297,7 @@ impl<'e, 'a> Classes<'e, 'a> {
             if let Some(narrowed) = choice {
                 Rc::make_mut(&mut path.supposed).narrowed.push(narrowed);
             }
-            // A destination that was translated, or is that of a later packet, is another one than the first packet's.
-            let hop =
-                (!now.is_original(Field::Destination)).then_some(Moment::MAX - Moment::from(!path.states.is_empty()));
+            let hop = Looked::at(now, path.follows);
             let mut rest = Some(path);
             if *given {
                 // It may be an address of the machine, or lie in a network, that is not known.
@@ -582,19 +581,4 @@ fn own_reverse(region: &PacketBox, now: &Now) -> Option<Reverse> {
         chosen,
         open,
     })
-}
-
-/// The way on which the fact holds, if it may; what is left is the one on which it does not.
-pub(super) fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<Moment>) -> Option<Path> {
-    let path = rest.as_mut()?;
-    match path.supposed.known(fact, hop) {
-        Some(true) => rest.take(),
-        Some(false) => None,
-        None => {
-            let mut holds = path.clone();
-            Rc::make_mut(&mut holds.supposed).facts.push((fact.clone(), hop, true));
-            Rc::make_mut(&mut path.supposed).facts.push((fact.clone(), hop, false));
-            Some(holds)
-        }
-    }
 }

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use rustc_hash::FxHashSet;
 
 use super::cover::Duty;
+use super::criteria::Fact;
 use super::following::Known;
 use super::header::{Field, PacketBox};
 use super::journey::{Decider, End, Hop, Verdict};
 use super::rewriting::{Narrowed, Now};
 use super::space::{InterfaceId, Place};
-use super::suppositions::Suppositions;
+use super::suppositions::{Moment, Suppositions};
 use crate::ruleset::RuleId;
 
 /// A way so far.
@@ -172,5 +173,20 @@ impl<T> Default for Chain<T> {
 impl<T> Clone for Chain<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+/// The way on which the fact holds, if it may; what is left is the one on which it does not.
+pub(super) fn divide(rest: &mut Option<Path>, fact: &Fact, hop: Option<Moment>) -> Option<Path> {
+    let path = rest.as_mut()?;
+    match path.supposed.known(fact, hop) {
+        Some(true) => rest.take(),
+        Some(false) => None,
+        None => {
+            let mut holds = path.clone();
+            Rc::make_mut(&mut holds.supposed).facts.push((fact.clone(), hop, true));
+            Rc::make_mut(&mut path.supposed).facts.push((fact.clone(), hop, false));
+            Some(holds)
+        }
     }
 }

@@ -1,11 +1,34 @@
 //! [`Suppositions`]: what is supposed of what a packet does not show, and what a match that is not certain needs.
 
 use super::criteria::Fact;
-use super::rewriting::{ChoiceId, Narrowed};
+use super::header::Field;
+use super::rewriting::{ChoiceId, Narrowed, Now, Term};
 use crate::net::RangeSet;
 
 /// A hop, and which of the headers on it that match rules make: the hop's number times [`HEADERS`], and the number of the header.
 pub(super) type Moment = u32;
+
+/// When the stack looks up where to send a packet: a destination that was translated, or is that of a later packet, is another
+/// one than the first packet's.
+pub(super) struct Looked;
+
+impl Looked {
+    /// The destination of a first packet that was translated.
+    const TRANSLATED: Moment = Moment::MAX;
+    /// Where the first packet came from.
+    pub(super) const BACK: Moment = Moment::MAX - 1;
+    /// That of a later packet, another one.
+    pub(super) const ELSEWHERE: Moment = Moment::MAX - 2;
+
+    pub(super) fn at(now: &Now, follows: bool) -> Option<Moment> {
+        match now.term(Field::Destination) {
+            Term::From(Field::Destination, 0) => None,
+            Term::From(Field::Source, 0) if follows => Some(Self::BACK),
+            _ if follows => Some(Self::ELSEWHERE),
+            _ => Some(Self::TRANSLATED),
+        }
+    }
+}
 
 /// More than there are headers on a hop.
 pub(super) const HEADERS: Moment = 1 << 16;

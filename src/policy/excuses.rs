@@ -14,6 +14,8 @@ pub struct Excuse {
     pub arriving: PacketSet,
     /// The header at the end.
     pub ending: PacketSet,
+    /// Of what ends at an address of the machine that is not known, by either: no zone has that.
+    pub taken: (PacketSet, PacketSet),
     /// Of what af-to takes to the other family: as it arrives, and the header at the end; what is in both.
     pub crossing: Vec<(PacketSet, PacketSet)>,
     /// Tables and networks that it names and of which it is not known what is in them.
@@ -76,6 +78,8 @@ impl Zones<'_> {
                 for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
                     all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
                     all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
+                    let (arriving, ending) = std::mem::take(&mut all.taken);
+                    all.taken = (arriving.union(excuse.taken.0), ending.union(excuse.taken.1));
                     all.crossing.extend(excuse.crossing);
                     all.unknown.extend(excuse.unknown);
                     all.sent.extend(excuse.sent);
@@ -98,6 +102,14 @@ impl Zones<'_> {
         let what = transports.intersection(&ports);
         let mut to = |purpose| self.destinations(&packets.destination, purpose, &mut selection);
         let (arriving, ending) = (to(Purpose::Excuse)?.intersection(&what), to(Purpose::Everything)?);
+        let taken = match self.has_unknown_own() {
+            true => {
+                let to = self.destinations(&packets.destination, Purpose::ExcuseTaken, &mut Selection::default())?;
+                let to = to.intersection(&what);
+                (from.intersection(&to), at_end(&from, self).intersection(&to))
+            }
+            false => Default::default(),
+        };
         let addressed = self.addressed_to_unknown(&packets.destination).into_iter();
         let addressed = addressed.map(|(id, there)| (id, from.intersection(&what).intersection(&there)));
         let crossing = self.crossing(&from.intersection(&transports), &ending.intersection(&ports));
@@ -121,6 +133,7 @@ impl Zones<'_> {
         Ok(Excuse {
             ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
+            taken,
             crossing,
             unknown,
             sent,
@@ -185,8 +198,14 @@ impl Zones<'_> {
                 ..end.clone()
             }
         };
+        let mut source = widened(&packets.source);
+        if let Some(hosts) = &source.hosts
+            && !self.perhaps_taken_away(hosts)?.is_empty()
+        {
+            source.hosts = None;
+        }
         self.excused(&Packets {
-            source: widened(&packets.source),
+            source,
             destination: widened(&packets.destination),
             ..packets.clone()
         })

@@ -7,11 +7,11 @@ use super::hosts::{Resolved, minus, union};
 use super::network::Network;
 use super::protocols::{beginnings, port_numbers, ports, transports, with_odd_hop_limits};
 use super::sets::{Purpose, Selection, at_end};
-use super::zones::{Both, Zones, whole};
+use super::zones::{Both, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::Modifiers;
+use crate::ruleset::{Modifiers, Name, RouteToKind, Rule};
 
 /// Packets that count where their source, or destination, is the interface's address that is not known: with each value
 /// that it may have.
@@ -152,6 +152,44 @@ impl Zones<'_> {
         names.map(|name| Unknown::Address(name.into())).collect()
     }
 
+    /// Where `route-to` may send packets elsewhere than their destination lies, what is not known of a list of destinations: the
+    /// addresses of the machine that it means, or may take away with a zone, and the networks of its zones.
+    pub(super) fn sent_elsewhere(&self, end: &End) -> Vec<Unknown> {
+        let routes = |rule: &Rule| {
+            rule.route_to
+                .as_ref()
+                .is_some_and(|route| route.kind == RouteToKind::RouteTo)
+        };
+        if !self.ruleset.all_rules().any(|(_, rule)| routes(rule)) {
+            return Vec::new();
+        }
+        let named = end
+            .hosts
+            .iter()
+            .flat_map(|hosts| &hosts.items)
+            .filter_map(|item| match &item.host {
+                Host::Named(name, _) => Some((item.negated, *self.names.get(name)?)),
+                Host::Any | Host::Itself | Host::Prefix(_) | Host::Table(_) => None,
+            });
+        let zones: Vec<(bool, ZoneId)> = named.collect();
+        let interfaces = &self.network.engine().context().interfaces;
+        let name = |id: InterfaceId| Some(Name::from(interfaces.get(id)?.name.as_str()));
+        let mut unknown = Vec::new();
+        if zones.iter().any(|(negated, _)| *negated) || !self.named_owners(end).is_empty() {
+            unknown.extend(self.owners().into_iter().filter_map(name).map(Unknown::Address));
+        }
+        let of_zones = zones.iter().filter_map(|(_, zone)| self.all().get(*zone));
+        let is_open = |&id: &InterfaceId| {
+            let mut families = Family::BOTH.into_iter();
+            families.any(|family| !self.network.perhaps_routed(id, family).is_empty())
+        };
+        let open = of_zones
+            .flat_map(|zone| zone.interfaces.iter().copied())
+            .filter(is_open);
+        unknown.extend(open.filter_map(name).map(Unknown::Network));
+        unknown
+    }
+
     /// What pretends to come from that interface's unknown address, where it is named: it arrives by the interface.
     fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> PacketSet {
         let mut items = source.hosts.iter().flat_map(|hosts| &hosts.items);
@@ -190,6 +228,22 @@ impl Zones<'_> {
     pub fn guessed_sent(&self, ends: Option<&PacketSet>) -> Vec<Guess> {
         let sent = |interface| guess(interface, Field::Source, self.sent_by_unknown(interface), ends.cloned());
         self.owners().into_iter().map(sent).collect()
+    }
+
+    /// The packets of a `closed` of everything, or of what arrives from some zone, that end at addresses of the machine that are
+    /// not known.
+    #[must_use]
+    pub fn guessed_taken(&self, region: &PacketSet) -> Vec<Guess> {
+        let taken = |interface| {
+            let ends = Some(self.at_machine(interface));
+            guess(interface, Field::Destination, region.clone(), ends)
+        };
+        self.owners().into_iter().map(taken).collect()
+    }
+
+    /// Whether the machine has an address that is not known.
+    pub(super) fn has_unknown_own(&self) -> bool {
+        !self.owners().is_empty()
     }
 
     /// What an `allow` or `require` of flows to the machine itself excuses where its addresses are not all known: what
@@ -258,6 +312,31 @@ impl Zones<'_> {
             (false, Some(zone)) => zone.without.clone(),
             (false, None) => Vec::new(),
         }
+    }
+
+    /// The networks, not known, because of which the named sources that are taken away may arrive elsewhere, or nowhere.
+    pub(super) fn perhaps_taken_away(&self, hosts: &Hosts) -> Made<Vec<Unknown>> {
+        if !self.network.has_perhaps_routed() || hosts.items.iter().all(|item| !item.negated) {
+            return Ok(Vec::new());
+        }
+        let mut unknown = Vec::new();
+        for (_, resolved) in self.resolve(hosts)?.into_iter().filter(|(item, _)| item.negated) {
+            let (Resolved::Addresses(named) | Resolved::UnknownTable(_, named)) = resolved else {
+                continue;
+            };
+            let may_hold = |&id: &InterfaceId| {
+                let mut named = Family::BOTH.into_iter().zip(&named.all);
+                named.any(|(family, named)| !self.network.perhaps_routed(id, family).is_disjoint(named))
+            };
+            let interfaces = &self.network.engine().context().interfaces;
+            let holders = self
+                .network
+                .interfaces()
+                .filter(may_hold)
+                .filter_map(|id| interfaces.get(id));
+            unknown.extend(holders.map(|one| Unknown::Network(one.name.as_str().into())));
+        }
+        Ok(unknown)
     }
 
     /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where

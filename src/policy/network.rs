@@ -189,6 +189,13 @@ impl<'a> Network<'a> {
             .map_or_else(RangeSet::empty, |behind| behind.perhaps_routed.clone())
     }
 
+    /// Whether there is anything that lies behind some interface only if its network, which is not known, holds it.
+    #[must_use]
+    pub fn has_perhaps_routed(&self) -> bool {
+        let mut behind = self.families.iter().flat_map(|family| &family.interfaces);
+        behind.any(|behind| !behind.perhaps_routed.is_empty())
+    }
+
     /// What goes out of an interface by a route that was given, and so only if no network that is not known holds it.
     #[must_use]
     pub fn perhaps_elsewhere(&self, interface: InterfaceId, family: Family) -> RangeSet {

@@ -20,10 +20,14 @@ use crate::ruleset::Name;
 pub(super) enum Purpose {
     /// `require`: what hosts send to begin a flow.
     Flows,
+    /// The same to those alone that are there whatever the networks are that are not known.
+    Surely,
     /// `forbid`: everything, spoofed sources too.
     Everything,
     /// `allow`, and `require` where it excuses: what really comes from there.
     Excuse,
+    /// The same of what ends at an address of the machine that is not known: that is in no zone.
+    ExcuseTaken,
 }
 
 /// The packets of a statement, and what is not known that they hang on.
@@ -35,6 +39,8 @@ pub struct Selection {
     pub unknown: Vec<Unknown>,
     /// Those because of which any of the packets may not be meant after all.
     pub without: Vec<Unknown>,
+    /// Those of the packets that are meant only if a network that is not known holds their destination.
+    pub perhaps: PacketSet,
 }
 
 pub(super) type Made<T> = Result<T, Box<Diagnostic>>;
@@ -52,6 +58,10 @@ impl Zones<'_> {
         let wanted = begin.minus(with_odd_hop_limits()).minus(self.on_one_network());
         let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
         selection.packets = wanted.minus(shared_tcp);
+        if self.network.has_perhaps_routed() {
+            let surely = self.destinations(&packets.destination, Purpose::Surely, &mut Selection::default())?;
+            selection.perhaps = selection.packets.minus(&surely);
+        }
         Ok(selection)
     }
 
@@ -82,6 +92,7 @@ impl Zones<'_> {
         let region = from.intersection(&transports(&without_destination));
         selection.packets = region;
         selection.unknown.extend(self.unknown_at_both_ends(packets));
+        selection.unknown.extend(self.sent_elsewhere(&packets.destination));
         Ok((selection, ends.intersection(&ports(packets))))
     }
 
@@ -162,8 +173,20 @@ impl Zones<'_> {
     pub(super) fn sources(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
             None => self.sources_of(&Resolved::Any, purpose),
-            Some(hosts) => self.union(hosts, selection, |resolved| self.sources_of(resolved, purpose))?,
+            Some(hosts) => self.union(hosts, selection, |resolved, negated| {
+                // What is taken away is meant whole: hosts or not.
+                let purpose = match purpose {
+                    Purpose::Flows if negated => Purpose::Everything,
+                    Purpose::Flows | Purpose::Surely | Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => {
+                        purpose
+                    }
+                };
+                self.sources_of(resolved, purpose)
+            })?,
         };
+        if let Some(hosts) = &end.hosts {
+            selection.unknown.extend(self.perhaps_taken_away(hosts)?);
+        }
         let ports = port_numbers(&end.ports);
         let with_ports = hosts.boxes().iter().filter_map(|part| match &ports {
             Some(ports) => part.clone().with(Field::SourcePort, ports),
@@ -172,9 +195,9 @@ impl Zones<'_> {
         // Which of the unknown addresses are taken away, it does not say: each by itself is asked about.
         let takes_away = end.hosts.iter().flat_map(|hosts| &hosts.items).any(|item| item.negated);
         let all = match purpose {
-            Purpose::Excuse if takes_away => self.everything(),
-            Purpose::Flows | Purpose::Everything => self.everything(),
-            Purpose::Excuse => {
+            Purpose::Excuse | Purpose::ExcuseTaken if takes_away => self.everything(),
+            Purpose::Flows | Purpose::Surely | Purpose::Everything => self.everything(),
+            Purpose::Excuse | Purpose::ExcuseTaken => {
                 let made = &self.common.excusing;
                 made.get_or_init(|| self.all_of(Purpose::Excuse))
             }
@@ -182,7 +205,12 @@ impl Zones<'_> {
         Ok(all.intersection(&with_ports.collect()))
     }
 
-    fn union(&self, hosts: &Hosts, selection: &mut Selection, set: impl Fn(&Resolved) -> PacketSet) -> Made<PacketSet> {
+    fn union(
+        &self,
+        hosts: &Hosts,
+        selection: &mut Selection,
+        set: impl Fn(&Resolved, bool) -> PacketSet,
+    ) -> Made<PacketSet> {
         let mut all = PacketSet::empty();
         let mut without = PacketSet::empty();
         let unknown = hosts.items.iter().flat_map(|item| self.unknowns_of(item));
@@ -192,7 +220,7 @@ impl Zones<'_> {
         for (item, resolved) in self.resolve(hosts)? {
             let HostItem { negated, .. } = item;
             let sum = if *negated { &mut without } else { &mut all };
-            *sum = std::mem::take(sum).union(set(&resolved));
+            *sum = std::mem::take(sum).union(set(&resolved, *negated));
         }
         Ok(all.minus(&without))
     }
@@ -200,10 +228,10 @@ impl Zones<'_> {
     fn sources_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
         let interfaces = || self.network.interfaces();
         match (resolved, purpose) {
-            (Resolved::Any, Purpose::Flows) => interfaces()
+            (Resolved::Any, Purpose::Flows | Purpose::Surely) => interfaces()
                 .flat_map(|id| self.arriving(id, |family| self.network.hosts(id, family, false)))
                 .collect(),
-            (Resolved::Any, Purpose::Everything | Purpose::Excuse) => {
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => {
                 let arriving = interfaces().flat_map(|id| self.arriving(id, whole));
                 arriving.collect::<PacketSet>().union(self.sent(purpose))
             }
@@ -257,10 +285,14 @@ impl Zones<'_> {
                 match (purpose, only) {
                     (Purpose::Everything, None) => whole(family),
                     (Purpose::Everything, Some(only)) => only.clone(),
-                    (Purpose::Flows, None) => network.hosts(id, family, false),
-                    (Purpose::Flows, Some(only)) => network.hosts(id, family, true).intersection(only),
-                    (Purpose::Excuse, None) => self.network.sources(id, family),
-                    (Purpose::Excuse, Some(only)) => self.network.sources(id, family).intersection(only),
+                    (Purpose::Flows | Purpose::Surely, None) => network.hosts(id, family, false),
+                    (Purpose::Flows | Purpose::Surely, Some(only)) => {
+                        network.hosts(id, family, true).intersection(only)
+                    }
+                    (Purpose::Excuse | Purpose::ExcuseTaken, None) => self.network.sources(id, family),
+                    (Purpose::Excuse | Purpose::ExcuseTaken, Some(only)) => {
+                        self.network.sources(id, family).intersection(only)
+                    }
                 }
             })
         });
@@ -281,9 +313,9 @@ impl Zones<'_> {
     /// What the machine sends: to whom it is routed, from its own addresses; flows only from that of the interface.
     fn sent(&self, purpose: Purpose) -> PacketSet {
         self.sent_from(|id, family| match purpose {
-            Purpose::Flows => self.network.own_of(id, family).minus(addressless(family)),
+            Purpose::Flows | Purpose::Surely => self.network.own_of(id, family).minus(addressless(family)),
             Purpose::Everything => self.network.own_beside(id, family).clone(),
-            Purpose::Excuse => self.network.perhaps_own(id, family),
+            Purpose::Excuse | Purpose::ExcuseTaken => self.network.perhaps_own(id, family),
         })
     }
 
@@ -312,8 +344,10 @@ impl Zones<'_> {
     /// The packets to one end, by destination address alone.
     pub(super) fn destinations(&self, end: &End, purpose: Purpose, selection: &mut Selection) -> Made<PacketSet> {
         let hosts = match &end.hosts {
-            None => self.destinations_of(&Resolved::Any, purpose),
-            Some(hosts) => self.union(hosts, selection, |resolved| self.destinations_of(resolved, purpose))?,
+            None => self.destinations_of(&Resolved::Any, purpose, false),
+            Some(hosts) => self.union(hosts, selection, |resolved, negated| {
+                self.destinations_of(resolved, purpose, negated)
+            })?,
         };
         Ok(match port_numbers(&end.ports) {
             Some(ports) => hosts
@@ -325,14 +359,22 @@ impl Zones<'_> {
         })
     }
 
-    fn destinations_of(&self, resolved: &Resolved, purpose: Purpose) -> PacketSet {
+    fn destinations_of(&self, resolved: &Resolved, purpose: Purpose, negated: bool) -> PacketSet {
         let links = match resolved {
             Resolved::Zone(zone) => Some(self.leaving_by(*zone)),
             _ => None,
         };
         let of = |family| {
             let boxes = self.network.by_domain(family, |direction, by| {
-                self.addresses_meant(resolved, purpose, family, (direction, by))
+                match (purpose, negated) {
+                    (Purpose::Flows | Purpose::Surely, true) => self.addresses_taken_away(resolved, family, by),
+                    // What ends where it came in, at an address of the machine that is not known, is in no zone.
+                    (Purpose::Everything, true) | (Purpose::ExcuseTaken, _) if direction == Direction::In => {
+                        let meant = self.addresses_meant(resolved, purpose, family, (direction, by));
+                        meant.minus(&self.perhaps_itself(resolved, family, by))
+                    }
+                    _ => self.addresses_meant(resolved, purpose, family, (direction, by)),
+                }
             });
             // The same link-local address is another host on each link; IPv4 has none. And what only a network that is not
             // known may hold is there if it leaves there.
@@ -355,7 +397,7 @@ impl Zones<'_> {
     /// wherever they are.)
     fn perhaps_of(&self, resolved: &Resolved, family: Family, purpose: Purpose) -> RangeSet {
         let zone = match resolved {
-            Resolved::Zone(zone) if purpose != Purpose::Flows => self.all().get(*zone),
+            Resolved::Zone(zone) if !matches!(purpose, Purpose::Flows | Purpose::Surely) => self.all().get(*zone),
             _ => None,
         };
         let interfaces = zone.map_or(&[][..], |zone| &zone.interfaces);
@@ -379,16 +421,20 @@ impl Zones<'_> {
         let network = self.network;
         let at = usize::from(family == Family::Inet6);
         match (resolved, purpose) {
-            (Resolved::Any, Purpose::Flows) => {
-                let hosts = network.interfaces().map(|id| network.hosts(id, family, false));
+            (Resolved::Any, Purpose::Flows | Purpose::Surely) => {
+                let hosts = network.interfaces().map(|id| self.hosts(id, family, false, purpose));
                 let hosts = hosts.fold(RangeSet::empty(), |all, hosts| all.union(&hosts));
                 hosts.minus(network.own_beside(by, family))
             }
-            (Resolved::Any, Purpose::Everything | Purpose::Excuse) => whole(family),
-            (Resolved::Itself, Purpose::Flows) => network.own_beside(by, family).minus(addressless(family)),
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => whole(family),
+            (Resolved::Itself, Purpose::Flows | Purpose::Surely) => {
+                network.own_beside(by, family).minus(addressless(family))
+            }
             // What ends where it came in was taken in, in whatever domain a rule's `rtable` has looked it up.
             (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family).clone(),
-            (Resolved::Itself, Purpose::Everything | Purpose::Excuse) => network.taken_beside(by, family).clone(),
+            (Resolved::Itself, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => {
+                network.taken_beside(by, family).clone()
+            }
             (Resolved::Zone(zone), _) => {
                 let addresses = self.addresses_of(*zone, family, purpose);
                 match direction {
@@ -398,10 +444,33 @@ impl Zones<'_> {
                     Direction::Out => addresses,
                 }
             }
-            (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), Purpose::Flows) => {
+            (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), Purpose::Flows | Purpose::Surely) => {
                 self.without_special(named.all[at].clone(), named, by, family)
             }
             (Resolved::Addresses(named) | Resolved::UnknownTable(_, named), _) => named.all[at].clone(),
+        }
+    }
+
+    /// The destinations that a `require` does not ask for: those that are named, hosts or not.
+    fn addresses_taken_away(&self, resolved: &Resolved, family: Family, by: InterfaceId) -> RangeSet {
+        match resolved {
+            Resolved::Any => whole(family),
+            Resolved::Itself => self.network.taken_beside(by, family).clone(),
+            Resolved::Zone(zone) => {
+                let all = self.addresses_of(*zone, family, Purpose::Everything);
+                all.minus(self.network.taken_beside(by, family))
+            }
+            Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => {
+                named.all[usize::from(family == Family::Inet6)].clone()
+            }
+        }
+    }
+
+    /// The addresses of a zone that may be the machine's own.
+    fn perhaps_itself(&self, resolved: &Resolved, family: Family, by: InterfaceId) -> RangeSet {
+        match resolved {
+            Resolved::Zone(_) => self.network.perhaps_own(by, family),
+            Resolved::Any | Resolved::Itself | Resolved::Addresses(_) | Resolved::UnknownTable(..) => RangeSet::empty(),
         }
     }
 
@@ -411,6 +480,15 @@ impl Zones<'_> {
         let special = self.network.not_hosts_beside(by, family);
         let special = special.union(self.network.own_beside(by, family));
         set.minus(&special.minus(&named.singly[usize::from(family == Family::Inet6)]))
+    }
+
+    /// The hosts behind an interface that a `require` asks for.
+    fn hosts(&self, id: InterfaceId, family: Family, special: bool, purpose: Purpose) -> RangeSet {
+        let hosts = self.network.hosts(id, family, special);
+        match purpose {
+            Purpose::Surely => hosts.minus(&self.network.perhaps_routed(id, family)),
+            Purpose::Flows | Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => hosts,
+        }
     }
 
     fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose) -> RangeSet {
@@ -423,8 +501,8 @@ impl Zones<'_> {
             .map(|only| &only[usize::from(family == Family::Inet6)]);
         let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
             all.union(&match purpose {
-                Purpose::Flows => self.network.hosts(id, family, only.is_some()),
-                Purpose::Everything | Purpose::Excuse => self
+                Purpose::Flows | Purpose::Surely => self.hosts(id, family, only.is_some(), purpose),
+                Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => self
                     .network
                     .routed(id, family)
                     .minus(self.network.taken_beside(id, family)),
@@ -452,8 +530,8 @@ impl Zones<'_> {
         made.get_or_init(|| self.on_a_network(|net, _, _| net.clone()))
     }
 
-    /// The packets from one network of the interface that they arrive on, to those of its addresses; none of a tunnel,
-    /// whose peers do not meet without the machine.
+    /// The packets from one network of the interface that they arrive on, to those of its addresses that are routed there; none
+    /// of a tunnel, whose peers do not meet without the machine.
     fn on_a_network(&self, to: impl Fn(&RangeSet, InterfaceId, Family) -> RangeSet) -> PacketSet {
         let space = self.network.engine().space();
         let links = &self.network.engine().context().interfaces;
@@ -462,11 +540,12 @@ impl Zones<'_> {
         for id in self.network.interfaces().filter(is_shared) {
             let place = RangeSet::single(space.number(Place::In(id)));
             for family in Family::BOTH {
+                let routed = self.network.routed(id, family);
                 boxes.extend(self.network.networks(id, family).iter().filter_map(|net| {
                     PacketBox::all(family)
                         .with(Field::Place, &place)?
                         .with(Field::Source, net)?
-                        .with(Field::Destination, &to(net, id, family))
+                        .with(Field::Destination, &to(net, id, family).intersection(&routed))
                 }));
             }
         }

@@ -60,11 +60,29 @@ fn address_of(interface: &Interface) -> Condition {
 /// Says of packets that arrive on an interface whose address is excused by name: from one address alone they may be excused,
 /// if that is the interface's, not known.
 pub(super) fn spare_named(offences: &mut [Offence], named: &[InterfaceId], network: &Network<'_>) {
+    spare_from_own(offences, named, network, |on, id| on == id);
+}
+
+/// Says of packets that hosts send: from one address alone there may be none, if that is the machine's own, not known.
+pub(super) fn spare_from_machine(offences: &mut [Offence], network: &Network<'_>) {
     let interfaces = &network.engine().context().interfaces;
-    for (&id, family) in named.iter().flat_map(|id| Family::BOTH.map(|family| (id, family))) {
+    let rdomain = |id: InterfaceId| interfaces.get(id).map(|known| known.rdomain);
+    let all: Vec<InterfaceId> = network.interfaces().collect();
+    spare_from_own(offences, &all, network, |on, id| rdomain(on) == rdomain(id));
+}
+
+fn spare_from_own(
+    offences: &mut [Offence],
+    owners: &[InterfaceId],
+    network: &Network<'_>,
+    counts: impl Fn(InterfaceId, InterfaceId) -> bool,
+) {
+    let interfaces = &network.engine().context().interfaces;
+    for (&id, family) in owners.iter().flat_map(|id| Family::BOTH.map(|family| (id, family))) {
         let arrives = |offence: &&mut Offence| {
             let first = offence.class.journey.hops.first().map(|hop| hop.place);
-            first == Some(Place::In(id)) && offence.class.region.family == family
+            let here = matches!(first, Some(Place::In(on)) if counts(on, id));
+            here && offence.class.region.family == family
         };
         let mut arriving: Vec<&mut Offence> = offences.iter_mut().filter(arrives).collect();
         let sources = arriving

@@ -7,7 +7,8 @@ use super::outcome::{Doubt, Why};
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+    Class, Condition, End, Engine, Field, Goal, InterfaceId, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
+    Value,
 };
 use crate::net::{Direction, Family, RangeSet};
 use crate::policy::ast::{Closed, Demand, Statement};
@@ -157,14 +158,17 @@ impl Searcher<'_> {
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
                 let region = selection.packets.minus(self.zones.never_taken());
-                let mut found =
-                    self.with_unknown_networks(&region, true, |region| self.required(region, &expected, false));
+                let mut found = self.with_unknown_networks(&region, Some(&selection.perhaps), |region| {
+                    self.required(region, &expected, false)
+                });
                 found.vacuous = region.is_empty();
+                guessing::spare_from_machine(&mut found.offences, self.zones.network());
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(self.zones.never_taken());
                     found.vacuous &= region.is_empty();
-                    let mut searched = self.required(&region, &expected, true);
-                    guessing::spare_own(&mut searched.offences, self.zones.network());
+                    let searched = self.with_unknown_networks(&region, Some(&selection.perhaps), |region| {
+                        self.required(region, &expected, true)
+                    });
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
                 for unknown in &selection.without {
@@ -245,6 +249,14 @@ impl Searcher<'_> {
                 })
             });
         }
+        let taken = match closed {
+            Closed::All | Closed::From(_) => self.zones.guessed_taken(&region),
+            Closed::To(_) => Vec::new(),
+        };
+        let (arriving, ending) = &excuses.taken;
+        self.guess(&mut found, taken, |question| {
+            question.except(arriving).except_ending_in(ending)
+        });
         found.offences.retain(|offence| {
             !self.is_sent_as_excused(&offence.class, excuses) && !self.is_addressed_as_excused(&offence.class, excuses)
         });
@@ -314,7 +326,7 @@ impl Searcher<'_> {
     /// The packets of the region that get through. Those that could have gone without the machine do not count; what it
     /// sends by an interface only if the network there holds the destination does on that condition.
     fn getting_through(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
-        self.with_unknown_networks(region, false, |region| self.passing(region, &narrow))
+        self.with_unknown_networks(region, None, |region| self.passing(region, &narrow))
     }
 
     fn passing(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
@@ -344,22 +356,43 @@ impl Searcher<'_> {
             return vec![class];
         };
         let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
-        let back = class
-            .keeping(&Field::ENDS, false)
-            .and_then(|same| same.with(Field::Place, &arrival));
-        let back = back.map_or_else(PacketSet::empty, |back| {
-            PacketSet::from(back).intersection(self.zones.within_one_network())
-        });
-        if back.is_empty() {
+        let same = class.keeping(&Field::ENDS, false);
+        let Some(same) = same.and_then(|same| same.with(Field::Place, &arrival)) else {
             return vec![class];
-        }
-        let rest = PacketSet::from(class.region.clone()).minus(&back);
-        let with = |region: &PacketBox| {
-            let mut class = class.clone();
-            class.region = region.clone();
-            class
         };
-        rest.boxes().iter().map(with).collect()
+        let back = PacketSet::from(same).intersection(self.zones.within_one_network());
+        let rest = match back.is_empty() {
+            true => vec![class],
+            false => {
+                let rest = PacketSet::from(class.region.clone()).minus(&back);
+                let with = |region: &PacketBox| {
+                    let mut class = class.clone();
+                    class.region = region.clone();
+                    class
+                };
+                rest.boxes().iter().map(with).collect()
+            }
+        };
+        rest.into_iter()
+            .map(|class| self.unless_neighbours(class, out))
+            .collect()
+    }
+
+    /// The class, on the condition that its two ends are in no one network of that interface, where that is not known.
+    fn unless_neighbours(&self, mut class: Class, on: InterfaceId) -> Class {
+        let (network, family) = (self.zones.network(), class.region.family);
+        let [source, destination] = [Field::Source, Field::Destination].map(|end| class.region.numbers(end));
+        let one_pair = source.len() == 1 && (class.own_reverse || destination.len() == 1);
+        let may_hold = network.unknown_own(on, family);
+        if one_pair && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
+            let name = self.engine.context().interfaces.get(on).map(|on| on.name.as_str());
+            class.conditions.extend(name.map(|name| Condition {
+                unknown: Unknown::Network(name.into()),
+                rule: None,
+                holds: false,
+            }));
+        }
+        class
     }
 
     /// The packets of the region that do not get through, or not as required; to the machine itself, where its address is not
@@ -388,7 +421,7 @@ impl Searcher<'_> {
                 }
                 Ok(class) => {
                     passing += 1;
-                    if self.leaves_for_itself(&class) {
+                    if self.leaves_for_itself(&class, to_itself) {
                         let why = "where the next hop sends what `route-to` takes from the machine itself is not known";
                         found.undecided(Undecided::Unmodelled(why.to_owned()));
                     }
@@ -401,13 +434,21 @@ impl Searcher<'_> {
     }
 
     /// What is found of packets, those apart that are where they are only if a network that is not known holds an address
-    /// of theirs, or does not: these offend on that condition. They are what the machine sends, and what `arrives`.
-    fn with_unknown_networks(&self, region: &PacketSet, arrives: bool, find: impl Fn(&PacketSet) -> Found) -> Found {
+    /// of theirs, or does not: these offend on that condition. They are what the machine sends, and of what is required what
+    /// arrives from there, and what is asked for only `perhaps`, to there.
+    fn with_unknown_networks(
+        &self,
+        region: &PacketSet,
+        perhaps: Option<&PacketSet>,
+        find: impl Fn(&PacketSet) -> Found,
+    ) -> Found {
         let network = self.zones.network();
         let (mut found, mut sure) = (Vec::new(), region.clone());
-        let mut set_apart = |there: Option<PacketBox>, networks: &[(Name, bool)]| {
-            let there = there.filter(|_| !networks.is_empty());
-            let part = there.map_or_else(PacketSet::empty, |there| sure.intersection(&there.into()));
+        let mut set_apart = |there: PacketSet, networks: &[(Name, bool)]| {
+            if networks.is_empty() {
+                return;
+            }
+            let part = sure.intersection(&there);
             if part.is_empty() {
                 return;
             }
@@ -422,27 +463,26 @@ impl Searcher<'_> {
             .interfaces()
             .flat_map(|id| Family::BOTH.map(|family| (id, family)))
         {
-            let at = |place, field, addresses: RangeSet| {
-                if addresses.is_empty() {
-                    return None;
-                }
+            let with = |field, addresses: &RangeSet| PacketBox::all(family).with(field, addresses);
+            let at = |place, field, addresses: &RangeSet| {
                 let place = RangeSet::single(self.engine.space().number(place));
-                PacketBox::all(family)
-                    .with(Field::Place, &place)?
-                    .with(field, &addresses)
+                let there = with(field, addresses).and_then(|there| there.with(Field::Place, &place));
+                PacketSet::from_iter(there)
             };
             let here = self.engine.context().interfaces.get(id);
             let here: Vec<_> = here.map(|own| (own.name.as_str().into(), true)).into_iter().collect();
-            let perhaps = network.perhaps_routed(id, family);
-            if arrives {
-                set_apart(at(Place::In(id), Field::Source, perhaps.clone()), &here);
+            let there = network.perhaps_routed(id, family);
+            if let Some(perhaps) = perhaps {
+                set_apart(at(Place::In(id), Field::Source, &there), &here);
+                let to_there: PacketSet = with(Field::Destination, &there).into_iter().collect();
+                set_apart(to_there.intersection(perhaps), &here);
             }
             let sent = Place::Out { on: id, received: None };
-            set_apart(at(sent, Field::Destination, perhaps), &here);
+            set_apart(at(sent, Field::Destination, &there), &here);
             let others = network.unknown_beside(id, family);
             let others: Vec<_> = others.map(|other| (other.name.as_str().into(), false)).collect();
             set_apart(
-                at(sent, Field::Destination, network.perhaps_elsewhere(id, family)),
+                at(sent, Field::Destination, &network.perhaps_elsewhere(id, family)),
                 &others,
             );
         }
@@ -454,16 +494,24 @@ impl Searcher<'_> {
         all
     }
 
-    /// Whether packets of a class leave that are addressed to the machine itself.
-    fn leaves_for_itself(&self, class: &Class) -> bool {
+    /// Whether packets of a class leave that are addressed to the machine itself; what arrives `to_itself` is.
+    fn leaves_for_itself(&self, class: &Class, to_itself: bool) -> bool {
         let (Some(first), Some(last)) = (class.journey.hops.first(), class.journey.hops.last()) else {
             return false;
         };
-        let own = self.zones.network();
-        let own = own.own_beside(first.place.interface(), class.region.family);
+        let network = self.zones.network();
+        let (on, family) = (first.place.interface(), class.region.family);
+        let context = self.engine.context();
+        let mut others = context.interfaces.iter();
+        let is_another = others.any(|known| class.supposes(Field::Destination, known, context, false));
+        let own = match first.place {
+            // Where the stack has looked for it, it is no address of the machine.
+            Place::In(_) if to_itself && !is_another => network.perhaps_own(on, family),
+            Place::In(_) | Place::Out { .. } => network.own_beside(on, family).clone(),
+        };
         matches!(class.journey.end, End::Leaves(_))
             && last.ends.destination == Value::Same
-            && class.region.numbers(Field::Destination).is_subset(own)
+            && class.region.numbers(Field::Destination).is_subset(&own)
     }
 
     /// Whether a rule has given packets of a class another destination, or another routing table.

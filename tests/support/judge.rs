@@ -37,6 +37,16 @@ enum For {
     Excuse,
 }
 
+impl For {
+    /// What is taken away is meant whole, hosts or not.
+    fn taken_away(self) -> Self {
+        match self {
+            Self::Flows => Self::All,
+            Self::All | Self::Excuse => self,
+        }
+    }
+}
+
 impl Item {
     fn words(&self) -> &'static str {
         match self {
@@ -146,13 +156,13 @@ impl Who {
     fn sends(&self, site: &Site, packet: &Packet, purpose: For) -> bool {
         let on = interface(&packet.interface);
         let arrives = (packet.way != Way::Out).then_some(on);
-        let one = |item: &Item| item.sends(site, arrives, on, packet.src, purpose);
-        self.0.iter().any(one) && !self.1.iter().any(one)
+        let one = |item: &Item, purpose| item.sends(site, arrives, on, packet.src, purpose);
+        self.0.iter().any(|item| one(item, purpose)) && !self.1.iter().any(|item| one(item, purpose.taken_away()))
     }
 
     fn takes(&self, site: &Site, address: IpAddr, purpose: For, met: Met) -> bool {
-        let one = |item: &Item| item.takes(site, address, purpose, met);
-        self.0.iter().any(one) && !self.1.iter().any(one)
+        let one = |item: &Item, purpose| item.takes(site, address, purpose, met);
+        self.0.iter().any(|item| one(item, purpose)) && !self.1.iter().any(|item| one(item, purpose.taken_away()))
     }
 }
 

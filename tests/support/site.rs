@@ -271,11 +271,13 @@ impl Site {
         domains
     }
 
-    /// Whether both addresses are in one network of that interface, so that they meet without the machine.
+    /// Whether both addresses are in one network of that interface, and the other lies there, so that they meet without the
+    /// machine.
     pub(crate) fn are_neighbours(&self, on: Option<usize>, one: IpAddr, other: IpAddr) -> bool {
         let both = |(net, by, _): &Fact<IpNet>| Some(*by) == on && net.contains(&one) && net.contains(&other);
         let is_tunnel = self.peers.iter().any(|&(_, by, _)| Some(by) == on);
-        !is_tunnel && self.networks.iter().any(both)
+        let there = on.is_some_and(|on| self.comes_by(on, other));
+        !is_tunnel && there && self.networks.iter().any(both)
     }
 
     /// The interface behind which the address lies, by route.
