@@ -284,33 +284,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 self.stopped(path, frame, decider, Verdict::Block);
             }
             Kind::Drop(why) => self.stopped(path, frame, Decider::Nobody, Verdict::Drop(why)),
-            Kind::Filled => {
-                let decider = id.map_or(Decider::Nobody, Decider::Anchor);
-                self.stopped(path.clone(), frame, decider.clone(), Verdict::Block);
-                let place = self.place(frame);
-                // Its rules may send the packet anywhere else.
-                let mut elsewhere = frame.until(stop(&path)).clone();
-                let mut open = path.clone();
-                for field in [Field::Destination, Field::DestinationPort] {
-                    let id = self.fresh();
-                    elsewhere.set(field, Term::OneOf(id, field.line(elsewhere.family)));
-                }
-                if let Place::In(_) = place {
-                    self.passed(
-                        open.clone(),
-                        place,
-                        decider.clone(),
-                        (None, elsewhere),
-                        self.tagging(frame, entry, stop(&path)),
-                        true,
-                        None,
-                    );
-                }
-                open = path;
-                let now = frame.until(stop(&open)).clone();
-                let tagging = self.tagging(frame, entry, stop(&open));
-                self.passed(open, place, decider, (Some(&frame.start), now), tagging, false, None);
-            }
+            Kind::Filled => self.filled(path, frame, entry, id.map_or(Decider::Nobody, Decider::Anchor)),
             Kind::Match | Kind::Call => {}
         }
     }
@@ -569,7 +543,7 @@ impl<'e, 'a> Classes<'e, 'a> {
 }
 
 /// Where the evaluation of a way's last hop ends.
-fn stop(path: &Path) -> Position {
+pub(super) fn stop(path: &Path) -> Position {
     path.duties.last().map_or(END, |duty| duty.stop)
 }
 

@@ -26,6 +26,7 @@ mod criteria;
 mod dead;
 mod difference;
 mod decided;
+mod filled;
 mod first_match;
 mod following;
 mod frame;

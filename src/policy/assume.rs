@@ -258,7 +258,7 @@ fn uncalled(ruleset: &Ruleset, name: &str, assumption: &Assumption) -> Option<Di
     })
 }
 
-/// Rules that may pass those packets, each or none: `pass quick`, by chance.
+/// Rules that may pass those packets, each or none: `pass`, and `pass quick`, by chance.
 fn contents(
     policy: &Policy,
     packets: &Packets,
@@ -301,7 +301,6 @@ fn contents(
                 };
                 let mut rule = Rule::new(origin, Action::Pass);
                 (rule.direction, rule.interface, rule.received_on) = hop.clone();
-                rule.quick = true;
                 rule.family = Some(part.family);
                 rule.protocol = Some(protocol);
                 rule.source = peer(&ends[0], source);
@@ -309,7 +308,11 @@ fn contents(
                 rule.probability = Some(1 << 31);
                 rule.keep_state = KeepState::Keep;
                 rule.flags = (protocol == Protocol::TCP).then_some(FlagsMatch::SYN);
-                anchor.rules.push(rule);
+                let quick = Rule {
+                    quick: true,
+                    ..rule.clone()
+                };
+                anchor.rules.extend([rule, quick]);
             }
         }
     }
