@@ -222,7 +222,7 @@ fn a_zone_is_named_only_for_what_lies_in_it() {
         let pf_conf = format!("block\npass in on em0 inet proto tcp to {to} port 80\npass out on em1\n");
         let (_, router) = texts(&pf_conf, CONTEXT, policy, &MemoryLoader::new());
         let packets = &only(&router).packets;
-        let itself = |line: &&String| *line == "packets from an address to itself";
+        let itself = |line: &&String| *line == "packets that are their own reverse";
         assert!(
             packets
                 .iter()

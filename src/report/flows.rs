@@ -64,13 +64,14 @@ impl Shown {
 /// What gets from one zone to the other, with those names; and why there may be more, if so.
 #[must_use]
 pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Shown {
-    let mut groups: IndexMap<String, Vec<_>> = IndexMap::new();
+    let mut groups: IndexMap<(String, bool), Vec<_>> = IndexMap::new();
     let (perhaps, surely): (Vec<_>, Vec<_>) = flows
         .classes
         .into_iter()
         .partition(|class| open(class).next().is_some());
     for class in surely.into_iter().chain(perhaps) {
-        groups.entry(way(&class)).or_default().push(class.region);
+        let group = (way(&class), class.own_reverse);
+        groups.entry(group).or_default().push(class.region);
     }
     let more = flows.more.into_iter().map(|undecided| match undecided {
         Undecided::Unmodelled(why) => why,
@@ -79,12 +80,24 @@ pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Sho
     let more: Vec<String> = more.collect::<IndexSet<String>>().into_iter().collect();
     let namer = Namer::of_zones(zones);
     let (mut lines, mut listed) = (Vec::new(), Vec::new());
-    for (way, boxes) in groups {
+    for ((way, own_reverse), boxes) in groups {
         let packets: PacketSet = boxes.into_iter().collect();
         let packets = packets.simplified().joined();
-        let words = namer.lines(&packets);
+        let mut words = namer.lines(&packets);
+        if own_reverse {
+            // Single packets of the boxes, not the boxes.
+            words
+                .iter_mut()
+                .for_each(|words| words.push_str(", those that are their own reverse"));
+        }
         let (boxes, left_out) = boxes_of(packets.boxes(), zones.network().engine().space());
-        listed.push(json!({"packets": words, "way": way, "boxes": boxes, "boxes_left_out": left_out}));
+        listed.push(json!({
+            "packets": words,
+            "way": way,
+            "boxes": boxes,
+            "boxes_left_out": left_out,
+            "own_reverse": own_reverse,
+        }));
         lines.extend(words);
         lines.push(format!("    {way}"));
     }

@@ -13,8 +13,8 @@ pub fn diagnostics(findings: &[Diagnostic], sources: &Sources) -> String {
     format!("{}\n", json!({"version": 1, "findings": findings}))
 }
 
-/// One finding: `code`, `level`, `file`, `line`, `column` (null without a place), `message`, `help` where there is
-/// some, `related` (a list of `file`, `line`, `column`, `message`).
+/// One finding: `code`, `level`, `file`, `line`, `column` (null without a place), `message`, `help` (null
+/// where there is none), `related` (a list of `file`, `line`, `column`, `message`).
 #[must_use]
 pub fn diagnostic(finding: &Diagnostic, sources: &Sources) -> Value {
     let mut value = json!({
@@ -22,12 +22,10 @@ pub fn diagnostic(finding: &Diagnostic, sources: &Sources) -> Value {
         "level": severity_word(finding.severity),
         "file": null, "line": null, "column": null,
         "message": finding.message,
+        "help": finding.help,
     });
     if let Some(label) = &finding.primary {
         place(&mut value, label, sources);
-    }
-    if let Some(help) = &finding.help {
-        value["help"] = json!(help);
     }
     value["related"] = finding
         .related

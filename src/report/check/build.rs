@@ -97,8 +97,9 @@ impl Builder<'_> {
         let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
         let boxes = boxes.joined();
         let mut packets = self.namer.lines(&boxes);
-        if all.iter().any(|cause| cause.own_reverse) {
-            packets.push("packets from an address to itself".to_owned());
+        let own_reverse = all.iter().any(|cause| cause.own_reverse);
+        if own_reverse {
+            packets.push("packets that are their own reverse".to_owned());
         }
         let mut causes: Vec<Cause> = Vec::new();
         for cause in all.into_iter().filter_map(|cause| self.cause(cause)) {
@@ -122,6 +123,7 @@ impl Builder<'_> {
             causes,
             packets,
             boxes,
+            own_reverse,
             more,
             repair: None,
         })
@@ -183,8 +185,11 @@ impl Builder<'_> {
             hops.extend(self.hops(back, true));
         }
         let says = match (&cause.why, cause.own_reverse) {
-            (Why::GetsThrough, true) => {
+            (Why::GetsThrough, true) if example.packet.src == example.packet.dst => {
                 "gets out as if it were its own reply: its source is its destination".to_owned()
+            }
+            (Why::GetsThrough, true) => {
+                "gets out as if it were its own reply: translated, its source is its destination".to_owned()
             }
             (Why::GetsThrough, false) => String::new(),
             (Why::Stopped, _) => stopped(&example.journey),

@@ -26,19 +26,15 @@ fn router(router: &Router, sources: &Sources) -> Value {
         .iter()
         .map(|finding| diagnostic(finding, sources))
         .collect();
-    let mut value = json!({
+    let unspoken = router.unspoken.as_ref();
+    json!({
         "config": router.config,
         "assumed": router.assumed,
         "statements": statements,
         "findings": findings,
-    });
-    if let Some(unspoken) = &router.unspoken {
-        value["unspoken"] = json!({"packets": unspoken.packets, "more": unspoken.more});
-    }
-    if let Some(words) = &router.refused {
-        value["refused"] = json!(words);
-    }
-    value
+        "unspoken": unspoken.map(|unspoken| json!({"packets": unspoken.packets, "more": unspoken.more})),
+        "refused": router.refused,
+    })
 }
 
 fn statement(statement: &Statement, model: &Model) -> Value {
@@ -49,14 +45,12 @@ fn statement(statement: &Statement, model: &Model) -> Value {
         .iter()
         .filter_map(|cause| Some((cause, cause.example.as_ref()?)))
         .map(|(cause, (packet, journey))| {
-            let mut value = json!({"packet": write_json(packet), "expect": expect(journey, &model.ruleset)});
-            if !cause.says.is_empty() {
-                value["says"] = json!(cause.says);
-            }
-            if !cause.choices.is_empty() {
-                value["choices"] = json!(cause.choices);
-            }
-            value
+            json!({
+                "packet": write_json(packet),
+                "expect": expect(journey, &model.ruleset),
+                "says": (!cause.says.is_empty()).then_some(&cause.says),
+                "choices": cause.choices,
+            })
         });
     json!({
         "file": file,
@@ -69,6 +63,7 @@ fn statement(statement: &Statement, model: &Model) -> Value {
         "packets": statement.packets,
         "boxes": boxes,
         "boxes_left_out": left_out,
+        "own_reverse": statement.own_reverse,
         "more": statement.more.as_ref().map(|reasons| reasons.join("; ")),
     })
 }

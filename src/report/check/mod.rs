@@ -92,6 +92,8 @@ pub struct Statement {
     pub packets: Vec<String>,
     /// The same in boxes, field by field.
     pub boxes: PacketSet,
+    /// Whether packets that are their own reverse violate it besides, which are in no box.
+    pub own_reverse: bool,
     /// Why there may be more than these, if so.
     pub more: Option<Vec<String>>,
     /// A change of pf.conf that was verified to mend it.
