@@ -151,18 +151,30 @@ impl<'a> Namer<'a> {
                 Some(Place::Out { .. }) | None => None,
             })
             .collect();
-        let from = if arrived.is_empty() {
+        let is_sent = places_of(&places).any(|number| matches!(space.place(number), Some(Place::Out { .. })));
+        let mut from = match arrived.is_empty() {
+            true => Vec::new(),
+            false => self.source_words(&sources, &arrived, family),
+        };
+        if is_sent {
             let own = self.network.own(family);
-            if own.is_subset(&sources) {
-                vec!["self".to_owned()]
-            } else {
-                vec![format!("self ({})", addresses(&sources, family))]
-            }
-        } else {
-            self.source_words(&sources, &arrived, family)
+            let here = sources.intersection(own);
+            let own_words = match own.is_subset(&sources) {
+                true => "self".to_owned(),
+                false if here.is_empty() => format!("self ({})", addresses(&sources, family)),
+                false => format!("self ({})", addresses(&here, family)),
+            };
+            from.push(own_words);
+        }
+        // Packets without ports have 0 there.
+        let ports = part.numbers(Field::SourcePort);
+        let from_ports = match ports.last() {
+            None | Some(0) => String::new(),
+            Some(_) => port_words(&ports),
         };
         Ends {
             from,
+            from_ports,
             to: self.destination_words(&destinations, family),
         }
     }
@@ -292,6 +304,8 @@ fn is_listed(words: &[String]) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 struct Ends {
     from: Vec<String>,
+    /// The source ports, where not all.
+    from_ports: String,
     to: Vec<String>,
 }
 
@@ -305,11 +319,18 @@ impl Ends {
                 .partition(|word| word.contains(" but "));
             [plain, but].concat().join(", ")
         };
-        format!("from {} to {}", list(&self.from), list(&self.to))
+        let ports = match self.from_ports.as_str() {
+            "" => String::new(),
+            ports => format!(" port {ports}"),
+        };
+        format!("from {}{ports} to {}", list(&self.from), list(&self.to))
     }
 
     /// Takes others in that are the same at one end.
     fn take(&mut self, other: &Self) -> bool {
+        if self.from_ports != other.from_ports {
+            return false;
+        }
         let add = |words: &mut Vec<String>, more: &[String]| {
             for word in more {
                 match word.split_once(" (") {
