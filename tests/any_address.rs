@@ -123,6 +123,7 @@ const ADDRESSES: &[&str] = &[
     "172.16.5.5/30",
     "100.64.3.2/10",
     "198.51.100.255/23",
+    "9.9.9.9/30",
 ];
 
 /// By which interface the default route leaves, if there is one.

@@ -53,9 +53,11 @@ impl Zones<'_> {
             let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&to);
             sent.push(guess(interface, Field::Source, by.intersection(&begins), None));
         }
+        let arriving = self.network.engine().space().arriving(self.network.interfaces());
         let taken = takers.into_iter().map(|interface| {
             let to = with_ports(self.to_unknown(interface), Field::DestinationPort, &packets.destination);
-            let packets = from.intersection(&to).intersection(&begins);
+            // What the machine sends to itself is on no wire.
+            let packets = from.intersection(&to).intersection(&begins).intersection(&arriving);
             guess(interface, Field::Destination, packets, None)
         });
         let guesses = sent.into_iter().chain(taken);

@@ -109,14 +109,22 @@ fn hang_on_another(offence: &mut Offence, interface: Option<&Interface>) {
     }
 }
 
-/// Says of packets that the machine sends to so few addresses that all may be its own, not known: if so none leaves.
-pub(super) fn spare_own(offences: &mut [Offence], network: &Network<'_>) {
-    let interfaces = &network.engine().context().interfaces;
+/// Leaves out packets that the machine sends to an address of its own, which is not known; says of those that it sends to so
+/// few addresses that all may be its own: if so none leaves.
+pub(super) fn spare_own(offences: &mut Vec<Offence>, network: &Network<'_>) {
+    let context = network.engine().context();
+    let interfaces = &context.interfaces;
     let rdomain = |id: InterfaceId| interfaces.get(id).map(|known| known.rdomain);
     let sent_by = |offence: &Offence| match offence.class.journey.hops.first()?.place {
-        Place::Out { on, received: None } => Some(on),
+        Place::Out { on, received: None } if offence.why != Why::ReplyStopped => Some(on),
         Place::In(_) | Place::Out { .. } => None,
     };
+    offences.retain(|offence| {
+        let mut own = interfaces
+            .iter()
+            .filter(|own| Some(own.rdomain) == sent_by(offence).and_then(rdomain));
+        !own.any(|own| offence.class.supposes(Field::Destination, own, context, true))
+    });
     for (first, family) in network
         .interfaces()
         .flat_map(|id| Family::BOTH.map(|family| (id, family)))
