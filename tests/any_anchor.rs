@@ -54,6 +54,8 @@ const FILLS: &[&str] = &[
     "pass in inet proto tcp to port 80 rdr-to 198.51.100.1 port 22",
     "pass out inet nat-to 10.0.1.5",
     "pass in no state",
+    "pass in inet6 to 64:ff9b::/96 af-to inet from 192.0.2.1",
+    "pass in quick on em0 inet af-to inet6 from 2001:db8:1::1 to 2001:db8:1::5",
 ];
 
 const STATEMENTS: &[&str] = &[
@@ -67,6 +69,8 @@ const STATEMENTS: &[&str] = &[
     "forbid inet from dmz to lan",
     "forbid from wan to self",
     "forbid inet from lan to dmz",
+    "forbid from lan to dmz",
+    "forbid proto tcp from wan to 2001:db8:1::5",
     "closed",
     "closed from wan",
     "closed from dmz",

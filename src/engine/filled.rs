@@ -12,6 +12,7 @@ use super::question::Goal;
 use super::rewriting::{Now, Term};
 use super::search::Classes;
 use super::space::Place;
+use crate::net::Family;
 
 impl<'e> Classes<'e, '_> {
     /// Goes on where a rule of the anchor that the entry calls decides.
@@ -24,7 +25,11 @@ impl<'e> Classes<'e, '_> {
         self.passed(path.clone(), place, decider.clone(), as_it_is, tagging, false, None);
         // Who asks for what must pass knows already that it may be blocked.
         if self.question.goal == Goal::GetsThrough {
-            self.changed(path, place, decider, now);
+            for family in Family::BOTH {
+                let mut now = now.clone();
+                now.family = family;
+                self.changed(path.clone(), place, decider.clone(), now);
+            }
         }
     }
 
