@@ -1,4 +1,4 @@
-//! Patterns of paths: `*` and `?` within a name.
+//! Patterns of paths: `*`, `?` and `[a-z]` within a name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) fn find(folder: &Path, pattern: &str) -> Vec<(PathBuf, Vec<String>)> 
     for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
         let mut next = Vec::new();
         for (path, stars) in found {
-            if !part.contains(['*', '?']) {
+            if !part.contains(['*', '?', '[']) {
                 next.push((path.join(part), stars));
                 continue;
             }
@@ -60,20 +60,86 @@ pub(crate) fn fill(pattern: &str, stars: &[String]) -> String {
     filled
 }
 
+/// One letter of a pattern, or a star.
+enum Letter {
+    /// `*`: any letters, or none.
+    Star,
+    /// `?`: any one.
+    Any,
+    /// `[a-z_]`, `[!a-z]`: one of those, or of the others.
+    Of(bool, Vec<(char, char)>),
+    /// That one.
+    One(char),
+}
+
+impl Letter {
+    fn takes(&self, letter: char) -> bool {
+        match self {
+            Self::Star => false,
+            Self::Any => true,
+            Self::Of(others, ranges) => *others != ranges.iter().any(|&(a, b)| (a..=b).contains(&letter)),
+            Self::One(one) => *one == letter,
+        }
+    }
+}
+
+/// The letters of a pattern; a `[` that nothing closes stands for itself.
+fn letters(pattern: &str) -> Vec<Letter> {
+    let mut letters = Vec::new();
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        rest = &rest[first.len_utf8()..];
+        letters.push(match first {
+            '*' => Letter::Star,
+            '?' => Letter::Any,
+            '[' => match class(rest) {
+                Some((class, after)) => {
+                    rest = after;
+                    class
+                }
+                None => Letter::One(first),
+            },
+            _ => Letter::One(first),
+        });
+    }
+    letters
+}
+
+/// What stands between brackets, the first of which is read, and what follows; a `]` that stands first is one of the letters.
+fn class(text: &str) -> Option<(Letter, &str)> {
+    let others = text.starts_with('!');
+    let inside = &text[usize::from(others)..];
+    let first = inside.chars().next()?.len_utf8();
+    let end = first + inside[first..].find(']')?;
+    let mut ranges = Vec::new();
+    let mut all = inside[..end].chars().peekable();
+    while let Some(from) = all.next() {
+        let mut ahead = all.clone();
+        match (ahead.next(), ahead.next()) {
+            (Some('-'), Some(to)) => {
+                ranges.push((from, to));
+                all = ahead;
+            }
+            _ => ranges.push((from, from)),
+        }
+    }
+    Some((Letter::Of(others, ranges), &inside[end + 1..]))
+}
+
 /// What each star of the pattern stands for in the name; `None` where it does not match.
 fn matches(pattern: &str, name: &str) -> Option<Vec<String>> {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<Letter>, Vec<char>) = (letters(pattern), name.chars().collect());
     let (mut at, mut in_name) = (0, 0);
     // Where the latest star is, where what it takes begins and ends: only it is ever widened, so this is quadratic.
     let mut spans: Vec<(usize, usize, usize)> = Vec::new();
     while in_name < name.len() || at < pattern.len() {
         match pattern.get(at) {
-            Some('*') => {
+            Some(Letter::Star) => {
                 spans.push((at, in_name, in_name));
                 at += 1;
                 continue;
             }
-            Some(&letter) if in_name < name.len() && (letter == '?' || letter == name[in_name]) => {
+            Some(letter) if name.get(in_name).is_some_and(|&one| letter.takes(one)) => {
                 at += 1;
                 in_name += 1;
                 continue;
@@ -110,6 +176,19 @@ mod tests {
         assert_eq!(stars("*.conf", "pf.conf.old"), None);
         assert_eq!(stars("pf", "pf"), Some(vec![]));
         assert_eq!(stars("pf", "p"), None);
+        for (pattern, name, fits) in [
+            ("r[23].conf", "r2.conf", true),
+            ("r[23].conf", "r4.conf", false),
+            ("r[a-c1-9]", "rb", true),
+            ("r[!a-c]", "rb", false),
+            ("r[!a-c]", "rd", true),
+            ("r[]-]", "r]", true),
+            ("r[-]", "r-", true),
+            ("r[ab", "r[ab", true),
+            ("[é-ü]*", "öl", true),
+        ] {
+            assert_eq!(stars(pattern, name).is_some(), fits, "{pattern} {name}");
+        }
         let many = "*a".repeat(30);
         assert_eq!(stars(&many, &"a".repeat(29)), None, "and soon");
     }
