@@ -97,6 +97,12 @@ impl Reader<'_> {
             Ok(bytes) => bytes,
             Err(why) => {
                 let finding = Diagnostic::new(Code::Unreadable, format!("cannot read `{path}`: {why}")).at(span);
+                let finding = match name == path {
+                    true => finding,
+                    false => finding.help(format!(
+                        "it is looked for at `{name}`: paths begin in the folder of pf.conf"
+                    )),
+                };
                 self.diagnostics.push(finding);
                 return;
             }
