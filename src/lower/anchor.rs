@@ -46,7 +46,11 @@ impl Lowerer<'_> {
         let options = written.options.as_deref().unwrap_or(&none);
         let heads = self.heads(&written.interfaces, &written.protocols, &written.hosts, at);
         let criteria = self.criteria(options);
+        // Of no effect on an anchor, but looked up all the same.
+        let (redirections, divert) = (self.redirections(options), self.divert(options.divert.as_deref()));
         self.check_names(options)?;
+        redirections?;
+        divert?;
         Ok((heads?, criteria?))
     }
 

@@ -284,7 +284,7 @@ impl Lowerer<'_> {
     }
 
     /// The pools of nat-to (or binat-to, or the source of af-to), rdr-to (or the destination of af-to), and route-to.
-    fn redirections(&mut self, options: &FilterOptions) -> Result<[Option<Redirection>; 3], Refused> {
+    pub(super) fn redirections(&mut self, options: &FilterOptions) -> Result<[Option<Redirection>; 3], Refused> {
         let nat = options.nat.as_ref().map(|nat| self.redirection(&nat.pool, nat.binat));
         let rdr = options.rdr.as_ref().map(|rdr| self.redirection(&rdr.pool, false));
         let route = options.route.as_ref().map(|route| self.redirection(&route.pool, false));
@@ -497,7 +497,10 @@ impl Lowerer<'_> {
     }
 
     /// The addresses and port that packets are diverted to.
-    fn divert(&mut self, divert: Option<&Spanned<DivertOption>>) -> Result<Option<(Vec<Node>, u16)>, Refused> {
+    pub(super) fn divert(
+        &mut self,
+        divert: Option<&Spanned<DivertOption>>,
+    ) -> Result<Option<(Vec<Node>, u16)>, Refused> {
         match divert.map(|divert| &divert.value) {
             None | Some(DivertOption::Reply) => Ok(None),
             Some(DivertOption::To { host, port }) => {
