@@ -250,6 +250,8 @@ impl Builder {
     }
 
     fn tos(&self, pair: Pair<'_>) -> Built<Spanned<u8>> {
+        // Of words only those of the form 0x10 are numbers.
+        let is_number = !pair.as_str().contains('"');
         let word = self.only_word(pair);
         let known = TOS_WORDS
             .iter()
@@ -257,7 +259,7 @@ impl Builder {
             .map(|&(_, value)| value);
         let number = || match word.text.strip_prefix("0x") {
             Some(_) => whole_number(&word.text),
-            None => word.text.parse().ok(),
+            None => word.text.parse().ok().filter(|_| is_number),
         };
         match known.or_else(|| u8::try_from(number()?).ok()) {
             Some(value) => Ok(Spanned { at: word.at, value }),
