@@ -106,6 +106,7 @@ const ALLOWED: &[&str] = &[
     "allow inet from self to internet\n",
     "allow from any to self\n",
     "allow inet from lan to internet\n",
+    "allow inet from any to dmz\n",
     "allow inet from em0 to any\n",
     "allow inet from { self ! em0 } to any\n",
     "allow inet from { self ! 203.0.113.7 } to any\n",

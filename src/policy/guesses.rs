@@ -10,7 +10,7 @@ use super::sets::{Purpose, Selection, at_end};
 use super::zones::{Both, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
-use crate::net::{Family, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{Modifiers, Name, RouteToKind, Rule};
 
 /// Packets that count where their source, or destination, is the interface's address that is not known: with each value
@@ -241,6 +241,25 @@ impl Zones<'_> {
             guess(interface, Field::Destination, region.clone(), ends)
         };
         self.owners().into_iter().map(taken).collect()
+    }
+
+    /// The headers of packets that leave by each interface to what lies there only if its network, which is not known, holds it.
+    #[must_use]
+    pub fn perhaps_leaving(&self) -> Vec<(Unknown, PacketSet)> {
+        let network = self.network;
+        let interfaces = &network.engine().context().interfaces;
+        let of = |id: InterfaceId| {
+            let places = network.places(|place| place.direction() == Direction::Out && place.interface() == id);
+            let there = Family::BOTH.into_iter().filter_map(|family| {
+                PacketBox::all(family)
+                    .with(Field::Place, &places)?
+                    .with(Field::Destination, &network.perhaps_routed(id, family))
+            });
+            let there: PacketSet = there.collect();
+            let name = interfaces.get(id).filter(|_| !there.is_empty())?.name.as_str();
+            Some((Unknown::Network(name.into()), there))
+        };
+        network.interfaces().filter_map(of).collect()
     }
 
     /// Whether the machine has an address that is not known.

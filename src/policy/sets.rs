@@ -26,7 +26,8 @@ pub(super) enum Purpose {
     Everything,
     /// `allow`, and `require` where it excuses: what really comes from there.
     Excuse,
-    /// The same of what ends at an address of the machine that is not known: that is in no zone.
+    /// The same of what ends at an address of the machine that is not known, which is in no zone, or in a network that is not
+    /// known, whatever zone a route that is known leads to.
     ExcuseTaken,
 }
 
@@ -369,7 +370,7 @@ impl Zones<'_> {
                 match (purpose, negated) {
                     (Purpose::Flows | Purpose::Surely, true) => self.addresses_taken_away(resolved, family, by),
                     // What ends where it came in, at an address of the machine that is not known, is in no zone.
-                    (Purpose::Everything, true) | (Purpose::ExcuseTaken, _) if direction == Direction::In => {
+                    (Purpose::Everything, true) if direction == Direction::In => {
                         let meant = self.addresses_meant(resolved, purpose, family, (direction, by));
                         meant.minus(&self.perhaps_itself(resolved, family, by))
                     }
@@ -378,7 +379,10 @@ impl Zones<'_> {
             });
             // The same link-local address is another host on each link; IPv4 has none. And what only a network that is not
             // known may hold is there if it leaves there.
-            let there_only = linked(family).union(&self.perhaps_of(resolved, family, purpose));
+            let there_only = match purpose {
+                Purpose::ExcuseTaken => whole(family),
+                _ => linked(family).union(&self.perhaps_of(resolved, family, purpose)),
+            };
             let Some(links) = links.as_ref().filter(|_| !there_only.is_empty()) else {
                 return boxes;
             };

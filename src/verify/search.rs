@@ -254,9 +254,17 @@ impl Searcher<'_> {
             Closed::To(_) => Vec::new(),
         };
         let (arriving, ending) = &excuses.taken;
-        self.guess(&mut found, taken, |question| {
-            question.except(arriving).except_ending_in(ending)
-        });
+        let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
+        self.guess(&mut found, taken, unexcused);
+        for (network, there) in self.zones.perhaps_leaving() {
+            let there = ends.as_ref().map_or(there.clone(), |ends| ends.intersection(&there));
+            if there.is_empty() {
+                continue;
+            }
+            let mut searched = self.getting_through(&region, |question| unexcused(question).ending_in(there.clone()));
+            searched.hang_on(&network, true);
+            found.add(searched);
+        }
         found.offences.retain(|offence| {
             !self.is_sent_as_excused(&offence.class, excuses) && !self.is_addressed_as_excused(&offence.class, excuses)
         });
