@@ -14,7 +14,7 @@ pub struct Excuse {
     pub arriving: PacketSet,
     /// The header at the end.
     pub ending: PacketSet,
-    /// Of what ends at an address of the machine that is not known, by either: no zone has that.
+    /// By either, what it excuses whatever the networks and addresses of the machine are that are not known.
     pub taken: (PacketSet, PacketSet),
     /// Of what af-to takes to the other family: as it arrives, and the header at the end; what is in both.
     pub crossing: Vec<(PacketSet, PacketSet)>,
@@ -106,6 +106,7 @@ impl Zones<'_> {
             true => {
                 let to = self.destinations(&packets.destination, Purpose::ExcuseTaken, &mut Selection::default())?;
                 let to = to.intersection(&what);
+                let from = self.sources(&packets.source, Purpose::ExcuseTaken, &mut Selection::default())?;
                 (from.intersection(&to), at_end(&from, self).intersection(&to))
             }
             false => Default::default(),

@@ -9,7 +9,7 @@ use super::protocols::{beginnings, port_numbers, ports, transports, with_odd_hop
 use super::sets::{Purpose, Selection, at_end};
 use super::zones::{Both, ZoneId, Zones, whole};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Unknown};
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{Modifiers, Name, RouteToKind, Rule};
 
@@ -254,6 +254,25 @@ impl Zones<'_> {
                 PacketBox::all(family)
                     .with(Field::Place, &places)?
                     .with(Field::Destination, &network.perhaps_routed(id, family))
+            });
+            let there: PacketSet = there.collect();
+            let name = interfaces.get(id).filter(|_| !there.is_empty())?.name.as_str();
+            Some((Unknown::Network(name.into()), there))
+        };
+        network.interfaces().filter_map(of).collect()
+    }
+
+    /// The packets that arrive on each interface from where they come only if its network, which is not known, holds it.
+    #[must_use]
+    pub fn perhaps_arriving(&self) -> Vec<(Unknown, PacketSet)> {
+        let network = self.network;
+        let interfaces = &network.engine().context().interfaces;
+        let of = |id: InterfaceId| {
+            let place = RangeSet::single(network.engine().space().number(Place::In(id)));
+            let there = Family::BOTH.into_iter().filter_map(|family| {
+                PacketBox::all(family)
+                    .with(Field::Place, &place)?
+                    .with(Field::Source, &network.perhaps_routed(id, family))
             });
             let there: PacketSet = there.collect();
             let name = interfaces.get(id).filter(|_| !there.is_empty())?.name.as_str();

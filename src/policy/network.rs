@@ -167,6 +167,13 @@ impl<'a> Network<'a> {
         self.routed(interface, family).union(addressless(family))
     }
 
+    /// Those of them that are there whatever the networks are that are not known.
+    #[must_use]
+    pub fn sure_sources(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        let sources = self.sources(interface, family);
+        sources.minus(&self.perhaps_routed(interface, family))
+    }
+
     /// Whether an interface is a port of a bridge: behind it are hosts of other networks, whatever is routed to it.
     #[must_use]
     pub fn is_port(&self, interface: InterfaceId) -> bool {

@@ -249,6 +249,8 @@ impl Zones<'_> {
                             self.without_special(foreign, named, id, family)
                         } else if self.network.is_port(id) {
                             all.clone()
+                        } else if purpose == Purpose::ExcuseTaken {
+                            all.intersection(&self.network.sure_sources(id, family))
                         } else {
                             all.intersection(&self.network.sources(id, family))
                         }
@@ -290,10 +292,10 @@ impl Zones<'_> {
                     (Purpose::Flows | Purpose::Surely, Some(only)) => {
                         network.hosts(id, family, true).intersection(only)
                     }
-                    (Purpose::Excuse | Purpose::ExcuseTaken, None) => self.network.sources(id, family),
-                    (Purpose::Excuse | Purpose::ExcuseTaken, Some(only)) => {
-                        self.network.sources(id, family).intersection(only)
-                    }
+                    (Purpose::Excuse, None) => self.network.sources(id, family),
+                    (Purpose::ExcuseTaken, None) => self.network.sure_sources(id, family),
+                    (Purpose::ExcuseTaken, Some(only)) => self.network.sure_sources(id, family).intersection(only),
+                    (Purpose::Excuse, Some(only)) => self.network.sources(id, family).intersection(only),
                 }
             })
         });

@@ -6,7 +6,7 @@
 use super::outcome::Why;
 use super::search::{Found, Offence};
 use crate::context::Interface;
-use crate::engine::{Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
+use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::policy::{Guess, Network};
 use crate::ruleset::Name;
@@ -154,6 +154,23 @@ pub(super) fn spare_own(offences: &mut Vec<Offence>, network: &Network<'_>) {
             owners.for_each(|(id, _)| hang_on_another(offence, interfaces.get(*id)));
         }
     }
+}
+
+/// The class, on the condition that its two ends are in no one network of that interface, where that is not known.
+pub(super) fn unless_neighbours(mut class: Class, on: InterfaceId, network: &Network<'_>) -> Class {
+    let family = class.region.family;
+    let [source, destination] = [Field::Source, Field::Destination].map(|end| class.region.numbers(end));
+    let one_pair = source.len() == 1 && (class.own_reverse || destination.len() == 1);
+    let may_hold = network.unknown_own(on, family);
+    if one_pair && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
+        let name = network.engine().context().interfaces.get(on).map(|on| on.name.as_str());
+        class.conditions.extend(name.map(|name| Condition {
+            unknown: Unknown::Network(name.into()),
+            rule: None,
+            holds: false,
+        }));
+    }
+    class
 }
 
 /// Whether one packet offends surely, whatever the address is.

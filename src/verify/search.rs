@@ -7,8 +7,7 @@ use super::outcome::{Doubt, Why};
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, Condition, End, Engine, Field, Goal, InterfaceId, PacketBox, PacketSet, Place, Question, Undecided, Unknown,
-    Value,
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
 };
 use crate::net::{Direction, Family, RangeSet};
 use crate::policy::ast::{Closed, Demand, Statement};
@@ -256,14 +255,20 @@ impl Searcher<'_> {
         let (arriving, ending) = &excuses.taken;
         let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
         self.guess(&mut found, taken, unexcused);
-        for (network, there) in self.zones.perhaps_leaving() {
-            let there = ends.as_ref().map_or(there.clone(), |ends| ends.intersection(&there));
-            if there.is_empty() {
-                continue;
-            }
-            let mut searched = self.getting_through(&region, |question| unexcused(question).ending_in(there.clone()));
-            searched.hang_on(&network, true);
+        let mut add = |region: &PacketSet, ends: Option<PacketSet>, (network, holds): (Unknown, bool)| {
+            let mut searched = self.getting_through(region, |question| match &ends {
+                Some(ends) => unexcused(question).ending_in(ends.clone()),
+                None => unexcused(question),
+            });
+            searched.hang_on(&network, holds);
             found.add(searched);
+        };
+        for (network, from) in self.zones.perhaps_arriving() {
+            add(&region.intersection(&from), ends.clone(), (network, false));
+        }
+        for (network, to) in self.zones.perhaps_leaving() {
+            let to = ends.as_ref().map_or(to.clone(), |ends| ends.intersection(&to));
+            add(&region, Some(to), (network, true));
         }
         found.offences.retain(|offence| {
             !self.is_sent_as_excused(&offence.class, excuses) && !self.is_addressed_as_excused(&offence.class, excuses)
@@ -382,25 +387,8 @@ impl Searcher<'_> {
             }
         };
         rest.into_iter()
-            .map(|class| self.unless_neighbours(class, out))
+            .map(|class| guessing::unless_neighbours(class, out, self.zones.network()))
             .collect()
-    }
-
-    /// The class, on the condition that its two ends are in no one network of that interface, where that is not known.
-    fn unless_neighbours(&self, mut class: Class, on: InterfaceId) -> Class {
-        let (network, family) = (self.zones.network(), class.region.family);
-        let [source, destination] = [Field::Source, Field::Destination].map(|end| class.region.numbers(end));
-        let one_pair = source.len() == 1 && (class.own_reverse || destination.len() == 1);
-        let may_hold = network.unknown_own(on, family);
-        if one_pair && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
-            let name = self.engine.context().interfaces.get(on).map(|on| on.name.as_str());
-            class.conditions.extend(name.map(|name| Condition {
-                unknown: Unknown::Network(name.into()),
-                rule: None,
-                holds: false,
-            }));
-        }
-        class
     }
 
     /// The packets of the region that do not get through, or not as required; to the machine itself, where its address is not
@@ -510,11 +498,10 @@ impl Searcher<'_> {
         let network = self.zones.network();
         let (on, family) = (first.place.interface(), class.region.family);
         let context = self.engine.context();
-        let mut others = context.interfaces.iter();
-        let is_another = others.any(|known| class.supposes(Field::Destination, known, context, false));
+        let is_another = |known| class.supposes(Field::Destination, known, context, false);
         let own = match first.place {
             // Where the stack has looked for it, it is no address of the machine.
-            Place::In(_) if to_itself && !is_another => network.perhaps_own(on, family),
+            Place::In(_) if to_itself && !context.interfaces.iter().any(is_another) => network.perhaps_own(on, family),
             Place::In(_) | Place::Out { .. } => network.own_beside(on, family).clone(),
         };
         matches!(class.journey.end, End::Leaves(_))
