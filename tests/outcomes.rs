@@ -550,3 +550,23 @@ fn hosts_send_neighbour_discovery_with_the_hop_limit_that_it_needs() {
         ],
     );
 }
+
+#[test]
+fn a_zone_is_where_its_routing_domain_is() {
+    // The network behind em2 is that behind em4, in another domain.
+    let machine = "[interface.em1]\naddresses = [\"10.0.1.1/24\"]\nrdomain = 1\n[interface.em2]\n\
+                   addresses = [\"10.0.2.1/24\"]\nrdomain = 1\n[interface.em4]\naddresses = [\"10.0.2.1/24\"]\n";
+    check_on(
+        "block\npass in on em1 inet proto tcp to 10.0.2.9 port 80\npass out on em2\n",
+        machine,
+        "zone a1 on em1\nzone b1 on em2\nzone b0 on em4\n",
+        &[
+            ("forbid inet from a1 to b0", "holds"),
+            ("forbid inet from a1 to b1", "violated"),
+            ("allow inet proto tcp from a1 to b0 port 80", "holds"),
+            ("closed from a1", "violated"),
+            ("closed to b0", "holds"),
+            ("closed to b1", "violated"),
+        ],
+    );
+}

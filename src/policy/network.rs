@@ -167,6 +167,13 @@ impl<'a> Network<'a> {
         self.routed(interface, family).union(addressless(family))
     }
 
+    /// Whether two interfaces are in one routing domain.
+    #[must_use]
+    pub fn in_one_domain(&self, one: InterfaceId, other: InterfaceId) -> bool {
+        let mut domains = self.domains.iter();
+        domains.any(|domain| domain.contains(&one) && domain.contains(&other))
+    }
+
     /// Those of them that are there whatever the networks are that are not known.
     #[must_use]
     pub fn sure_sources(&self, interface: InterfaceId, family: Family) -> RangeSet {

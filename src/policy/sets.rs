@@ -442,7 +442,7 @@ impl Zones<'_> {
                 network.taken_beside(by, family).clone()
             }
             (Resolved::Zone(zone), _) => {
-                let addresses = self.addresses_of(*zone, family, purpose);
+                let addresses = self.addresses_of(*zone, family, purpose, by);
                 match direction {
                     // It was taken in, in whatever domain.
                     Direction::In if purpose == Purpose::Everything => addresses.minus(network.taken(family)),
@@ -463,7 +463,7 @@ impl Zones<'_> {
             Resolved::Any => whole(family),
             Resolved::Itself => self.network.taken_beside(by, family).clone(),
             Resolved::Zone(zone) => {
-                let all = self.addresses_of(*zone, family, Purpose::Everything);
+                let all = self.addresses_of(*zone, family, Purpose::Everything, by);
                 all.minus(self.network.taken_beside(by, family))
             }
             Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => {
@@ -497,7 +497,9 @@ impl Zones<'_> {
         }
     }
 
-    fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose) -> RangeSet {
+    /// The destinations that lie in a zone, for packets in the routing domain of an interface; those that a `require` asks for in
+    /// any, for a rule may send them there.
+    fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose, by: InterfaceId) -> RangeSet {
         let Some(zone) = self.all().get(zone) else {
             return RangeSet::empty();
         };
@@ -508,6 +510,7 @@ impl Zones<'_> {
         let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
             all.union(&match purpose {
                 Purpose::Flows | Purpose::Surely => self.hosts(id, family, only.is_some(), purpose),
+                _ if !self.network.in_one_domain(id, by) => RangeSet::empty(),
                 Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => self
                     .network
                     .routed(id, family)

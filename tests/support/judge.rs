@@ -128,9 +128,13 @@ impl Item {
             (Self::Zone(zone), Met::In(_) | Met::Out(_) | Met::Diverted) => {
                 let (_, interfaces, only) = ZONES[*zone];
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+                let in_domain = |on: usize| match met {
+                    Met::In(domain) | Met::Out(domain) => site.domain(on) == domain,
+                    Met::Diverted | Met::Here => true,
+                };
                 let there = interfaces.iter().any(|&on| match purpose {
                     For::Flows => host(on),
-                    For::All | For::Excuse => site.is_behind(on, address) && !taken(site.domain(on)),
+                    For::All | For::Excuse => in_domain(on) && site.is_behind(on, address) && !taken(site.domain(on)),
                 });
                 let here = match met {
                     Met::In(domain) => taken(domain),
