@@ -210,24 +210,21 @@ impl Reader<'_> {
         }
     }
 
-    /// The ports of a bridge that asks pf about what it hands on: bridge(4) does, veb(4) with `link1`, tpmr(4) without.
+    /// The ports of bridges that ask pf about what they hand on.
     fn ports(&mut self) {
-        let said = |word: &str| self.words().any(|said| said.value == word);
-        if !is_filtering_bridge(driver(self.name), said("link1")) {
-            return;
+        for command in &self.commands {
+            let bridge = &command.interface;
+            let all = self.commands.iter().filter(|other| other.interface == *bridge);
+            let link1 = all.flat_map(|other| &other.words).any(|said| said.value == "link1");
+            if !is_filtering_bridge(driver(bridge), link1) {
+                continue;
+            }
+            let adds = command.words.iter().zip(command.words.iter().skip(1));
+            for (_, port) in adds.filter(|(add, _)| add.value == "add") {
+                let bridge = Said::new(bridge.clone(), port.span);
+                self.facts.interface(&port.value, port.span).bridge = Some(bridge);
+            }
         }
-        let adds = self.words().zip(self.words().skip(1));
-        let ports = adds.filter(|(add, _)| add.value == "add").map(|(_, port)| port.clone());
-        for port in ports.collect::<Vec<_>>() {
-            let bridge = Said::new(self.name.to_owned(), port.span);
-            self.facts.interface(&port.value, port.span).bridge = Some(bridge);
-        }
-    }
-
-    /// The words of all commands about the interface itself.
-    fn words(&self) -> impl Iterator<Item = &Said<String>> {
-        let own = self.commands.iter().filter(|command| command.interface == self.name);
-        own.flat_map(|command| &command.words)
     }
 
     /// An interface that is configured by dhcp or router advertisements is taken to learn a default route so.

@@ -66,10 +66,8 @@ impl<'a> RouteTable<'a> {
     /// taken.
     pub fn equal(&self, route: &TableRoute<'_>) -> impl Iterator<Item = &TableRoute<'a>> {
         let (to, given) = (route.to, route.kind == RouteKind::Given);
-        let equal = self.routes.iter().skip_while(move |other| other.to != to);
-        equal
-            .take_while(move |other| given && other.to == to)
-            .filter(|other| other.kind == RouteKind::Given)
+        let equal = move |other: &&TableRoute<'_>| given && other.to == to && other.kind == RouteKind::Given;
+        self.routes.iter().filter(equal)
     }
 
     /// The route of one address: the longest prefix that holds it (`rtable_match`).

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
 use super::space::{InterfaceId, Space, address_number};
 use crate::context::{Context, RouteKind, RouteTable, TableRoute};
@@ -54,17 +55,20 @@ impl Partition {
     fn new(context: &Context, space: &Space, table: &RouteTable<'_>, family: Family) -> Self {
         let mut partition = Self::default();
         let mut covered = RangeSet::empty();
-        let mut last: Option<(IpNet, RangeSet)> = None;
+        // Of each destination what its first route has.
+        let mut first: FxHashMap<IpNet, RangeSet> = FxHashMap::default();
         let of_family = |route: &&TableRoute<'_>| Family::of(route.to.addr()) == family;
         for route in table.routes().iter().filter(of_family) {
             let interface = space.interface(route.interface);
             let net = prefix(route.to);
             let addresses = net.minus(&covered);
-            match &last {
-                Some((to, there)) if context.multipath && route.kind == RouteKind::Given && *to == route.to => {
-                    partition.also.extend(interface.map(|by| (by, there.clone())));
+            if context.multipath && route.kind == RouteKind::Given {
+                match first.get(&route.to) {
+                    Some(there) => partition.also.extend(interface.map(|by| (by, there.clone()))),
+                    None => {
+                        first.insert(route.to, addresses.clone());
+                    }
                 }
-                _ => last = Some((route.to, addresses.clone())),
             }
             let Some(interface) = interface.filter(|_| !addresses.is_empty()) else {
                 continue;

@@ -1,7 +1,7 @@
 //! Sets of addresses as the kernel has them: tables (pf_table.c) and the addresses of interfaces, looked up when a
 //! packet comes (pf_if.c).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use ipnet::IpNet;
@@ -41,13 +41,6 @@ pub(super) fn mask(family: Family, length: u8) -> u128 {
 /// `:network` and the like leave IPv6 link-local out, pools too.
 pub(super) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-/// Whether an address means nothing without its link: link-local ones, and multicast of that scope
-/// (`IN6_IS_SCOPE_EMBED`).
-pub(super) fn has_scope(address: Ipv6Addr) -> bool {
-    let [first, ..] = address.segments();
-    address.is_unicast_link_local() || matches!(first & 0xff0f, 0xff01 | 0xff02)
 }
 
 /// The prefixes of one family by their length.

@@ -4,12 +4,12 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use super::address::has_scope;
 use super::descriptor::{Descriptor, Mbuf, VirtualProtocol};
 use super::machine::{Addresses, CompiledRule, Machine};
 use super::record::{Criterion, Unproven};
-use crate::context::RouteKind;
-use crate::net::{Direction, Family, Operator, Protocol, TcpFlags};
+use crate::context::{RouteKind, has_scope};
+use crate::net::{Direction, Family, FlagsMatch, Operator, Protocol, TcpFlags};
+use crate::packet::Packet;
 use crate::ruleset::{InterfaceMatch, Name, Peer, Rule};
 
 /// How a rule and a packet come together.
@@ -81,8 +81,10 @@ impl Machine<'_> {
                 require!(is_for_fragments(rule, pd.protocol), WholePacket);
                 None
             }
-            VirtualProtocol::Whole(Protocol::TCP) => {
-                require!(rule.flags.is_none_or(|flags| flags.matches(mbuf.packet.flags)), Flags);
+            VirtualProtocol::Whole(protocol @ (Protocol::TCP | Protocol::UDP)) => {
+                let is_tcp = protocol == Protocol::TCP;
+                let fits = |wanted: FlagsMatch| wanted.matches(mbuf.packet.flags);
+                require!(!is_tcp || rule.flags.is_none_or(fits), Flags);
                 require!(ports(rule.source.port, pd.new_sport), SourcePort);
                 require!(ports(rule.destination.port, pd.new_dport), DestinationPort);
                 require!(
@@ -93,20 +95,7 @@ impl Machine<'_> {
                     self.owns(rule.group, mbuf.packet.group, (mbuf, Criterion::Group), open)?,
                     Group
                 );
-                rule.os.as_ref()
-            }
-            VirtualProtocol::Whole(Protocol::UDP) => {
-                require!(ports(rule.source.port, pd.new_sport), SourcePort);
-                require!(ports(rule.destination.port, pd.new_dport), DestinationPort);
-                require!(
-                    self.owns(rule.user, mbuf.packet.user, (mbuf, Criterion::User), open)?,
-                    User
-                );
-                require!(
-                    self.owns(rule.group, mbuf.packet.group, (mbuf, Criterion::Group), open)?,
-                    Group
-                );
-                None
+                rule.os.as_ref().filter(|_| is_tcp)
             }
             VirtualProtocol::Whole(Protocol::ICMP | Protocol::ICMP6) => {
                 if let Some(mapping) = pd.icmp {
@@ -169,7 +158,7 @@ impl Machine<'_> {
             None => Ok(true),
             Some(_) if self.open_sockets && owner.is_none() && !mbuf.forwarded => open(criterion),
             Some(_) => {
-                let owner = owner.filter(|_| !mbuf.forwarded);
+                let owner = owner.filter(|&id| id != Packet::NO_SOCKET && !mbuf.forwarded);
                 Ok(id(wanted, owner.unwrap_or(Rule::UNKNOWN_ID)))
             }
         }

@@ -3,14 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::address::has_scope;
 use super::choices::Choices;
 use super::descriptor::Mbuf;
 use super::hop::{Goes, Hop, Tested, without_scope};
 use super::machine::Machine;
 use super::memory::Memory;
 use super::record::{ChosenParts, End, Evaluation, Journey, Unproven};
-use crate::context::Interface;
+use crate::context::{Interface, has_scope};
 use crate::net::{Direction, Family};
 use crate::packet::{Packet, Way};
 

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use super::address::has_scope;
 use super::choices::Choices;
 use super::create::change_family;
 use super::criteria::keeps_state;
@@ -18,6 +17,7 @@ use super::state::State;
 use super::tcp;
 use super::track::Lookup;
 use super::translate;
+use crate::context::has_scope;
 use crate::net::{Direction, Family, Protocol, TcpFlags};
 use crate::packet::{Fragment, Packet};
 use crate::ruleset::{Action, Block, Divert, KeepState, Rule, RuleId};

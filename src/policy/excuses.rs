@@ -15,7 +15,7 @@ pub struct Excuse {
     /// The header at the end.
     pub ending: PacketSet,
     /// By either, what it excuses whatever the networks and addresses of the machine are that are not known.
-    pub taken: (PacketSet, PacketSet),
+    pub certain: (PacketSet, PacketSet),
     /// Of what af-to takes to the other family: as it arrives, and the header at the end; what is in both.
     pub crossing: Vec<(PacketSet, PacketSet)>,
     /// Tables and networks that it names and of which it is not known what is in them.
@@ -78,8 +78,8 @@ impl Zones<'_> {
                 for (all, excuse) in [(&mut excuses.surely, surely), (&mut excuses.perhaps, perhaps)] {
                     all.arriving = std::mem::take(&mut all.arriving).union(excuse.arriving);
                     all.ending = std::mem::take(&mut all.ending).union(excuse.ending);
-                    let (arriving, ending) = std::mem::take(&mut all.taken);
-                    all.taken = (arriving.union(excuse.taken.0), ending.union(excuse.taken.1));
+                    let (arriving, ending) = std::mem::take(&mut all.certain);
+                    all.certain = (arriving.union(excuse.certain.0), ending.union(excuse.certain.1));
                     all.crossing.extend(excuse.crossing);
                     all.unknown.extend(excuse.unknown);
                     all.sent.extend(excuse.sent);
@@ -102,11 +102,11 @@ impl Zones<'_> {
         let what = transports.intersection(&ports);
         let mut to = |purpose| self.destinations(&packets.destination, purpose, &mut selection);
         let (arriving, ending) = (to(Purpose::Excuse)?.intersection(&what), to(Purpose::Everything)?);
-        let taken = match self.has_unknown_own() {
+        let certain = match self.has_unknown_own() {
             true => {
-                let to = self.destinations(&packets.destination, Purpose::ExcuseTaken, &mut Selection::default())?;
+                let to = self.destinations(&packets.destination, Purpose::ExcuseSurely, &mut Selection::default())?;
                 let to = to.intersection(&what);
-                let from = self.sources(&packets.source, Purpose::ExcuseTaken, &mut Selection::default())?;
+                let from = self.sources(&packets.source, Purpose::ExcuseSurely, &mut Selection::default())?;
                 (from.intersection(&to), at_end(&from, self).intersection(&to))
             }
             false => Default::default(),
@@ -134,7 +134,7 @@ impl Zones<'_> {
         Ok(Excuse {
             ending: at_end(&from, self).intersection(&ending).union(at_machine),
             arriving: from.intersection(&arriving),
-            taken,
+            certain,
             crossing,
             unknown,
             sent,

@@ -246,33 +246,27 @@ impl Zones<'_> {
     /// The headers of packets that leave by each interface to what lies there only if its network, which is not known, holds it.
     #[must_use]
     pub fn perhaps_leaving(&self) -> Vec<(Unknown, PacketSet)> {
-        let network = self.network;
-        let interfaces = &network.engine().context().interfaces;
-        let of = |id: InterfaceId| {
-            let places = network.places(|place| place.direction() == Direction::Out && place.interface() == id);
-            let there = Family::BOTH.into_iter().filter_map(|family| {
-                PacketBox::all(family)
-                    .with(Field::Place, &places)?
-                    .with(Field::Destination, &network.perhaps_routed(id, family))
-            });
-            let there: PacketSet = there.collect();
-            let name = interfaces.get(id).filter(|_| !there.is_empty())?.name.as_str();
-            Some((Unknown::Network(name.into()), there))
-        };
-        network.interfaces().filter_map(of).collect()
+        let leaves = |place: Place, id| place.direction() == Direction::Out && place.interface() == id;
+        self.perhaps_there(Field::Destination, leaves)
     }
 
     /// The packets that arrive on each interface from where they come only if its network, which is not known, holds it.
     #[must_use]
     pub fn perhaps_arriving(&self) -> Vec<(Unknown, PacketSet)> {
+        self.perhaps_there(Field::Source, |place, id| place == Place::In(id))
+    }
+
+    /// Of each interface, at those of its places, the packets one end of which lies there only if its network, which is not known,
+    /// holds it.
+    fn perhaps_there(&self, end: Field, at: impl Fn(Place, InterfaceId) -> bool) -> Vec<(Unknown, PacketSet)> {
         let network = self.network;
         let interfaces = &network.engine().context().interfaces;
         let of = |id: InterfaceId| {
-            let place = RangeSet::single(network.engine().space().number(Place::In(id)));
+            let places = network.places(|place| at(place, id));
             let there = Family::BOTH.into_iter().filter_map(|family| {
                 PacketBox::all(family)
-                    .with(Field::Place, &place)?
-                    .with(Field::Source, &network.perhaps_routed(id, family))
+                    .with(Field::Place, &places)?
+                    .with(end, &network.perhaps_routed(id, family))
             });
             let there: PacketSet = there.collect();
             let name = interfaces.get(id).filter(|_| !there.is_empty())?.name.as_str();

@@ -28,7 +28,7 @@ pub(super) enum Purpose {
     Excuse,
     /// The same of what ends at an address of the machine that is not known, which is in no zone, or in a network that is not
     /// known, whatever zone a route that is known leads to.
-    ExcuseTaken,
+    ExcuseSurely,
 }
 
 /// The packets of a statement, and what is not known that they hang on.
@@ -178,9 +178,11 @@ impl Zones<'_> {
                 // What is taken away is meant whole: hosts or not.
                 let purpose = match purpose {
                     Purpose::Flows if negated => Purpose::Everything,
-                    Purpose::Flows | Purpose::Surely | Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => {
-                        purpose
-                    }
+                    Purpose::Flows
+                    | Purpose::Surely
+                    | Purpose::Everything
+                    | Purpose::Excuse
+                    | Purpose::ExcuseSurely => purpose,
                 };
                 self.sources_of(resolved, purpose)
             })?,
@@ -196,9 +198,9 @@ impl Zones<'_> {
         // Which of the unknown addresses are taken away, it does not say: each by itself is asked about.
         let takes_away = end.hosts.iter().flat_map(|hosts| &hosts.items).any(|item| item.negated);
         let all = match purpose {
-            Purpose::Excuse | Purpose::ExcuseTaken if takes_away => self.everything(),
+            Purpose::Excuse | Purpose::ExcuseSurely if takes_away => self.everything(),
             Purpose::Flows | Purpose::Surely | Purpose::Everything => self.everything(),
-            Purpose::Excuse | Purpose::ExcuseTaken => {
+            Purpose::Excuse | Purpose::ExcuseSurely => {
                 let made = &self.common.excusing;
                 made.get_or_init(|| self.all_of(Purpose::Excuse))
             }
@@ -232,7 +234,7 @@ impl Zones<'_> {
             (Resolved::Any, Purpose::Flows | Purpose::Surely) => interfaces()
                 .flat_map(|id| self.arriving(id, |family| self.network.hosts(id, family, false)))
                 .collect(),
-            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => {
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely) => {
                 let arriving = interfaces().flat_map(|id| self.arriving(id, whole));
                 arriving.collect::<PacketSet>().union(self.sent(purpose))
             }
@@ -249,7 +251,7 @@ impl Zones<'_> {
                             self.without_special(foreign, named, id, family)
                         } else if self.network.is_port(id) {
                             all.clone()
-                        } else if purpose == Purpose::ExcuseTaken {
+                        } else if purpose == Purpose::ExcuseSurely {
                             all.intersection(&self.network.sure_sources(id, family))
                         } else {
                             all.intersection(&self.network.sources(id, family))
@@ -293,8 +295,8 @@ impl Zones<'_> {
                         network.hosts(id, family, true).intersection(only)
                     }
                     (Purpose::Excuse, None) => self.network.sources(id, family),
-                    (Purpose::ExcuseTaken, None) => self.network.sure_sources(id, family),
-                    (Purpose::ExcuseTaken, Some(only)) => self.network.sure_sources(id, family).intersection(only),
+                    (Purpose::ExcuseSurely, None) => self.network.sure_sources(id, family),
+                    (Purpose::ExcuseSurely, Some(only)) => self.network.sure_sources(id, family).intersection(only),
                     (Purpose::Excuse, Some(only)) => self.network.sources(id, family).intersection(only),
                 }
             })
@@ -318,7 +320,7 @@ impl Zones<'_> {
         self.sent_from(|id, family| match purpose {
             Purpose::Flows | Purpose::Surely => self.network.own_of(id, family).minus(addressless(family)),
             Purpose::Everything => self.network.own_beside(id, family).clone(),
-            Purpose::Excuse | Purpose::ExcuseTaken => self.network.perhaps_own(id, family),
+            Purpose::Excuse | Purpose::ExcuseSurely => self.network.perhaps_own(id, family),
         })
     }
 
@@ -382,8 +384,10 @@ impl Zones<'_> {
             // The same link-local address is another host on each link; IPv4 has none. And what only a network that is not
             // known may hold is there if it leaves there.
             let there_only = match purpose {
-                Purpose::ExcuseTaken => whole(family),
-                _ => linked(family).union(&self.perhaps_of(resolved, family, purpose)),
+                Purpose::ExcuseSurely => whole(family),
+                Purpose::Flows | Purpose::Surely | Purpose::Everything | Purpose::Excuse => {
+                    linked(family).union(&self.perhaps_of(resolved, family, purpose))
+                }
             };
             let Some(links) = links.as_ref().filter(|_| !there_only.is_empty()) else {
                 return boxes;
@@ -432,13 +436,13 @@ impl Zones<'_> {
                 let hosts = hosts.fold(RangeSet::empty(), |all, hosts| all.union(&hosts));
                 hosts.minus(network.own_beside(by, family))
             }
-            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => whole(family),
+            (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely) => whole(family),
             (Resolved::Itself, Purpose::Flows | Purpose::Surely) => {
                 network.own_beside(by, family).minus(addressless(family))
             }
             // What ends where it came in was taken in, in whatever domain a rule's `rtable` has looked it up.
             (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family).clone(),
-            (Resolved::Itself, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken) => {
+            (Resolved::Itself, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely) => {
                 network.taken_beside(by, family).clone()
             }
             (Resolved::Zone(zone), _) => {
@@ -493,7 +497,7 @@ impl Zones<'_> {
         let hosts = self.network.hosts(id, family, special);
         match purpose {
             Purpose::Surely => hosts.minus(&self.network.perhaps_routed(id, family)),
-            Purpose::Flows | Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => hosts,
+            Purpose::Flows | Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely => hosts,
         }
     }
 
@@ -511,7 +515,7 @@ impl Zones<'_> {
             all.union(&match purpose {
                 Purpose::Flows | Purpose::Surely => self.hosts(id, family, only.is_some(), purpose),
                 _ if !self.network.in_one_domain(id, by) => RangeSet::empty(),
-                Purpose::Everything | Purpose::Excuse | Purpose::ExcuseTaken => self
+                Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely => self
                     .network
                     .routed(id, family)
                     .minus(self.network.taken_beside(id, family)),

@@ -252,7 +252,7 @@ impl Searcher<'_> {
             Closed::All | Closed::From(_) => self.zones.guessed_taken(&region),
             Closed::To(_) => Vec::new(),
         };
-        let (arriving, ending) = &excuses.taken;
+        let (arriving, ending) = &excuses.certain;
         let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
         self.guess(&mut found, taken, unexcused);
         let mut add = |region: &PacketSet, ends: Option<PacketSet>, (network, holds): (Unknown, bool)| {

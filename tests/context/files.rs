@@ -353,6 +353,12 @@ fn ports_of_bridges_that_ask_pf_are_known() {
     ] {
         assert_eq!(ports(bridge, text), expected, "{bridge}: {text}");
     }
+    // From the file of the port.
+    let (context, _) = hostname("em2", "up\n!ifconfig bridge0 add $if\n");
+    assert_eq!(
+        context.interface("em2").and_then(|em2| em2.bridge.as_deref()),
+        Some("bridge0")
+    );
 }
 
 #[test]
@@ -387,4 +393,17 @@ fn routes_beside_others_are_kept_and_each_is_considered() {
     );
     let em2 = others[0].context.route(0, "9.9.9.9".parse().expect("an address"));
     assert_eq!(em2.map(|route| route.interface), Some("em2"));
+}
+
+#[test]
+fn equal_routes_are_found_among_others() {
+    let route = |to: &str, by: &str| format!("[[route]]\nto = \"{to}\"\ninterface = \"{by}\"\n");
+    let routes = [("9.1.0.0/16", "em0"), ("9.2.0.0/16", "em0"), ("9.1.0.0/16", "em2")].map(|(to, by)| route(to, by));
+    let machine =
+        "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em2]\naddresses = [\"192.0.2.7/24\"]\n";
+    let (context, _) = from_toml(&format!("{machine}{}", routes.concat()));
+    let table = context.route_table(0);
+    let first = table.lookup(address("9.1.0.5")).expect("a route");
+    let equal: Vec<&str> = table.equal(first).map(|route| route.interface).collect();
+    assert_eq!(equal, ["em0", "em2"]);
 }

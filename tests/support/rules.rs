@@ -117,6 +117,15 @@ via = "203.0.113.1"
 to = "default"
 interface = "em2"
 via = "10.0.2.9"
+[[route]]
+to = "8.0.0.0/8"
+interface = "em0"
+[[route]]
+to = "9.0.0.0/8"
+interface = "em2"
+[[route]]
+to = "8.0.0.0/8"
+interface = "em2"
 "#,
 ];
 
