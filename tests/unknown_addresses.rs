@@ -5,6 +5,11 @@
 mod outcome;
 
 use outcome::{check_on, judged};
+use pfproof::context::context_from_toml;
+use pfproof::net::Family;
+use pfproof::policy::{self, Macros, Network, Zones};
+use pfproof::source::{MemoryLoader, Sources};
+use pfproof::{Engine, lower};
 
 const MACHINE: &str = "[interface.em0]\naddresses = [\"dhcp\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
                        [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
@@ -167,4 +172,109 @@ fn nat_to_an_address_that_is_not_known_is_proved() {
             "unproven",
         )],
     );
+}
+
+#[test]
+fn what_is_taken_away_with_a_zone_hangs_on_networks_and_own_addresses() {
+    let rules = "block\npass in on em1 inet to 10.0.1.1\npass out on em0\n";
+    check_on(
+        rules,
+        MACHINE,
+        "zone wan on em0\nzone lan on em1\n",
+        &[
+            (
+                "require inet proto tcp from lan to { 10.0.1.1 203.0.113.7 ! wan } port 80",
+                "unproven",
+            ),
+            (
+                "require inet proto tcp from lan to { 10.0.1.1 wan ! lan } port 80",
+                "violated",
+            ),
+            ("require inet proto tcp from lan to { 10.0.1.1 ! wan } port 80", "holds"),
+        ],
+    );
+    check_on(
+        "block\npass in on em0 inet from (em0) to 10.0.1.9\npass out on em1\n",
+        MACHINE,
+        "",
+        &[
+            // The machine itself sends none of them, but who pretends to be em0 does.
+            ("forbid inet from { em0 10.0.1.9 ! self } to 10.0.1.9", "unproven"),
+            ("forbid inet from { em0 10.0.1.9 ! em0 } to 10.0.1.9", "holds"),
+        ],
+    );
+}
+
+#[test]
+fn a_required_destination_may_be_an_address_of_the_machine() {
+    check_on(
+        "block out on em0 ! received-on em0\n",
+        MACHINE,
+        "",
+        // If it is em0's own, what it answers is blocked.
+        &[(
+            "require inet proto udp from 203.0.114.0/24 to 203.0.113.7 port 80",
+            "unproven",
+        )],
+    );
+}
+
+#[test]
+fn a_source_that_is_named_arrives_where_it_lies() {
+    let machine = format!(
+        "{}[interface.em2]\naddresses = [\"dhcp\"]\n",
+        MACHINE.replace("dhcp", "198.51.100.7/24")
+    );
+    check_on(
+        "block\npass in on em2 inet proto tcp from 203.0.113.9 to em1\n",
+        &machine,
+        "zone other on em2\n",
+        &[
+            ("forbid inet proto tcp from 203.0.113.9 to em1", "unproven"),
+            ("forbid inet proto tcp from 198.51.100.9 to em1", "holds"),
+            ("forbid inet proto tcp from other to em1", "violated"),
+        ],
+    );
+    check_on(
+        "block\npass in on em1 inet proto tcp from em1:network to (em2) port 22\n",
+        &machine.replace("198.51.100.7/24", "dhcp"),
+        "zone lan on em1\n",
+        &[("allow inet proto tcp from lan to em2 port 22", "holds")],
+    );
+}
+
+#[test]
+fn addresses_of_each_kind_are_tried() {
+    let context = format!("{MACHINE}[interface.em2]\naddresses = [\"198.51.100.1/25\"]\n");
+    let text = "table <t> const { 203.0.113.128/25 }\n";
+    let policy = "zone lan on em1 from 10.0.1.0/28\nforbid from lan to { 198.51.100.130 <t> }\n";
+    let mut sources = Sources::new();
+    let loader = MemoryLoader::new();
+    let [context_file, policy_file] = [context.as_str(), policy].map(|text| sources.add("text", text));
+    let (context, _) = context_from_toml(&sources, context_file);
+    let (lowered, _) = lower::load(&mut sources, &loader, "pf.conf", text.as_bytes(), &[], &context);
+    let (policy, _) = policy::read(&mut sources, policy_file, &Macros::new(), &loader);
+    let engine = Engine::new(&lowered.ruleset, &context);
+    let network = Network::new(&engine);
+    let (zones, _) = Zones::new(&policy, &network);
+    let samples = zones.sample_addresses();
+    let samples: Vec<String> = samples
+        .iter()
+        .map(|(on, address)| format!("{} {address}", on.name))
+        .collect();
+    // Reachable by all, by nobody; what is named, and what lies beside it. The widest network is taken that meets no other.
+    assert_eq!(
+        samples,
+        [
+            "em0 1.0.0.1/24",
+            "em0 10.0.0.1/24",
+            "em0 198.51.100.130/28",
+            "em0 198.51.100.129/28",
+            "em0 203.0.113.128/24",
+            "em0 203.0.113.127/24",
+        ]
+    );
+    let then = context.with_address("em0", "203.0.113.128/24".parse().unwrap());
+    assert_eq!(then.words, "em0 has 203.0.113.128/24");
+    assert!(!then.context.interfaces.iter().any(|one| one.has_unknown(Family::Inet)));
 }

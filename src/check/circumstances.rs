@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
+
 use super::repair::{Patient, Writing};
-use crate::context::Context;
+use crate::context::{Circumstance, Context, Interface};
 use crate::lint;
-use crate::policy::Macros;
 use crate::policy::ast::Demand;
+use crate::policy::{Macros, Zones};
 use crate::verify::{Case, Doubt, Outcome, Verified, Violation, parsed, verify};
 
 /// Why nothing is proved where the states of the machine are too many.
 const TOO_MANY: &str = "the machine may be in more states than are looked at";
+/// With so many rules one address is tried of those that a machine may have; with fewer, more.
+const MOST_RULES: usize = 20_000;
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
 pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
@@ -23,7 +27,7 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         }
         return;
     };
-    for other in others {
+    for other in others.into_iter().chain(with_addresses(patient.zones)) {
         let matters = |outcome: &Outcome| !other.is_more || matches!(outcome, Outcome::Holds | Outcome::Vacuous);
         if !verified.judgements.iter().any(|judgement| matters(&judgement.outcome)) {
             continue;
@@ -58,6 +62,16 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
     }
 }
 
+/// The machine with addresses that it may have where it is not known which: what is proved for each holds with them.
+fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
+    let engine = zones.network().engine();
+    let samples = zones.sample_addresses().into_iter();
+    let tried = MOST_RULES / engine.ruleset().all_rules().count().max(1);
+    let samples = samples.take(tried.max(1));
+    let with = |(interface, address): (&Interface, IpNet)| engine.context().with_address(&interface.name, address);
+    samples.map(with).collect()
+}
+
 /// A draft of a policy without what does not hold in every circumstance of that machine: a `require` becomes an `allow`,
 /// other statements become comments that say why.
 pub(super) fn settle_draft(writing: &Writing<'_>, context: &Context, draft: &str, macros: &Macros) -> String {
@@ -65,7 +79,8 @@ pub(super) fn settle_draft(writing: &Writing<'_>, context: &Context, draft: &str
     let policy = parsed(draft, macros);
     let others = context.circumstances();
     let mut unsettled: BTreeMap<usize, String> = BTreeMap::new();
-    for other in others.iter().flatten() {
+    let samples = writing.on(context, &policy, |case| with_addresses(case.zones));
+    for other in others.iter().flatten().chain(samples.iter().flatten()) {
         let there = writing.on(&other.context, &policy, |case| verify(case).0);
         for (number, statement) in policy.statements.iter().enumerate() {
             let judgements = there.iter().flat_map(|there| &there.judgements);

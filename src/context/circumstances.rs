@@ -93,6 +93,22 @@ impl Context {
         Some(all)
     }
 
+    /// The circumstance that the address of that interface which is not known is that one.
+    #[must_use]
+    pub fn with_address(&self, interface: &str, address: IpNet) -> Circumstance {
+        let mut context = self.clone();
+        let unknown = InterfaceAddress::Unknown(Family::of(address.addr()));
+        let own = context.interfaces.iter_mut().filter(|one| one.name == interface);
+        for one in own.flat_map(|one| &mut one.addresses).filter(|one| **one == unknown) {
+            *one = InterfaceAddress::Known(address);
+        }
+        Circumstance {
+            words: format!("{interface} has {address}"),
+            context,
+            is_more: false,
+        }
+    }
+
     /// The state that this context describes, in the words after «while», where the machine may be in others too.
     #[must_use]
     pub fn state(&self) -> Option<String> {

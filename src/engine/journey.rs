@@ -264,14 +264,20 @@ impl Class {
     }
 
     /// Whether it comes about only if packets that follow the first go to an address or a network of the machine that
-    /// nobody knows.
+    /// nobody knows, in that routing domain.
     #[must_use]
-    pub fn follows_to_unknown(&self) -> bool {
+    pub fn follows_to_unknown(&self, context: &Context, rdomain: u32) -> bool {
         let follows = [Some(Looked::BACK), Some(Looked::ELSEWHERE)];
+        let is_there = |unknown: &Unknown| match unknown {
+            Unknown::Address(name) | Unknown::Network(name) => {
+                context.interface(name).is_some_and(|known| known.rdomain == rdomain)
+            }
+            _ => false,
+        };
         let mut facts = self.supposed.facts.iter();
         facts.any(|(fact, hop, holds)| {
             let network_stack = matches!(fact.about, About::Host(Field::Destination, Host::Dynamic(_)));
-            follows.contains(hop) && *holds && network_stack
+            follows.contains(hop) && *holds && network_stack && is_there(&fact.unknown)
         })
     }
 

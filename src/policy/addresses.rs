@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::special::globally_reachable;
 use super::zones::whole;
-use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable};
+use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable, TableRoute};
 use crate::engine::{Engine, address_number};
 use crate::net::{Family, RangeSet};
 
@@ -164,9 +164,14 @@ impl Addresses {
             let routed = links
                 .iter()
                 .fold(routed.minus(&linked), |all, net| all.union(&net.intersection(&linked)));
-            let default = routes().any(|route| {
-                route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family && route.interface == interface.name
-            });
+            let is_default =
+                |route: &&TableRoute<'_>| route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family;
+            let mut defaults = routes().filter(is_default);
+            let is_here = |route: &TableRoute<'_>| route.interface == interface.name;
+            let default = match context.multipath {
+                true => defaults.any(is_here),
+                false => defaults.next().is_some_and(is_here),
+            };
             let domain = facts.domains.get(&interface.rdomain).unwrap_or(&facts.anywhere);
             let hosts = routed.minus(&domain.not_hosts).minus(&domain.own);
             if let Some(behind) = facts.interfaces.get_mut(id) {

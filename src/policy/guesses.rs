@@ -2,16 +2,16 @@
 //!
 //! What is demanded of `self`, or of an interface by its name, has to be so for every address that it may have.
 
-use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
+use super::ast::{End, Host, HostItem, Packets};
 use super::hosts::{Resolved, minus, union};
 use super::network::Network;
 use super::protocols::{beginnings, port_numbers, ports, transports, with_odd_hop_limits};
 use super::sets::{Purpose, Selection, at_end};
-use super::zones::{Both, ZoneId, Zones, whole};
+use super::zones::{Both, Zones, whole};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Direction, Family, RangeSet};
-use crate::ruleset::{Modifiers, Name, RouteToKind, Rule};
+use crate::ruleset::Modifiers;
 
 /// Packets that count where their source, or destination, is the interface's address that is not known: with each value
 /// that it may have.
@@ -39,7 +39,7 @@ impl Zones<'_> {
             Some(_) => self.owners(),
             None => Vec::new(),
         };
-        let takers = self.named_owners(&packets.destination);
+        let takers = self.takers(&packets.destination)?;
         if senders.is_empty() && takers.is_empty() {
             return Ok(Vec::new());
         }
@@ -54,8 +54,8 @@ impl Zones<'_> {
             sent.push(guess(interface, Field::Source, by.intersection(&begins), None));
         }
         let arriving = self.network.engine().space().arriving(self.network.interfaces());
-        let taken = takers.into_iter().map(|interface| {
-            let to = with_ports(self.to_unknown(interface), Field::DestinationPort, &packets.destination);
+        let taken = takers.into_iter().map(|(interface, to)| {
+            let to = with_ports(to, Field::DestinationPort, &packets.destination);
             // What the machine sends to itself is on no wire.
             let packets = from.intersection(&to).intersection(&begins).intersection(&arriving);
             guess(interface, Field::Destination, packets, None)
@@ -92,6 +92,26 @@ impl Zones<'_> {
         Ok(all.minus(&without))
     }
 
+    /// The interfaces whose unknown address is a destination of a flow, and the packets to it: with every value where the machine or
+    /// the interface is meant, with those that are named one by one else.
+    fn takers(&self, destination: &End) -> Made<Vec<(InterfaceId, PacketSet)>> {
+        let mut takers = Vec::new();
+        for interface in self.owners() {
+            let values = self.values(destination, |item, resolved| match resolved {
+                _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
+                Resolved::Any if item.negated => Family::BOTH.map(whole),
+                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => match item.negated {
+                    true => named.all.clone(),
+                    false => named.singly.clone(),
+                },
+                Resolved::Any | Resolved::Itself | Resolved::Zone(_) => Both::default(),
+            })?;
+            let to = self.with_values(Field::Destination, interface, &values);
+            takers.extend(Some((interface, to)).filter(|(_, to)| !to.is_empty()));
+        }
+        Ok(takers)
+    }
+
     /// The packets of a `forbid` besides [`forbidden`](Zones::forbidden).
     ///
     /// # Errors
@@ -114,7 +134,7 @@ impl Zones<'_> {
                 let meant = &values[usize::from(family == Family::Inet6)];
                 self.network.unknown_own(interface, family).intersection(meant)
             }));
-            let by = by.union(self.arriving_from_unknown(&packets.source, interface));
+            let by = by.union(self.arriving_from_unknown(&packets.source, interface)?);
             let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&transports(&anywhere));
             sent.push(guess(interface, Field::Source, by, Some(ends.clone())));
         }
@@ -141,87 +161,61 @@ impl Zones<'_> {
         Ok(sent)
     }
 
-    /// The interfaces whose unknown address a `forbid` names as a source, where it names one as the destination, too:
-    /// of packets from one to the other no guess is made.
-    pub(super) fn unknown_at_both_ends(&self, packets: &Packets) -> Vec<Unknown> {
-        if self.named_owners(&packets.destination).is_empty() {
-            return Vec::new();
-        }
-        let sources = self.named_owners(&packets.source).into_iter();
-        let pretended = sources.filter(|&id| !self.arriving_from_unknown(&packets.source, id).is_empty());
-        let interfaces = &self.network.engine().context().interfaces;
-        let names = pretended.filter_map(|id| Some(interfaces.get(id)?.name.as_str()));
-        names.map(|name| Unknown::Address(name.into())).collect()
-    }
-
-    /// Where `route-to` may send packets elsewhere than their destination lies, what is not known of a list of destinations: the
-    /// addresses of the machine that it means, or may take away with a zone, and the networks of its zones.
-    pub(super) fn sent_elsewhere(&self, end: &End) -> Vec<Unknown> {
-        let routes = |rule: &Rule| {
-            rule.route_to
-                .as_ref()
-                .is_some_and(|route| route.kind == RouteToKind::RouteTo)
-        };
-        if !self.ruleset.all_rules().any(|(_, rule)| routes(rule)) {
-            return Vec::new();
-        }
-        let named = end
-            .hosts
-            .iter()
-            .flat_map(|hosts| &hosts.items)
-            .filter_map(|item| match &item.host {
-                Host::Named(name, _) => Some((item.negated, *self.names.get(name)?)),
-                Host::Any | Host::Itself | Host::Prefix(_) | Host::Table(_) => None,
-            });
-        let zones: Vec<(bool, ZoneId)> = named.collect();
-        let interfaces = &self.network.engine().context().interfaces;
-        let name = |id: InterfaceId| Some(Name::from(interfaces.get(id)?.name.as_str()));
-        let mut unknown = Vec::new();
-        if zones.iter().any(|(negated, _)| *negated) || !self.named_owners(end).is_empty() {
-            unknown.extend(self.owners().into_iter().filter_map(name).map(Unknown::Address));
-        }
-        let of_zones = zones.iter().filter_map(|(_, zone)| self.all().get(*zone));
-        let is_open = |&id: &InterfaceId| {
-            let mut families = Family::BOTH.into_iter();
-            families.any(|family| !self.network.perhaps_routed(id, family).is_empty())
-        };
-        let open = of_zones
-            .flat_map(|zone| zone.interfaces.iter().copied())
-            .filter(is_open);
-        unknown.extend(open.filter_map(name).map(Unknown::Network));
-        unknown
-    }
-
     /// What pretends to come from that interface's unknown address, where it is named: it arrives by the interface.
-    fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> PacketSet {
-        let mut items = source.hosts.iter().flat_map(|hosts| &hosts.items);
-        let is_named = |item: &HostItem| item.host != Host::Itself && self.is_meant(interface, &item.host);
-        if !items.any(|item| !item.negated && is_named(item)) || !self.named_owners(source).contains(&interface) {
-            return PacketSet::empty();
-        }
-        let from = |family| PacketBox::all(family).with(Field::Source, &self.network.unknown_own(interface, family));
-        let from: PacketSet = Family::BOTH.into_iter().filter_map(from).collect();
-        from.intersection(&self.network.engine().space().arriving([interface]))
+    pub(super) fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
+        let values = self.values(source, |item, resolved| match resolved {
+            // The machine itself sends it.
+            Resolved::Itself => Both::default(),
+            _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
+            _ if !item.negated => Both::default(),
+            Resolved::Any => Family::BOTH.map(whole),
+            Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all.clone(),
+            Resolved::Zone(zone) => match self.all().get(*zone) {
+                Some(zone) if zone.interfaces.contains(&interface) => {
+                    zone.only.clone().unwrap_or_else(|| Family::BOTH.map(whole))
+                }
+                Some(_) | None => Both::default(),
+            },
+        })?;
+        let from = self.with_values(Field::Source, interface, &values);
+        Ok(from.intersection(&self.network.engine().space().arriving([interface])))
     }
 
     /// With which values the unknown address of an interface is one of the sources: with any where the machine is meant,
     /// or anything; else with those that are named.
     fn values_meant(&self, source: &End, interface: InterfaceId) -> Made<Both> {
-        let Some(hosts) = &source.hosts else {
+        if source.hosts.is_none() {
             return Ok(Family::BOTH.map(whole));
-        };
+        }
+        self.values(source, |item, resolved| match resolved {
+            Resolved::Any => Family::BOTH.map(whole),
+            _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
+            Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all.clone(),
+            Resolved::Itself | Resolved::Zone(_) => Both::default(),
+        })
+    }
+
+    /// The addresses that the items of a list mean, without those that its negated ones do; none where there is no list.
+    pub(super) fn values(&self, end: &End, meant: impl Fn(&HostItem, &Resolved) -> Both) -> Made<Both> {
         let (mut all, mut without) = (Both::default(), Both::default());
-        for (item, resolved) in self.resolve(hosts)? {
-            let set = match resolved {
-                Resolved::Any => Family::BOTH.map(whole),
-                _ if self.is_meant(interface, &item.host) => Family::BOTH.map(whole),
-                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all,
-                Resolved::Itself | Resolved::Zone(_) => Both::default(),
-            };
+        let items = end
+            .hosts
+            .as_ref()
+            .map_or_else(|| Ok(Vec::new()), |hosts| self.resolve(hosts))?;
+        for (item, resolved) in items {
             let sum = if item.negated { &mut without } else { &mut all };
-            *sum = union(sum, &set);
+            *sum = union(sum, &meant(item, &resolved));
         }
         Ok(minus(&all, &without))
+    }
+
+    /// Packets one end of which is that interface's unknown address, with those values.
+    fn with_values(&self, end: Field, interface: InterfaceId, values: &Both) -> PacketSet {
+        let with = |(family, values): (Family, &RangeSet)| {
+            let own = self.network.unknown_own(interface, family).intersection(values);
+            PacketBox::all(family).with(end, &own)
+        };
+        Family::BOTH.into_iter().zip(values).filter_map(with).collect()
     }
 
     /// The packets of a `closed` of everything, or of what leaves to some zone, that the machine sends from addresses
@@ -304,107 +298,8 @@ impl Zones<'_> {
         named.map(|id| (id, self.to_unknown(id))).collect()
     }
 
-    /// What is not known of the addresses that the `from` of a zone means: contents of tables, networks of interfaces.
-    pub(super) fn unknowns(&self, hosts: &Hosts) -> Vec<Unknown> {
-        let tables = self.resolve(hosts).unwrap_or_default();
-        let tables = tables.into_iter().filter_map(|(_, resolved)| match resolved {
-            Resolved::UnknownTable(name, _) => Some(Unknown::Table(name)),
-            Resolved::Any | Resolved::Itself | Resolved::Zone(_) | Resolved::Addresses(_) => None,
-        });
-        tables.chain(self.unknown_networks(hosts, true)).collect()
-    }
-
-    /// What is not known of one item of a list of hosts: contents of a table, the network of an interface, the addresses
-    /// of a zone.
-    pub(super) fn unknowns_of(&self, item: &HostItem) -> Vec<Unknown> {
-        let alone = Hosts {
-            span: item.span,
-            items: vec![item.clone()],
-        };
-        let mut unknown = self.unknown_networks(&alone, false);
-        for (_, resolved) in self.resolve(&alone).unwrap_or_default() {
-            match resolved {
-                Resolved::UnknownTable(name, _) => unknown.push(Unknown::Table(name)),
-                Resolved::Zone(zone) => {
-                    let zone = self.all().get(zone);
-                    unknown.extend(zone.into_iter().flat_map(|zone| zone.unknown.clone()));
-                }
-                Resolved::Any | Resolved::Itself | Resolved::Addresses(_) => {}
-            }
-        }
-        unknown
-    }
-
-    /// What is not known of one item of a list of hosts that may take away some of those that the list seems to mean.
-    pub(super) fn taking_away(&self, item: &HostItem) -> Vec<Unknown> {
-        let zone = match &item.host {
-            Host::Named(name, _) => self.all().iter().find(|zone| zone.name == *name),
-            Host::Any | Host::Itself | Host::Prefix(_) | Host::Table(_) => None,
-        };
-        match (item.negated, zone) {
-            (true, _) => self.unknowns_of(item),
-            (false, Some(zone)) => zone.without.clone(),
-            (false, None) => Vec::new(),
-        }
-    }
-
-    /// The networks, not known, because of which the named sources that are taken away may arrive elsewhere, or nowhere.
-    pub(super) fn perhaps_taken_away(&self, hosts: &Hosts) -> Made<Vec<Unknown>> {
-        if !self.network.has_perhaps_routed() || hosts.items.iter().all(|item| !item.negated) {
-            return Ok(Vec::new());
-        }
-        let mut unknown = Vec::new();
-        for (_, resolved) in self.resolve(hosts)?.into_iter().filter(|(item, _)| item.negated) {
-            let (Resolved::Addresses(named) | Resolved::UnknownTable(_, named)) = resolved else {
-                continue;
-            };
-            let may_hold = |&id: &InterfaceId| {
-                let mut named = Family::BOTH.into_iter().zip(&named.all);
-                named.any(|(family, named)| !self.network.perhaps_routed(id, family).is_disjoint(named))
-            };
-            let interfaces = &self.network.engine().context().interfaces;
-            let holders = self
-                .network
-                .interfaces()
-                .filter(may_hold)
-                .filter_map(|id| interfaces.get(id));
-            unknown.extend(holders.map(|one| Unknown::Network(one.name.as_str().into())));
-        }
-        Ok(unknown)
-    }
-
-    /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where
-    /// they are asked for.
-    pub(super) fn unknown_networks(&self, hosts: &Hosts, addresses: bool) -> Vec<Unknown> {
-        let context = self.network.engine().context();
-        let mut unknown = Vec::new();
-        for item in &hosts.items {
-            let Host::Named(name, modifiers) = &item.host else {
-                continue;
-            };
-            let of_network = modifiers.network || modifiers.broadcast || modifiers.peer;
-            let is_zone = !of_network && self.all().iter().any(|zone| zone.name == *name);
-            let members = context.members(name).into_iter().filter(|member| {
-                (of_network || addresses) && !is_zone && Family::BOTH.iter().any(|&one| member.has_unknown(one))
-            });
-            unknown.extend(members.map(|member| Unknown::Network(member.name.as_str().into())));
-        }
-        unknown
-    }
-
-    /// What is not known of the addresses of the zones of a `closed`.
-    #[must_use]
-    pub fn unknown_of(&self, closed: &Closed) -> Vec<Unknown> {
-        let (Closed::From(names) | Closed::To(names)) = closed else {
-            return Vec::new();
-        };
-        let named = names.iter().filter_map(|name| self.zone(&name.value, name.span).ok());
-        let zones = named.filter_map(|zone| self.all().get(zone));
-        zones.flat_map(|zone| zone.unknown.clone()).collect()
-    }
-
     /// The interfaces of which an address is not known.
-    fn owners(&self) -> Vec<InterfaceId> {
+    pub(super) fn owners(&self) -> Vec<InterfaceId> {
         let network: &Network<'_> = self.network;
         let is_open = |&id: &InterfaceId| {
             Family::BOTH
@@ -415,7 +310,7 @@ impl Zones<'_> {
     }
 
     /// Those of them that a list of hosts means: by `self`, or by name.
-    fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
+    pub(super) fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
         let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
         let named = |&id: &InterfaceId| {
             let by = |negated| items().any(|item| item.negated == negated && self.is_meant(id, &item.host));
@@ -466,8 +361,7 @@ impl Zones<'_> {
 
     /// Packets to that interface's unknown address.
     fn to_unknown(&self, interface: InterfaceId) -> PacketSet {
-        let to = |family| PacketBox::all(family).with(Field::Destination, &self.network.unknown_own(interface, family));
-        Family::BOTH.into_iter().filter_map(to).collect()
+        self.with_values(Field::Destination, interface, &Family::BOTH.map(whole))
     }
 
     /// Headers of packets to that interface's unknown address that the machine has taken in.

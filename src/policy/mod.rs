@@ -16,9 +16,11 @@ mod hosts;
 mod network;
 mod protocols;
 mod read;
+mod samples;
 mod sets;
 mod special;
 mod statements;
+mod unknowns;
 mod zones;
 
 pub(crate) use addresses::addressless;

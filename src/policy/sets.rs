@@ -42,6 +42,9 @@ pub struct Selection {
     pub without: Vec<Unknown>,
     /// Those of the packets that are meant only if a network that is not known holds their destination.
     pub perhaps: PacketSet,
+    /// Those of the packets that are meant by the address that they are from, and so only where that lies, where it may lie behind
+    /// several interfaces.
+    pub by_address: PacketSet,
 }
 
 pub(super) type Made<T> = Result<T, Box<Diagnostic>>;
@@ -59,10 +62,12 @@ impl Zones<'_> {
         let wanted = begin.minus(with_odd_hop_limits()).minus(self.on_one_network());
         let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
         selection.packets = wanted.minus(shared_tcp);
+        selection.unknown.extend(self.perhaps_left(&packets.destination)?);
         if self.network.has_perhaps_routed() {
             let surely = self.destinations(&packets.destination, Purpose::Surely, &mut Selection::default())?;
             selection.perhaps = selection.packets.minus(&surely);
         }
+        selection.by_address = self.by_address(&packets.source, &selection.packets)?;
         Ok(selection)
     }
 
@@ -91,8 +96,9 @@ impl Zones<'_> {
             ..packets.clone()
         };
         let region = from.intersection(&transports(&without_destination));
+        selection.by_address = self.by_address(&packets.source, &region)?;
         selection.packets = region;
-        selection.unknown.extend(self.unknown_at_both_ends(packets));
+        selection.unknown.extend(self.unknown_at_both_ends(packets)?);
         selection.unknown.extend(self.sent_elsewhere(&packets.destination));
         Ok((selection, ends.intersection(&ports(packets))))
     }
@@ -493,7 +499,7 @@ impl Zones<'_> {
     }
 
     /// The hosts behind an interface that a `require` asks for.
-    fn hosts(&self, id: InterfaceId, family: Family, special: bool, purpose: Purpose) -> RangeSet {
+    pub(super) fn hosts(&self, id: InterfaceId, family: Family, special: bool, purpose: Purpose) -> RangeSet {
         let hosts = self.network.hosts(id, family, special);
         match purpose {
             Purpose::Surely => hosts.minus(&self.network.perhaps_routed(id, family)),
@@ -503,7 +509,7 @@ impl Zones<'_> {
 
     /// The destinations that lie in a zone, for packets in the routing domain of an interface; those that a `require` asks for in
     /// any, for a rule may send them there.
-    fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose, by: InterfaceId) -> RangeSet {
+    pub(super) fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose, by: InterfaceId) -> RangeSet {
         let Some(zone) = self.all().get(zone) else {
             return RangeSet::empty();
         };

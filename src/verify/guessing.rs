@@ -3,8 +3,8 @@
 //! They are asked for with every address. What cannot be, because it supposes that the address is another one, is left
 //! out. An offence with every address is one; an offence with some hangs on the address.
 
+use super::found::{Found, Offence};
 use super::outcome::Why;
-use super::search::{Found, Offence};
 use crate::context::Interface;
 use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Family, RangeSet};

@@ -10,6 +10,7 @@ mod choices;
 mod coverage;
 mod draft;
 mod expectation;
+mod found;
 mod guessing;
 mod judge;
 mod matrix;

@@ -1,13 +1,14 @@
 //! Which packets offend a statement: the questions to the engine.
 
 use super::expectation::{Expected, resolve};
+use super::found::{Found, MOST_OFFENCES, Offence};
 use super::guessing;
 use super::judge::Case;
-use super::outcome::{Doubt, Why};
+use super::outcome::Why;
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+    Class, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
 };
 use crate::net::{Direction, Family, RangeSet};
 use crate::policy::ast::{Closed, Demand, Statement};
@@ -15,111 +16,18 @@ use crate::policy::{Excuse, Excuses, Guess, Zones};
 use crate::ruleset::Name;
 use crate::source::Span;
 
-/// How many classes of offending packets are collected for one statement.
-const MOST_OFFENCES: usize = 1000;
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
 const MOST_CLASSES: usize = 20_000;
 
-/// Packets that offend a statement, and how.
-pub(super) struct Offence {
-    pub(super) why: Why,
-    pub(super) class: Class,
-    /// A condition of the class that is so by what is asked: the packets are from or to that address.
-    pub(super) implied: Option<Condition>,
-}
-
-/// What the search for offences came to.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) offences: Vec<Offence>,
-    /// Where the engine gave no answer, or the packets are not known.
-    pub(super) doubts: Vec<Doubt>,
-    /// Whether the search stopped before its end because of its length.
-    pub(super) more: bool,
-    /// Whether there is no such packet at all.
-    pub(super) vacuous: bool,
-    /// What a `require` expects.
-    pub(super) expected: Vec<Expected>,
-    /// Where a `forbid` wants nothing to end.
-    pub(super) ends: PacketSet,
-}
-
-impl Found {
-    /// Adds the classes of a question.
-    fn collect(
-        &mut self,
-        classes: impl Iterator<Item = Result<Class, Undecided>>,
-        why: &Why,
-        counts: impl Fn(&Class) -> bool,
-    ) {
-        for class in classes {
-            match class {
-                Ok(class) if counts(&class) => {
-                    if !self.offend(why, class) {
-                        return;
-                    }
-                }
-                Ok(_) => {}
-                Err(undecided) => self.undecided(undecided),
-            }
-        }
-    }
-
-    /// Adds a class; `false` where there are too many.
-    fn offend(&mut self, why: &Why, class: Class) -> bool {
-        if self.offences.len() >= MOST_OFFENCES {
-            self.more = true;
-            return false;
-        }
-        self.offences.push(Offence {
-            why: why.clone(),
-            class,
-            implied: None,
-        });
-        true
-    }
-
-    /// Says of each offence that it is one only if that is so, or is not.
-    fn hang_on(&mut self, unknown: &Unknown, holds: bool) {
-        let condition = Condition {
-            unknown: unknown.clone(),
-            rule: None,
-            holds,
-        };
-        for offence in &mut self.offences {
-            if !offence.class.conditions.contains(&condition) {
-                offence.class.conditions.push(condition.clone());
-            }
-        }
-    }
-
-    /// Adds what another search came to.
-    fn add(&mut self, searched: Self) {
-        self.offences.extend(searched.offences);
-        for doubt in searched.doubts {
-            if !self.doubts.contains(&doubt) {
-                self.doubts.push(doubt);
-            }
-        }
-        self.more |= searched.more;
-    }
-
-    /// Says that the packets themselves hang on what is not known.
-    fn depend_on(&mut self, unknown: Vec<Unknown>) {
-        self.vacuous &= unknown.is_empty();
-        for doubt in unknown.into_iter().map(Doubt::Packets) {
-            if !self.doubts.contains(&doubt) {
-                self.doubts.push(doubt);
-            }
-        }
-    }
-
-    fn undecided(&mut self, undecided: Undecided) {
-        let doubt = Doubt::Undecided(undecided);
-        if !self.doubts.contains(&doubt) {
-            self.doubts.push(doubt);
-        }
-    }
+/// The packets that count only if a network that is not known holds an address of theirs, or does not.
+#[derive(Clone, Copy)]
+struct Hanging<'a> {
+    /// Those that count where they arrive only if the network there holds their source.
+    arriving: &'a PacketSet,
+    /// Those that do only if no other network holds it.
+    by_address: &'a PacketSet,
+    /// Those that do only if a network holds their destination.
+    leading: &'a PacketSet,
 }
 
 /// All that a search needs besides the statement.
@@ -157,17 +65,24 @@ impl Searcher<'_> {
                     .map(|expectation| resolve(expectation, self.zones))
                     .collect::<Result<Vec<_>, _>>()?;
                 let region = selection.packets.minus(self.zones.never_taken());
-                let mut found = self.with_unknown_networks(&region, Some(&selection.perhaps), |region| {
-                    self.required(region, &expected, false)
-                });
+                let hanging = Hanging {
+                    arriving: &selection.packets,
+                    by_address: &selection.by_address,
+                    leading: &selection.perhaps,
+                };
+                let mut found = self
+                    .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, false));
                 found.vacuous = region.is_empty();
                 guessing::spare_from_machine(&mut found.offences, self.zones.network());
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(self.zones.never_taken());
                     found.vacuous &= region.is_empty();
-                    let searched = self.with_unknown_networks(&region, Some(&selection.perhaps), |region| {
-                        self.required(region, &expected, true)
-                    });
+                    let hanging = Hanging {
+                        arriving: &guess.packets,
+                        ..hanging
+                    };
+                    let searched = self
+                        .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, true));
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
                 for unknown in &selection.without {
@@ -179,9 +94,16 @@ impl Searcher<'_> {
             }
             Demand::Forbid(packets) => {
                 let (selection, ends) = self.zones.forbidden(packets)?;
-                let region = selection.packets;
+                let region = selection.packets.clone();
                 let vacuous = !region.boxes().iter().any(|part| self.may_end(part, &ends));
-                let mut found = self.getting_through(&region, |question| question.ending_in(ends.clone()));
+                let hanging = Hanging {
+                    arriving: &selection.by_address,
+                    by_address: &selection.by_address,
+                    leading: &PacketSet::empty(),
+                };
+                let mut found = self.with_unknown_networks(&region, Some(hanging), |region| {
+                    self.passing(region, |question| question.ending_in(ends.clone()))
+                });
                 // What af-to makes of them may end where they themselves cannot.
                 found.vacuous = vacuous && found.offences.is_empty();
                 let guesses = self.zones.guessed_forbidden(packets)?;
@@ -201,7 +123,8 @@ impl Searcher<'_> {
                         && excuse.ending.is_empty()
                         && excuse.crossing.is_empty()
                         && excuse.unknown.is_empty()
-                        && excuse.sent.is_empty(),
+                        && excuse.sent.is_empty()
+                        && excuse.addressed.iter().all(|(_, packets)| packets.is_empty()),
                     ..Found::default()
                 })
             }
@@ -430,12 +353,11 @@ impl Searcher<'_> {
     }
 
     /// What is found of packets, those apart that are where they are only if a network that is not known holds an address
-    /// of theirs, or does not: these offend on that condition. They are what the machine sends, and of what is required what
-    /// arrives from there, and what is asked for only `perhaps`, to there.
+    /// of theirs, or does not: these offend on that condition. They are what the machine sends, and what hangs on it.
     fn with_unknown_networks(
         &self,
         region: &PacketSet,
-        perhaps: Option<&PacketSet>,
+        hanging: Option<Hanging<'_>>,
         find: impl Fn(&PacketSet) -> Found,
     ) -> Found {
         let network = self.zones.network();
@@ -468,19 +390,20 @@ impl Searcher<'_> {
             let here = self.engine.context().interfaces.get(id);
             let here: Vec<_> = here.map(|own| (own.name.as_str().into(), true)).into_iter().collect();
             let there = network.perhaps_routed(id, family);
-            if let Some(perhaps) = perhaps {
-                set_apart(at(Place::In(id), Field::Source, &there), &here);
+            let elsewhere = network.perhaps_elsewhere(id, family);
+            let others = network.unknown_beside(id, family);
+            let others: Vec<_> = others.map(|other| (other.name.as_str().into(), false)).collect();
+            if let Some(hanging) = hanging {
+                let arrive = Place::In(id);
+                set_apart(at(arrive, Field::Source, &there).intersection(hanging.arriving), &here);
+                let from_elsewhere = at(arrive, Field::Source, &elsewhere);
+                set_apart(from_elsewhere.intersection(hanging.by_address), &others);
                 let to_there: PacketSet = with(Field::Destination, &there).into_iter().collect();
-                set_apart(to_there.intersection(perhaps), &here);
+                set_apart(to_there.intersection(hanging.leading), &here);
             }
             let sent = Place::Out { on: id, received: None };
             set_apart(at(sent, Field::Destination, &there), &here);
-            let others = network.unknown_beside(id, family);
-            let others: Vec<_> = others.map(|other| (other.name.as_str().into(), false)).collect();
-            set_apart(
-                at(sent, Field::Destination, &network.perhaps_elsewhere(id, family)),
-                &others,
-            );
+            set_apart(at(sent, Field::Destination, &elsewhere), &others);
         }
         let mut all = find(&sure);
         for searched in found {
@@ -535,11 +458,14 @@ impl Searcher<'_> {
     }
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {
-        let first = class.journey.hops.first();
-        let arrives = first.is_some_and(|hop| matches!(hop.place, Place::In(_)));
+        let context = self.engine.context();
+        let arrives = class.journey.hops.first().and_then(|hop| match hop.place {
+            Place::In(on) => context.interfaces.get(on),
+            Place::Out { .. } => None,
+        });
         // From the machine's own addresses nothing arrives, nor from a network behind another interface: as with those
         // that are known, no zone has them there.
-        let comes = |reply: &Class| !(arrives && reply.follows_to_unknown());
+        let comes = |reply: &Class| !arrives.is_some_and(|on| reply.follows_to_unknown(context, on.rdomain));
         found.collect(self.engine.replies(class, Goal::Stopped), &Why::ReplyStopped, comes);
         let mut pieces: Vec<Piece> = vec![(class.region.clone(), Vec::new())];
         for (at, expectation) in expected.iter().enumerate() {

@@ -1,0 +1,88 @@
+//! Addresses that an interface may have whose address is not known, one of each kind that a policy tells apart.
+//!
+//! What is proved for every address is tried with these: a proof that one of them belies is none.
+
+use ipnet::IpNet;
+
+use super::addresses::prefix;
+use super::ast::Hosts;
+use super::hosts::Resolved;
+use super::special::globally_reachable;
+use super::zones::Zones;
+use crate::context::Interface;
+use crate::engine::{InterfaceId, address};
+use crate::net::{Family, RangeSet};
+
+/// How many addresses that a policy names are tried with each interface: more make a policy slow to check, and tell little more.
+const MOST_NAMED: usize = 4;
+
+/// How long the prefix of its network may be, the widest first: the first that overlaps no other network is taken.
+const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
+
+impl Zones<'_> {
+    /// Of each interface whose address is not known, addresses that it may have, with their networks: one that is globally reachable,
+    /// one that is not, those that the policy names, and neighbours of these.
+    #[must_use]
+    pub fn sample_addresses(&self) -> Vec<(&Interface, IpNet)> {
+        let interfaces = self.context().interfaces.iter().enumerate();
+        let each = interfaces.flat_map(|one| Family::BOTH.map(|family| (one, family)));
+        let samples = each.flat_map(|((id, interface), family)| {
+            let nets = self.samples_of(id, interface, family);
+            nets.into_iter().map(move |net| (interface, net))
+        });
+        samples.collect()
+    }
+
+    fn samples_of(&self, id: InterfaceId, interface: &Interface, family: Family) -> Vec<IpNet> {
+        let possible = self.network.unknown_own(id, family);
+        if possible.is_empty() {
+            return Vec::new();
+        }
+        let named = self.named_addresses(family);
+        let unnamed = possible.minus(&named);
+        let global = globally_reachable(family);
+        let mut kinds = vec![unnamed.intersection(global), unnamed.minus(global)];
+        for &(first, last) in possible.intersection(&named).ranges().iter().take(MOST_NAMED) {
+            let around = RangeSet::range(first.saturating_sub(1), last.saturating_add(1));
+            kinds.extend([RangeSet::range(first, last), unnamed.intersection(&around)]);
+        }
+        let beside: Vec<RangeSet> = self.context().networks_beside(interface, family).map(prefix).collect();
+        kinds.iter().filter_map(|kind| host_of(kind, family, &beside)).collect()
+    }
+
+    /// The addresses that the policy names, whose ever they are.
+    fn named_addresses(&self, family: Family) -> RangeSet {
+        let policy = self.policy();
+        let packets = policy.statements.iter().filter_map(|one| one.demand.packets());
+        let ends = packets.flat_map(|packets| [&packets.source, &packets.destination]);
+        let lists: Vec<&Hosts> = ends.filter_map(|end| end.hosts.as_ref()).collect();
+        let lists = lists
+            .into_iter()
+            .chain(policy.zones.iter().filter_map(|zone| zone.from.as_ref()));
+        let items = lists.flat_map(|hosts| self.resolve(hosts).unwrap_or_default());
+        items.fold(RangeSet::empty(), |all, (_, resolved)| match resolved {
+            Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => {
+                all.union(&named.all[usize::from(family == Family::Inet6)])
+            }
+            Resolved::Any | Resolved::Itself | Resolved::Zone(_) => all,
+        })
+    }
+}
+
+/// One of the first addresses of a set, with a network that overlaps none of those and in which it is a host's; `None` where
+/// there is none.
+fn host_of(set: &RangeSet, family: Family, beside: &[RangeSet]) -> Option<IpNet> {
+    let first = set.first()?;
+    let numbers = [Some(first), first.checked_add(1)].into_iter().flatten();
+    let numbers = numbers.filter(|&number| set.contains(number));
+    let lengths = LENGTHS[usize::from(family == Family::Inet6)].iter();
+    let mut nets = lengths.flat_map(|&length| {
+        let numbers = numbers.clone();
+        numbers.filter_map(move |number| IpNet::new(address(number, family), length).ok())
+    });
+    nets.find(|net| {
+        let is_end = |end| end == net.addr();
+        let is_host = !is_end(net.network()) && !is_end(net.broadcast());
+        is_host && beside.iter().all(|other| other.is_disjoint(&prefix(*net)))
+    })
+}
