@@ -32,13 +32,13 @@ use pfproof::diagnostic::Severity;
 use pfproof::engine::Engine;
 use pfproof::eval::Machine;
 use pfproof::lower;
-use pfproof::packet::{Way, write_json};
+use pfproof::packet::write_json;
 use pfproof::policy::{Macros, Network, Policy, Zones};
 use pfproof::source::{MemoryLoader, Sources};
 use pfproof::verify::{Extent, Rounds, matrix, surroundings};
 use proptest::prelude::*;
 use random_policy::rule;
-use site::{INTERFACES, SITES, Site, interface};
+use site::{INTERFACES, SITES, Site};
 
 /// How many packets were asked about, each between two ends.
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
@@ -96,11 +96,9 @@ fn agree(site: &Site, rules: &[String]) -> Result<(), TestCaseError> {
         let forbid = Statement::Forbid(all, ends[0].clone(), ends[1].clone());
         let require = Statement::Require(all, ends[0].clone(), ends[1].clone(), None);
         for (packet, fates) in grid.iter().zip(&fates) {
-            // Neighbours meet without the machine, and what goes back to where it is from is told apart.
-            let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
-            let together = site.are_neighbours(arrives, packet.src, packet.dst);
+            // What goes back to where it is from is told apart.
             let itself = |fate: &Fate| fate.journey.hops.iter().any(|hop| hop.after.src == hop.after.dst);
-            let reflected = packet.src == packet.dst || together || fates.iter().any(itself);
+            let reflected = packet.src == packet.dst || fates.iter().any(itself);
             let Some(header) = engine
                 .space()
                 .header(packet)

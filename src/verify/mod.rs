@@ -19,6 +19,7 @@ mod outcome;
 mod reach;
 mod replay;
 mod search;
+mod through;
 mod unspoken;
 mod witness;
 

@@ -3,6 +3,7 @@
 //! As `forbid` and `require` mean them: packets count by where they end; all flows pass if none of those that hosts begin is
 //! ever stopped. Anchors that others fill are taken as empty: what passes only by them is told apart.
 
+use super::through::getting_through;
 use crate::engine::{Class, Condition, Engine, Field, Goal, PacketSet, Question, Undecided, Unknown, Value};
 use crate::net::{Family, RangeSet};
 use crate::policy::ast::{End, Packets};
@@ -189,14 +190,12 @@ impl<'z, 'a> Between<'z, 'a> {
         let guessed = self.guesses.iter();
         let guessed = guessed.map(|guess| (Some(guess), among(&guess.packets), guess.ends.as_ref()));
         for (guess, region, ends) in [known].into_iter().chain(guessed) {
-            let question = Question::new(region, Goal::GetsThrough)
-                .except(zones.never_taken())
-                .except(zones.on_one_network())
-                .except_ending_in(zones.network().never_ending())
-                .within(self.effort.steps);
-            let question = match ends {
-                Some(ends) => question.ending_in(ends.clone()),
-                None => question,
+            let narrow = |question: Question| {
+                let question = question.within(self.effort.steps);
+                match ends {
+                    Some(ends) => question.ending_in(ends.clone()),
+                    None => question,
+                }
             };
             let owner = guess.and_then(|guess| Some((guess.field, context.interfaces.get(guess.interface)?)));
             let implied = owner.map(|(_, owner)| Condition {
@@ -204,7 +203,7 @@ impl<'z, 'a> Between<'z, 'a> {
                 rule: None,
                 holds: true,
             });
-            let mut classes = self.engine().classes(question);
+            let mut classes = getting_through(self.engine(), zones, &region, narrow).flatten();
             for class in classes.by_ref().take(self.effort.classes) {
                 let class = match class {
                     Ok(class) => class,

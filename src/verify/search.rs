@@ -5,6 +5,7 @@ use super::found::{Found, MOST_OFFENCES, Offence};
 use super::guessing;
 use super::judge::Case;
 use super::outcome::Why;
+use super::through::getting_through;
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
@@ -267,51 +268,10 @@ impl Searcher<'_> {
 
     fn passing(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
-        let question = |region: PacketSet| {
-            let question = Question::new(region, Goal::GetsThrough);
-            let question = question.except(self.zones.never_taken());
-            narrow(question.except_ending_in(self.zones.network().never_ending()))
-        };
-        let elsewhere = question(region.clone()).except(self.zones.on_one_network());
-        let neighbours = region.intersection(self.zones.on_one_network());
-        let neighbours = (!neighbours.is_empty()).then(|| question(neighbours));
-        for question in [Some(elsewhere), neighbours].into_iter().flatten() {
-            let classes = self.engine.classes(question).flat_map(|class| match class {
-                Ok(class) => self.not_turning_back(class).into_iter().map(Ok).collect(),
-                Err(undecided) => vec![Err(undecided)],
-            });
+        for classes in getting_through(self.engine, self.zones, region, narrow) {
             found.collect(classes, &Why::GetsThrough, |_| true);
         }
         found
-    }
-
-    /// The class without the packets that leave, as they came, by the interface that they came in on, to the network
-    /// that they came from.
-    pub(super) fn not_turning_back(&self, class: Class) -> Vec<Class> {
-        let End::Leaves(out) = class.journey.end else {
-            return vec![class];
-        };
-        let arrival = RangeSet::single(self.engine.space().number(Place::In(out)));
-        let same = class.keeping(&Field::ENDS, false);
-        let Some(same) = same.and_then(|same| same.with(Field::Place, &arrival)) else {
-            return vec![class];
-        };
-        let back = PacketSet::from(same).intersection(self.zones.within_one_network());
-        let rest = match back.is_empty() {
-            true => vec![class],
-            false => {
-                let rest = PacketSet::from(class.region.clone()).minus(&back);
-                let with = |region: &PacketBox| {
-                    let mut class = class.clone();
-                    class.region = region.clone();
-                    class
-                };
-                rest.boxes().iter().map(with).collect()
-            }
-        };
-        rest.into_iter()
-            .map(|class| guessing::unless_neighbours(class, out, self.zones.network()))
-            .collect()
     }
 
     /// The packets of the region that do not get through, or not as required; to the machine itself, where its address is not

@@ -2,7 +2,7 @@
 
 use super::coverage::Speech;
 use super::judge::Case;
-use super::search::Searcher;
+use super::through::not_turning_back;
 use crate::engine::{Goal, PacketSet, Question};
 use crate::policy::Zones;
 use crate::policy::ast::{End, Host, Packets};
@@ -28,7 +28,6 @@ pub struct Unspoken {
 pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> {
     let zones = case.zones;
     let span = zones.policy().statements.first()?.span;
-    let searcher = Searcher::new(case);
     let mut question = Question::new(all_flows(zones, span)?, Goal::GetsThrough)
         .without_copies()
         .except(zones.never_taken())
@@ -54,7 +53,7 @@ pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> 
         match class {
             Ok(class) if class.own_reverse => {}
             Ok(class) if class.conditions.iter().all(|one| one.unknown.is_choice()) => {
-                packets.extend(searcher.not_turning_back(class).into_iter().map(|class| class.region));
+                packets.extend(not_turning_back(zones, class).into_iter().map(|class| class.region));
             }
             Ok(_) | Err(_) => unspoken.more = true,
         }
