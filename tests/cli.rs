@@ -257,3 +257,9 @@ fn flows_say_why_there_may_be_more() {
     assert!(shown.contains("and perhaps more: `bitmask` of"), "{shown}");
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_draft_of_what_is_piped_in_is_about_the_pf_conf_of_the_folder() {
+    let draft = text(&with_input(&["init", "-o", "-", "-"], b"set skip on lo\nblock\n").stdout);
+    assert!(draft.contains("\nconfig \"pf.conf\"\n"), "{draft}");
+}

@@ -311,6 +311,7 @@ fn what_the_network_stack_does_not_send_on_ends_there() {
         (said.lines().last().expect("a line").to_owned(), status)
     };
     let kept = "the network stack does not send it on: goes nowhere";
+    let unseen = "no program sees tcp to a broadcast or multicast address: goes nowhere";
     let early = "the network stack drops the packet before pf sees it";
     let owner = "cannot be said: rule 1 asks for the owner of the local socket (`user`, `group`)";
     for (packet, end, status) in [
@@ -321,6 +322,13 @@ fn what_the_network_stack_does_not_send_on_ends_there() {
         ),
         ("in on em1 proto udp from fe80::9 to 2001:db8:9::9 port 53", kept, 0),
         ("in on em1 proto udp from 10.0.1.9 to 9.9.9.9 port 53 ttl 1", kept, 0),
+        ("in on em1 proto tcp from 10.0.1.9 to 10.0.1.255 port 80", unseen, 0),
+        ("in on em1 proto tcp from 10.0.1.9 to 224.0.0.5 port 80", unseen, 0),
+        (
+            "in on em1 proto udp from 10.0.1.9 to 10.0.1.255 port 80",
+            "reaches the machine itself",
+            0,
+        ),
         ("in on em1 proto udp from 10.0.1.9 to 127.0.0.5 port 53", early, 2),
         ("in on em1 proto udp from ff02::1 to 2001:db8:9::9 port 53", early, 2),
         ("in on em1 proto tcp from 10.0.1.9 to 9.9.9.9 port 22", owner, 0),

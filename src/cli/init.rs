@@ -39,7 +39,10 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             return Status::CouldNotJudge;
         }
     };
-    let config = Path::new(&loaded.name);
+    let from_stdin = arguments.input.config.as_deref() == Some(Path::new("-"));
+    // What is piped in is, or is going to be, the pf.conf of this folder.
+    let name = if from_stdin { "pf.conf" } else { &loaded.name };
+    let config = Path::new(name);
     let beside = config.with_file_name("draft.policy");
     let path = arguments.file.clone().unwrap_or(beside);
     let refused = |findings: &[Diagnostic]| findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -52,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
             loaded.document,
             &loaded.context,
             &arguments.input.define,
-            &loaded.name,
+            name,
         );
         text = drafted;
         findings.extend(complaints);
@@ -85,10 +88,12 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
                 1 => ", 1 `closed` for you to decide".to_owned(),
                 open => format!(", {open} `closed` for you to decide"),
             };
-            let next = format!(
-                "{shown}: {statements} statements{open}; now `pfproof check {}`\n",
-                loaded.name
-            );
+            let how = if from_stdin {
+                format!("--policy {shown} -")
+            } else {
+                name.to_owned()
+            };
+            let next = format!("{shown}: {statements} statements{open}; now `pfproof check {how}`\n");
             console.answer(&next, Status::Success)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

@@ -225,8 +225,11 @@ impl Tracer<'_> {
             Format::Json => format!("{}\n", self.answer(&journey)),
             Format::Short => format!("{}\n", trace::short(packet, &journey, &self.hangs_on(&journey))),
             Format::Human => {
-                let to_one = !packet.dst.is_multicast();
-                let back = journey.as_ref().ok().filter(|_| to_one).and_then(reply);
+                let to_one = |journey: &&Journey| {
+                    let last = journey.hops.last();
+                    last.is_some_and(|last| !self.context.is_shared(last.after.dst, last.rtable))
+                };
+                let back = journey.as_ref().ok().filter(to_one).and_then(reply);
                 let back = back.map(|back| {
                     let way = self.machine.prove_and_explain(&back, &memory);
                     (back, way.map(|(journey, _)| journey))

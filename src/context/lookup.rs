@@ -253,6 +253,20 @@ impl Context {
         known.filter(|net| !is_link_local(net.addr())).map(|net| net.trunc())
     }
 
+    /// Whether an address is nobody's alone: multicast, broadcast of a network of the machine in that routing domain, or none at
+    /// all; no program sees tcp to it (`tcp_input`).
+    #[must_use]
+    pub fn is_shared(&self, address: IpAddr, rdomain: u32) -> bool {
+        let IpAddr::V4(inet) = address else {
+            return address.is_multicast();
+        };
+        let of_network = |interface: &Interface| {
+            let mut nets = interface.addresses.iter().filter_map(|address| address.known());
+            interface.rdomain == rdomain && !interface.down && nets.any(|net| interface.shared_of(net) == Some(inet))
+        };
+        inet.is_multicast() || inet.is_broadcast() || inet.is_unspecified() || self.interfaces.iter().any(of_network)
+    }
+
     /// Whether the machine forwards packets of that family.
     #[must_use]
     pub fn forwards(&self, family: Family) -> bool {

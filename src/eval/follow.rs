@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::memory::Memory;
 use super::record::{ChosenParts, End, Evaluation, Journey, Unproven};
 use crate::context::{Interface, has_scope};
-use crate::net::{Direction, Family};
+use crate::net::{Direction, Family, Protocol};
 use crate::packet::{Packet, Way};
 
 impl Machine<'_> {
@@ -242,6 +242,10 @@ impl<'t, 'a> Traveller<'t, 'a> {
     /// By the routing table to the interface it goes out on.
     fn forward(&mut self, mbuf: &mut Mbuf, hops: &mut Vec<Evaluation>) -> Result<End, Unproven> {
         let local = self.machine.is_local(mbuf.packet.dst, mbuf.rtable, mbuf.received_on)?;
+        let is_shared = || self.machine.context.is_shared(mbuf.packet.dst, mbuf.rtable);
+        if self.machine.stack && mbuf.packet.protocol == Protocol::TCP && is_shared() {
+            return Ok(End::NotForwarded);
+        }
         if let Some(end) = local {
             return Ok(end);
         }

@@ -228,6 +228,15 @@ impl<'a> Namer<'a> {
                 words.push("hosts without an address".to_owned());
             }
         }
+        if words.is_empty() {
+            // The machine's own addresses, say, which a zone names.
+            let names = |zone: &&ZoneOnMachine| zone.only(family).is_some_and(|only| sources.is_subset(only));
+            let listed = addresses(sources, family);
+            words.push(match own().find(names) {
+                Some(zone) => format!("{} ({listed})", zone.name),
+                None => format!("{listed}{on}"),
+            });
+        }
         words
     }
 

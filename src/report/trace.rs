@@ -3,7 +3,7 @@
 
 use crate::context::{Context, Interface};
 use crate::eval::{Answer, Effect, End, Evaluation, Journey, Met, Reason, RuleId, Unproven, Verdict};
-use crate::net::Direction;
+use crate::net::{Direction, Protocol};
 use crate::packet::{Packet, Way};
 use crate::print;
 use crate::ruleset::{Action, Rule, Ruleset};
@@ -284,9 +284,14 @@ impl Page<'_> {
         if journey.end == End::Sent && last.after.interface != last.before.interface {
             self.route(last, &last.after.interface, ", without another test");
         }
+        let is_shared = self.trace.context.is_shared(last.after.dst, last.rtable);
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),
             (End::NoRoute, _) => (Paint::Bad, format!("no route to {}: goes nowhere", last.after.dst)),
+            (End::NotForwarded, _) if last.after.protocol == Protocol::TCP && is_shared => {
+                let why = "no program sees tcp to a broadcast or multicast address: goes nowhere";
+                (Paint::Bad, why.to_owned())
+            }
             (End::NotForwarded, _) if self.trace.context.forwards(last.after.family) => {
                 let why = "the network stack does not send it on: goes nowhere";
                 (Paint::Bad, why.to_owned())

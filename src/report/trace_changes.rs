@@ -21,8 +21,11 @@ pub(super) fn changes(hop: &Evaluation, way: Bound) -> Vec<String> {
     let mut changes = Vec::new();
     let ends = |packet: &Packet| (packet.src, packet.dst, packet.sport, packet.dport);
     let id = |packet: &Packet| packet.icmp.map(|icmp| icmp.id);
+    let chosen = choices(hop);
     if ends(before) != ends(after) || id(before) != id(after) || before.family != after.family {
-        changes.push(format!("becomes {}{}", after.brief(), choices(hop)));
+        changes.push(format!("becomes {}{chosen}", after.brief()));
+    } else if !chosen.is_empty() {
+        changes.push(format!("stays {}{chosen}", after.brief()));
     }
     if after.tag != before.tag
         && let Some(tag) = &after.tag
