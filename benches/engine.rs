@@ -11,7 +11,7 @@ use divan::Bencher;
 use generate::Kind;
 use pfproof::check;
 use pfproof::context::{Context, context_from_toml};
-use pfproof::engine::{Engine, Question};
+use pfproof::engine::{Difference, Engine, Question};
 use pfproof::lower;
 use pfproof::ruleset::{Action, Block, KeepState, Ruleset};
 use pfproof::source::{MemoryLoader, Sources};
@@ -91,11 +91,10 @@ fn dead_and_redundant(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     });
 }
 
-/// One rule in the middle is turned from pass to block or back; the old ruleset is ready for questions.
+/// One rule in the middle is turned from pass to block or back.
 #[divan::bench(args = CASES, sample_count = 3)]
 fn difference(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
     let (context, ruleset) = loaded(kind, rules);
-    let before = Engine::new(&ruleset, &context);
     let mut edited = ruleset.clone();
     if let Some(anchor) = edited.anchors.get_mut(Ruleset::MAIN) {
         let middle = anchor.rules.len() / 2;
@@ -107,7 +106,7 @@ fn difference(bencher: Bencher<'_, '_>, (kind, rules): (Kind, u64)) {
         rule.keep_state = KeepState::No;
     }
     bencher.bench_local(|| {
-        let after = Engine::new(&edited, &context);
-        before.changes(&after, Question::STEPS).count()
+        let difference = Difference::new(&ruleset, &edited, &context);
+        difference.changes(Question::STEPS).count()
     });
 }

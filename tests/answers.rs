@@ -1,6 +1,8 @@
 //! The answer to a packet that gets through, and what its sender sends then: what the engine says of them is what the
 //! evaluator sees, over random rulesets of the whole language.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/chance.rs"]
 mod chance;
 #[path = "support/packets.rs"]
@@ -187,7 +189,7 @@ fn what_follows_is_what_the_evaluator_sees() {
     let compared = AtomicUsize::new(0);
     let config = ProptestConfig {
         max_shrink_time: 20_000,
-        ..packets::cases(300)
+        ..cases::cases(300)
     };
     let rulesets = (
         rules::ruleset(10),

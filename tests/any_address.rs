@@ -1,6 +1,9 @@
 //! What holds of a machine whose address is not known holds whatever that address is: what is proved once is asked again
 //! with addresses of every kind, and what is violated then must not have been proved.
 
+#[path = "support/cases.rs"]
+mod cases;
+
 use pfproof::Engine;
 use pfproof::context::{Context, Interface, InterfaceAddress, Route};
 use pfproof::lower;
@@ -208,16 +211,8 @@ fn outcomes(rules: &str, policy: &str, context: &Context) -> Option<Vec<&'static
     Some(verified.judgements.iter().map(|one| one.outcome.word()).collect())
 }
 
-/// Cases; PROPTEST_CASES asks for more.
-fn cases() -> u32 {
-    let said = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
-    said.unwrap_or(100)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(100))]
 
     #[test]
     fn what_holds_of_an_unknown_address_holds_of_each(

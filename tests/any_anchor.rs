@@ -1,6 +1,8 @@
 //! What holds while it is not known what fills an anchor holds whatever fills it: what is proved once is asked again with
 //! rules of every kind in the anchor, and what is violated then must not have been proved.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/outcome.rs"]
 #[expect(dead_code, reason = "the expectation is another run's")]
 mod outcome;
@@ -102,16 +104,8 @@ fn outcomes(rules: &str, statements: &str) -> Vec<&'static str> {
     router.statements.iter().map(|statement| statement.outcome).collect()
 }
 
-/// Cases; PROPTEST_CASES asks for more.
-fn cases() -> u32 {
-    let said = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
-    said.unwrap_or(60)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(60))]
 
     #[test]
     fn what_holds_of_an_unknown_anchor_holds_of_each(

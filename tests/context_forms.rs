@@ -1,6 +1,8 @@
 //! A machine is the same, whichever way it is described: as context.toml, as the files of its /etc, as the output of
 //! ifconfig and route; and no text makes a reader panic.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/forms.rs"]
 mod forms;
 
@@ -231,16 +233,8 @@ fn verdicts(context: Context) -> Vec<String> {
     statements.chain(findings).collect()
 }
 
-/// Cases of each property; PROPTEST_CASES asks for more.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(400)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(400))]
 
     #[test]
     fn written_as_context_toml_it_is_the_same(context in machine()) {
@@ -340,7 +334,7 @@ proptest! {
 
 proptest! {
     // Each is judged four times.
-    #![proptest_config(ProptestConfig { cases: cases() / 10, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(40))]
 
     #[test]
     fn however_it_is_written_the_same_holds(mut context in machine()) {

@@ -1,6 +1,9 @@
 //! Dead and redundant rules against their definitions: every packet of shrunken fields meets the rules one by one, and
 //! once more without the rule in question.
 
+#[path = "support/cases.rs"]
+mod cases;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -310,7 +313,7 @@ fn load(text: &str, context: &Context) -> Ruleset {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases(96))]
 
     #[test]
     fn by_definition(lines in prop::collection::vec(line(), 1..9)) {

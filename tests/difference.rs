@@ -1,5 +1,9 @@
 //! Differences between two rulesets against the naive way: each packet is asked about in both.
 
+use std::net::IpAddr;
+
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/packets.rs"]
 mod packets;
 #[path = "support/rules.rs"]
@@ -8,10 +12,10 @@ mod rules;
 use packets::{Bounds, Random};
 use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
-use pfproof::engine::{Change, Class, Engine, Field, Goal, Header, PacketBox, Question, Value};
+use pfproof::engine::{Change, Class, Difference, Engine, Field, Goal, Header, PacketBox, Question, Value};
 use pfproof::lower;
-use pfproof::net::RangeSet;
-use pfproof::packet::Way;
+use pfproof::net::{Protocol, RangeSet, TcpFlags};
+use pfproof::packet::{Packet, Way};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::{MemoryLoader, Sources};
 use proptest::prelude::*;
@@ -48,6 +52,41 @@ fn edited(mut statements: Vec<String>, random: &mut Random) -> Vec<String> {
         }
     }
     statements
+}
+
+/// Rules that are about few packets, and others that make them of other packets: what the one set says hangs on the other.
+const MOVING: &[&str] = &[
+    "block\n",
+    "pass\n",
+    "match out on em0 inet from 10.0.1.0/24 nat-to 203.0.113.7\n",
+    "match in on em1 inet to 10.0.1.1 rdr-to 10.0.2.9\n",
+    "match in on em0 inet proto tcp to 203.0.113.7 port 80 rdr-to 10.0.1.5 port 8080\n",
+    "match out on em2 inet to 10.0.2.9 rdr-to 10.0.2.10\n",
+    "pass in on em0 inet proto tcp to 203.0.113.7 port 80 rdr-to 10.0.1.5 port 8080\n",
+    "pass in on em1 inet from 10.0.1.5 to 9.9.9.9 nat-to 10.0.2.1\n",
+    "pass out on em0 inet from 10.0.1.9 binat-to 203.0.113.9\n",
+    "block out on em0 inet from 203.0.113.7 to 9.9.9.9\n",
+    "pass out on em0 inet from 203.0.113.7 to 9.9.9.0/24\n",
+    "block in on em1 inet to 10.0.2.9\n",
+    "pass in on em1 inet to 10.0.2.9\n",
+    "pass out on em2 inet to 10.0.2.10\n",
+    "block out on em1 inet proto tcp to 10.0.1.5 port 8080\n",
+    "pass out on em1 inet proto tcp to port 8080\n",
+    "block out inet from 10.0.2.1\n",
+    "block in inet from 10.0.1.5\n",
+    "pass in inet from 10.0.1.0/24\n",
+    "block out on em0 inet from 203.0.113.9\n",
+    "pass in on em1 inet to 10.0.1.1 tag A\n",
+    "match in on em1 inet from 10.0.1.5 tag A\n",
+    "block out tagged A\n",
+    "block out inet from 203.0.113.7 tagged A\n",
+    "block in inet to 10.0.2.9 tagged A\n",
+    "pass out inet to 10.0.2.10 tagged A\n",
+];
+
+fn moving() -> impl Strategy<Value = Vec<String>> {
+    let statements = proptest::collection::vec(proptest::sample::select(MOVING), 2..8);
+    statements.prop_map(|statements| statements.into_iter().map(str::to_owned).collect())
 }
 
 fn point(header: &Header) -> PacketBox {
@@ -87,38 +126,125 @@ fn fate(engine: &Engine<'_>, header: &Header) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_time: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, ..cases::cases(64) })]
 
     #[test]
-    fn changes_are_those_of_each_packet(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {
+    fn changes_are_those_of_each_packet(
+        (statements, which) in (rules::ruleset(10), 0..rules::CONTEXTS.len()),
+        seed in any::<u64>(),
+    ) {
         let context = rules::machine(which);
         let statements = rules::accepted(statements, |text| load(text, &context).is_some());
         prop_assume!(!statements.is_empty());
         let mut random = Random(seed);
         let (before, after) = (statements.concat(), edited(statements, &mut random).concat());
-        let (Some(old), Some(new)) = (load(&before, &context), load(&after, &context)) else { return Ok(()) };
-        let (old, new) = (Engine::new(&old, &context), Engine::new(&new, &context));
-        let Ok(changes) = old.changes(&new, STEPS).take(3000).collect::<Result<Vec<Change>, _>>() else { return Ok(()) };
-        if changes.len() == 3000 {
-            return Ok(());
-        }
-        let everything = old.space().anywhere();
-        let bounds = [Bounds::of(old.ruleset(), &context), Bounds::of(new.ruleset(), &context)];
-        for at in 0..PACKETS {
-            let way = if at % 3 == 0 { Way::Out } else { Way::Forward };
-            let packet = bounds[at % 2].packet(&mut random, way);
-            let fresh = |header: &Header| {
-                header.get(Field::Tag) == 0 && packet.received_on.is_none() && everything.contains(header)
-            };
-            let Some(header) = old.space().header(&packet).filter(fresh) else { continue };
-            let (Some(was), Some(is)) = (fate(&old, &header), fate(&new, &header)) else { continue };
-            let of_reverse = |change: &Change| change.before.own_reverse || change.after.own_reverse;
-            let held = changes.iter().any(|change| !of_reverse(change) && change.region.contains(&header));
-            // What a rule sets of tos and prio changes packets, but no end that a journey tells.
-            let untold = held && [&before, &after].iter().any(|text| text.contains(" set "));
-            prop_assert!(untold || held == (was != is), "{:?}\n{}\n{}\nof\n{}\nand\n{}", packet, was, is, before, after);
-        }
+        agree([&before, &after], &context, |bounds| {
+            let way = |at: usize| if at.is_multiple_of(3) { Way::Out } else { Way::Forward };
+            (0..PACKETS).map(|at| bounds[at % 2].packet(&mut random, way(at))).collect()
+        })?;
     }
+
+    #[test]
+    fn what_is_translated_notices_rules_about_what_it_becomes(statements in moving(), seed in any::<u64>()) {
+        let context = rules::machine(0);
+        let (before, after) = (statements.concat(), edited(statements, &mut Random(seed)).concat());
+        agree([&before, &after], &context, |_| between_few())?;
+    }
+}
+
+/// Rules that match only what others have made of the packets are among those that they can meet.
+#[test]
+fn what_becomes_of_packets_is_looked_at_too() {
+    let context = rules::machine(0);
+    for (edited, others) in [
+        (
+            "match in on em1 inet from 10.0.1.5 tag A\n",
+            "pass\nmatch out on em0 inet from 10.0.1.0/24 nat-to 203.0.113.7\nblock out inet from 203.0.113.7 tagged A\n",
+        ),
+        (
+            "match in on em1 inet to 10.0.1.1 tag A\n",
+            "pass\nmatch in on em1 inet to 10.0.1.1 rdr-to 10.0.2.9\nblock in inet to 10.0.2.9 tagged A\n",
+        ),
+        (
+            "pass in on em1 inet to 10.0.1.1 rdr-to 10.0.2.9 tag A\n",
+            "pass\nblock out inet to 10.0.2.9 ! tagged A\n",
+        ),
+    ] {
+        let both = format!("{edited}{others}");
+        let difference = agree([&both, others], &context, |_| between_few());
+        difference.unwrap();
+    }
+}
+
+/// Packets between the addresses that the rules name, by every way in.
+fn between_few() -> Vec<Packet> {
+    let addresses = [
+        "10.0.1.5",
+        "10.0.1.9",
+        "10.0.1.1",
+        "10.0.2.9",
+        "10.0.2.10",
+        "203.0.113.7",
+        "9.9.9.9",
+    ];
+    let addresses = addresses.map(|address| address.parse::<IpAddr>().unwrap());
+    let pairs = addresses
+        .iter()
+        .flat_map(|src| addresses.iter().map(move |dst| (*src, *dst)));
+    let ways = ["em0", "em1", "em2"]
+        .iter()
+        .flat_map(|on| [80, 8080].map(|port| (on, port)));
+    let packets = pairs.flat_map(|(src, dst)| {
+        ways.clone().map(move |(on, port)| {
+            let mut packet = Packet::new(Way::Forward, *on, Protocol::TCP, src, dst);
+            (packet.sport, packet.dport, packet.flags) = (50_000, port, TcpFlags::SYN);
+            packet
+        })
+    });
+    packets.collect()
+}
+
+/// The changes are those of each of the packets.
+fn agree(
+    [before, after]: [&str; 2],
+    context: &Context,
+    packets: impl FnOnce(&[Bounds; 2]) -> Vec<Packet>,
+) -> Result<(), TestCaseError> {
+    let (Some(old), Some(new)) = (load(before, context), load(after, context)) else {
+        return Ok(());
+    };
+    let difference = Difference::new(&old, &new, context);
+    let (old, new) = (Engine::new(&old, context), Engine::new(&new, context));
+    let Ok(changes) = difference.changes(STEPS).take(3000).collect::<Result<Vec<Change>, _>>() else {
+        return Ok(());
+    };
+    if changes.len() == 3000 {
+        return Ok(());
+    }
+    let everything = old.space().anywhere();
+    let bounds = [&old, &new].map(|engine| Bounds::of(engine.ruleset(), context));
+    for packet in packets(&bounds) {
+        let fresh = |header: &Header| {
+            header.get(Field::Tag) == 0 && packet.received_on.is_none() && everything.contains(header)
+        };
+        let Some(header) = old.space().header(&packet).filter(fresh) else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (fate(&old, &header), fate(&new, &header)) else {
+            continue;
+        };
+        let of_reverse = |change: &Change| change.before.own_reverse || change.after.own_reverse;
+        let held = changes
+            .iter()
+            .any(|change| !of_reverse(change) && change.region.contains(&header));
+        // What a rule sets of tos and prio changes packets, but no end that a journey tells.
+        let untold = held && [before, after].iter().any(|text| text.contains(" set "));
+        prop_assert!(
+            untold || held == (was != is),
+            "{packet:?}\n{was}\n{is}\n{before}\nof\n{after}\nand\n"
+        );
+    }
+    Ok(())
 }
 
 /// What is said of a change, by the boxes of what no longer passes.
@@ -137,9 +263,9 @@ fn one_edit_is_one_box() {
         load(&text, &context).unwrap()
     };
     let (old, new) = (with(80), with(443));
-    let (old, new) = (Engine::new(&old, &context), Engine::new(&new, &context));
+    let difference = Difference::new(&old, &new, &context);
     let mut ports: Vec<(u128, bool)> = Vec::new();
-    for change in old.changes(&new, STEPS) {
+    for change in difference.changes(STEPS) {
         let change = change.unwrap();
         let port = change.region.limit(Field::DestinationPort).unwrap();
         assert_eq!(port.len(), 1, "{change:?}");
@@ -152,5 +278,5 @@ fn one_edit_is_one_box() {
     ports.sort_unstable();
     ports.dedup();
     assert_eq!(ports, [(80, false), (443, true)]);
-    assert_eq!(old.changes(&old, STEPS).count(), 0);
+    assert_eq!(Difference::new(&old, &old, &context).changes(STEPS).count(), 0);
 }

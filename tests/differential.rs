@@ -1,5 +1,7 @@
 //! eval against engine: what one decides for a packet, the other must say of the box that holds it.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/chance.rs"]
 mod chance;
 #[path = "support/packets.rs"]
@@ -389,7 +391,7 @@ fn random_packets() {
     let (asked, compared) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let config = ProptestConfig {
         max_shrink_time: 20_000,
-        ..packets::cases(600)
+        ..cases::cases(600)
     };
     proptest!(config, |(statements in rules::ruleset(14), which in 0..rules::CONTEXTS.len(), seed in any::<u64>())| {
         let context = state(which, seed);
@@ -417,7 +419,7 @@ fn random_classes() {
     let compared = AtomicUsize::new(0);
     let config = ProptestConfig {
         max_shrink_time: 5_000,
-        ..packets::cases(12)
+        ..cases::cases(12)
     };
     proptest!(config, |(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>(), hop in any::<bool>())| {
         let context = rules::machine(which);

@@ -1,5 +1,7 @@
 //! Laws of the evaluator: what may be done to a ruleset without a packet's noticing.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/packets.rs"]
 mod packets;
 #[path = "support/rules.rs"]
@@ -107,7 +109,7 @@ fn main_rules(ruleset: &Ruleset) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases::cases(96))]
 
     // forall rulesets, packets. a rule that matches nothing, put anywhere => nothing changes
     #[test]

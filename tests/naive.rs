@@ -1,6 +1,8 @@
 //! What makes the engine fast changes no answer: questions about many packets at once, with ends and excuses, against
 //! questions about one packet each, in which nothing is left out, looked up or covered.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/packets.rs"]
 mod packets;
 #[path = "support/rules.rs"]
@@ -76,7 +78,7 @@ fn ending(engine: &Engine<'_>, header: &Header, class: &Class) -> Option<Header>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_time: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, ..cases::cases(48) })]
 
     #[test]
     fn many_at_once_as_one_by_one(statements in rules::ruleset(10), which in 0..rules::CONTEXTS.len(), seed in any::<u64>()) {

@@ -9,6 +9,8 @@
 //! - forall rulesets, statements: it is vacuous => no packet is asked for
 //! - forall rulesets, statements: it is violated => its boxes hold every packet that offends it, and only such
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/chance.rs"]
 mod chance;
 #[path = "support/fate.rs"]
@@ -281,7 +283,7 @@ fn offend(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, max_shrink_iters: 300, ..packets::cases(40) })]
+    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, max_shrink_iters: 300, ..cases::cases(40) })]
 
     #[test]
     fn outcomes_agree_with_enumeration(

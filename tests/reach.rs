@@ -4,6 +4,8 @@
 //! - forall packets: it is from one to the other and may get through, if and only if it is in the edge between them
 //! - forall edges: all flows pass => none that begins there is ever stopped
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/chance.rs"]
 mod chance;
 #[path = "support/fate.rs"]
@@ -137,7 +139,7 @@ fn the_overview_agrees_with_enumeration() {
     let config = ProptestConfig {
         max_shrink_time: 20_000,
         max_shrink_iters: 300,
-        ..packets::cases(30)
+        ..cases::cases(30)
     };
     proptest!(config, |(rules in prop::collection::vec(rule(), 0..8), site in 0..SITES)| {
         agree(&Site::new(site), &rules)?;

@@ -7,6 +7,8 @@
 //!
 //! Few packets, many ways to nest rules: quick anchors, chance, tables, tags.
 
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/chance.rs"]
 mod chance;
 #[path = "support/packets.rs"]
@@ -194,7 +196,7 @@ fn rule() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, ..packets::cases(1500) })]
+    #![proptest_config(ProptestConfig { max_shrink_time: 20_000, ..cases::cases(1500) })]
 
     #[test]
     fn classes_hang_on_what_they_say(rules in prop::collection::vec(rule(), 1..6)) {

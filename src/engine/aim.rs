@@ -26,7 +26,7 @@ impl Classes<'_, '_> {
         let untouched = frame.steps.is_empty()
             && frame.start.rtable.is_none()
             && Field::ENDS.into_iter().all(|field| frame.start.is_original(field))
-            && !compiled.list.redirects_outward;
+            && !compiled.list.features.redirects_outward;
         let (Some(ends), Some(place), true) = (&self.question.ends, place, followed && untouched) else {
             return Some(region.clone());
         };
@@ -79,7 +79,7 @@ impl Classes<'_, '_> {
     /// Whether packets of the region that go out there may be asked for. May say yes too often.
     pub(super) fn may_end_at(&self, place: Place, region: &PacketBox, now: &Now) -> bool {
         let Some(ends) = &self.question.ends else { return true };
-        if now.family != region.family || self.compiled.list.redirects_outward {
+        if now.family != region.family || self.compiled.list.features.redirects_outward {
             return true;
         }
         let number = self.compiled.space.number(place);

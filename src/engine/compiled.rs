@@ -11,6 +11,7 @@ use super::journey::{End, Unknown};
 use super::list::List;
 use super::memo::Memo;
 use super::met::{Meetings, Met};
+use super::nearby::Nearby;
 use super::path::Path;
 use super::rewriting::{Now, Reading};
 use super::routing::{Piece, Routes, Target, line, prefix};
@@ -55,9 +56,9 @@ pub(super) struct Compiled<'a> {
 }
 
 impl<'a> Compiled<'a> {
-    pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
-        let space = Space::new(ruleset, context);
-        let list = List::new(&Reader::new(ruleset, context, &space));
+    /// Of all packets, or of those alone, in the space of the two.
+    pub(super) fn new(ruleset: &'a Ruleset, context: &'a Context, space: Space, nearby: Option<&Nearby>) -> Self {
+        let list = List::new(&Reader::new(ruleset, context, &space), nearby);
         let tag = |rule: &crate::ruleset::Rule| rule.tag.as_ref().and_then(|tag| space.tag(tag)).unwrap_or(0);
         let skips = |interface| ruleset.options.skip.iter().any(|name| context.matches(interface, name));
         let skipped: Vec<bool> = context.interfaces.iter().map(skips).collect();

@@ -120,7 +120,7 @@ impl Engine<'_> {
     /// Whether packets that the rule passes might get a tag from other rules if it were not there.
     fn keeps_from_tags(&self, rule: &Rule, own: &Inlined) -> bool {
         let list = &self.compiled.list;
-        if !list.asks_for_tags || rule.action != Action::Pass {
+        if !list.features.asks_for_tags || rule.action != Action::Pass {
             // A blocked packet loses its tag.
             return false;
         }

@@ -358,7 +358,7 @@ impl Frame {
         within: &mut PacketBox,
     ) -> RangeSet {
         let none = RangeSet::single(0);
-        if !ground.list.asks_for_tags {
+        if !ground.list.features.asks_for_tags {
             return none;
         }
         let before = self.tags(ground, 0, at, supposed, within, 0);
@@ -369,7 +369,7 @@ impl Frame {
         }
         let is_there = |entry: &&Entry| entry.position <= stop && self.may_match(entry, within);
         let mut may_ask = ground.list.entries.iter().filter(is_there);
-        let mut perhaps = ground.list.asks_before || may_ask.any(asks);
+        let mut perhaps = ground.list.features.asks_before || may_ask.any(asks);
         for entry in ground.entries(&self.met.taggers).filter(|entry| entry.position <= stop) {
             match self.matches(ground, entry, at, supposed, within) {
                 Match::Yes => return after,

@@ -7,13 +7,15 @@ use rayon::prelude::*;
 
 use super::calls::{called, looping};
 use super::criteria::{About, Alternative, Fact, Reader};
+use super::features::Features;
 use super::header::{Field, PacketBox};
 use super::journey::{Drop, Unknown};
+use super::nearby::Nearby;
 use super::routing::prefix;
 use super::translate;
 use super::transport;
-use crate::net::{Direction, Family, Protocol, RangeSet};
-use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, RouteToKind, Rule, RuleId, Ruleset, Tagged, Translation};
+use crate::net::{Family, Protocol, RangeSet};
+use crate::ruleset::{Action, AnchorCall, Name, Rule, RuleId, Ruleset, Tagged};
 
 /// A place in the order of evaluation.
 pub(super) type Position = u32;
@@ -100,14 +102,7 @@ pub(super) struct List<'a> {
     pub(super) rules: Vec<(RuleId, &'a Rule)>,
     /// In the order of their positions.
     pub(super) entries: Vec<Entry>,
-    /// Whether some rule asks for tags.
-    pub(super) asks_for_tags: bool,
-    /// Whether a rule may ask for the tag of packets that its entries do not match: by what is asked after that.
-    pub(super) asks_before: bool,
-    /// Whether some rule asks for priority or type of service.
-    pub(super) asks_for_fields: bool,
-    /// Whether some rule translates the destination of packets on their way out, or sends them elsewhere then.
-    pub(super) redirects_outward: bool,
+    pub(super) features: Features,
     /// Why the list is not the whole ruleset, if so.
     pub(super) incomplete: Option<String>,
 }
@@ -121,17 +116,18 @@ impl<'a> List<'a> {
     /// The number that stands for no rule.
     pub(super) const NO_RULE: usize = usize::MAX;
 
-    pub(super) fn new(reader: &Reader<'a, '_>) -> Self {
+    /// The list that packets meet: all, or those alone.
+    pub(super) fn new(reader: &Reader<'a, '_>, nearby: Option<&Nearby>) -> Self {
+        let features = Features::of(reader.ruleset);
         let mut builder = Builder {
             reader,
+            nearby,
             list: Self {
                 rules: Vec::new(),
                 entries: Vec::new(),
-                asks_for_tags: any(reader.ruleset, |rule| rule.tagged.is_some()),
-                asks_before: any(reader.ruleset, asks_before),
-                asks_for_fields: any(reader.ruleset, |rule| rule.prio.is_some() || rule.tos.is_some()),
-                redirects_outward: any(reader.ruleset, redirects_outward),
-                incomplete: asks_other_tables(reader.ruleset)
+                features,
+                incomplete: features
+                    .asks_other_tables()
                     .then(|| "a match rule sets the routing table by which later rules ask for a route".to_owned()),
             },
             position: 1,
@@ -153,6 +149,8 @@ impl<'a> List<'a> {
 
 struct Builder<'r, 'a> {
     reader: &'r Reader<'a, 'r>,
+    /// The packets that are meant, if not all.
+    nearby: Option<&'r Nearby>,
     list: List<'a>,
     position: Position,
     /// The places after which the header may be another.
@@ -162,47 +160,6 @@ struct Builder<'r, 'a> {
     /// The rules that were gone through, each as often as it is called, and the parts of what they became.
     seen: usize,
     parts: usize,
-}
-
-/// Whether some rule of any anchor is such.
-fn any(ruleset: &Ruleset, such: impl Fn(&Rule) -> bool) -> bool {
-    ruleset.anchors.values().flat_map(|anchor| &anchor.rules).any(such)
-}
-
-/// Whether more is asked of a packet after its tag, or an anchor asks for that, in which there may be no rule.
-fn asks_before(rule: &Rule) -> bool {
-    let more = rule.received_on.is_some() || rule.prio.is_some() || rule.max_pkt_rate.is_some();
-    rule.tagged.is_some() && (more || matches!(rule.action, Action::Anchor { .. }))
-}
-
-/// Whether routes may be asked for in another table than that of the packet's routing domain (`pf_match_rule`: in the
-/// one that match rules have set).
-fn asks_other_tables(ruleset: &Ruleset) -> bool {
-    let asks = |peer: &Peer| match peer.host {
-        Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => true,
-        Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => false,
-    };
-    any(ruleset, |rule| rule.action == Action::Match && rule.rtable.is_some())
-        && any(ruleset, |rule| asks(&rule.source) || asks(&rule.destination))
-}
-
-/// Whether packets may leave elsewhere, or to another destination, than they seemed to before the hop out; as replies of
-/// their own, too, by a state that has changed their source, or their domain, on the way in.
-fn redirects_outward(rule: &Rule) -> bool {
-    let nats = matches!(rule.translation.as_deref(), Some(Translation::Nat { .. }));
-    let redirects = rule
-        .translation
-        .as_deref()
-        .is_some_and(|translation| match translation {
-            Translation::Nat { .. } => false,
-            Translation::Rdr { .. } | Translation::NatAndRdr { .. } | Translation::Af(_) => true,
-        });
-    let routes = rule.route_to.as_deref();
-    let routes = routes.is_some_and(|route| route.kind != RouteToKind::ReplyTo);
-    match rule.direction {
-        Some(Direction::In) => nats || rule.rtable.is_some(),
-        Some(Direction::Out) | None => redirects || routes || rule.rtable.is_some(),
-    }
 }
 
 /// The conditions of one chain of calls.
@@ -290,12 +247,14 @@ impl<'a> Builder<'_, 'a> {
         let mut direct = Vec::new();
         let anchor = Name::from(path);
         let calls = |rule: &Rule| matches!(rule.action, Action::Anchor(_));
+        let is_met = |rule: &Rule| self.nearby.is_none_or(|nearby| nearby.may_match(rule));
+        let rules = ruleset.rules(path).iter().enumerate();
+        let rules: Vec<(usize, &Rule)> = rules.filter(|(_, rule)| is_met(rule)).collect();
         // What lies between two calls is numbered in one go, and is read side by side.
-        let runs = ruleset.rules(path).chunk_by(|one, next| !calls(one) && !calls(next));
-        let mut numbers = 0..;
+        let runs = rules.chunk_by(|(_, one), (_, next)| !calls(one) && !calls(next));
         for run in runs.flat_map(|run| run.chunks(LONGEST_RUN)) {
             let parts = self.read(run, path);
-            for ((rule, own), number) in run.iter().zip(parts).zip(numbers.by_ref()) {
+            for (&(number, rule), own) in run.iter().zip(parts) {
                 self.seen += 1;
                 // Rules that are there once are no matter of anchors.
                 let (each, besides) = List::PARTS;
@@ -324,11 +283,11 @@ impl<'a> Builder<'_, 'a> {
     }
 
     /// The boxes of the rules that come next, each by itself.
-    fn read(&self, rules: &[Rule], path: &str) -> Vec<Vec<Part>> {
+    fn read(&self, rules: &[(usize, &Rule)], path: &str) -> Vec<Vec<Part>> {
         let (first, position) = (self.list.rules.len(), self.position.saturating_add(1));
         let rules = rules.par_iter().with_min_len(SHORTEST_RUN).enumerate();
         rules
-            .map(|(at, rule)| self.parts(rule, path, first + at, position.saturating_add(at as Position)))
+            .map(|(at, (_, rule))| self.parts(rule, path, first + at, position.saturating_add(at as Position)))
             .collect()
     }
 
@@ -368,7 +327,7 @@ impl<'a> Builder<'_, 'a> {
             self.entries(number, kind, rule.quick, position, guards, &own);
         }
         let translates = kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some());
-        if translates || self.list.asks_for_tags && rule.tag.is_some() {
+        if translates || self.list.features.asks_for_tags && rule.tag.is_some() {
             self.rewrites.push(position);
         }
         first..self.list.entries.len()
@@ -486,7 +445,7 @@ impl<'a> Builder<'_, 'a> {
             return self.give_up(&format!("the anchors lie deeper than {}", List::DEPTH));
         }
         let number = self.list.rules.len() - 1;
-        if self.list.asks_for_tags && rule.tag.is_some() {
+        if self.list.features.asks_for_tags && rule.tag.is_some() {
             self.entries(number, Kind::Call, false, position, guards, &own);
             self.rewrites.push(position);
         }

@@ -156,14 +156,14 @@ impl Met {
                 entry.stop == END
             };
             let Some((_, rule)) = list.rule(entry) else { continue };
-            if list.asks_for_tags && rule.tag.is_some() {
+            if list.features.asks_for_tags && rule.tag.is_some() {
                 met.taggers.push(number);
                 if entry.parts.iter().any(|part| !part.facts.is_empty()) {
                     unsure.push(number);
                 }
             }
             let set = rule.set.as_ref();
-            let sets = list.asks_for_fields && set.is_some_and(|set| set.prio.is_some() || set.tos.is_some());
+            let sets = list.features.asks_for_fields && set.is_some_and(|set| set.prio.is_some() || set.tos.is_some());
             if entry.kind == Kind::Match && (rule.translation.is_some() || rule.rtable.is_some() || sets) {
                 met.rewriters.push(number);
             }

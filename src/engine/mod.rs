@@ -25,7 +25,9 @@ mod cover;
 mod criteria;
 mod dead;
 mod difference;
+mod edit;
 mod decided;
+mod features;
 mod filled;
 mod first_match;
 mod following;
@@ -42,6 +44,7 @@ mod journey;
 mod list;
 mod memo;
 mod met;
+mod nearby;
 mod onward;
 mod path;
 mod question;
@@ -60,7 +63,7 @@ mod witness;
 
 pub use dead::{DeadRule, Idle};
 pub use decided::{Decided, Effort};
-pub use difference::Change;
+pub use difference::{Change, Difference};
 pub use header::{Field, Header, PacketBox};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub(crate) use memo::Memo;
@@ -69,6 +72,7 @@ pub use set::PacketSet;
 pub use space::{InterfaceId, Place, Space, address, address_number};
 
 use self::compiled::Compiled;
+use self::nearby::Nearby;
 use self::search::Classes;
 use crate::context::Context;
 use crate::net::{Family, RangeSet};
@@ -85,7 +89,14 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn new(ruleset: &'a Ruleset, context: &'a Context) -> Self {
         Self {
-            compiled: Compiled::new(ruleset, context),
+            compiled: Compiled::new(ruleset, context, Space::new(ruleset, context), None),
+        }
+    }
+
+    /// The same for those packets alone.
+    fn near(ruleset: &'a Ruleset, context: &'a Context, space: Space, nearby: &Nearby) -> Self {
+        Self {
+            compiled: Compiled::new(ruleset, context, space, Some(nearby)),
         }
     }
 

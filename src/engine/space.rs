@@ -61,16 +61,15 @@ impl Space {
     /// The space of a machine with that ruleset.
     #[must_use]
     pub fn new(ruleset: &Ruleset, context: &Context) -> Self {
-        let rules = || ruleset.anchors.values().flat_map(|anchor| &anchor.rules);
-        let set = rules().filter_map(|rule| rule.tag.clone());
-        let tested = rules().filter_map(|rule| rule.tagged.as_ref().map(|tagged| tagged.tag.clone()));
+        let rules = ruleset.anchors.values().flat_map(|anchor| &anchor.rules);
+        let tags = rules.flat_map(|rule| [rule.tag.as_ref(), rule.tagged.as_ref().map(|tagged| &tagged.tag)]);
         Self {
             interfaces: context
                 .interfaces
                 .iter()
                 .map(|known| Name::from(known.name.as_str()))
                 .collect(),
-            tags: set.chain(tested).collect(),
+            tags: tags.flatten().cloned().collect(),
             reassemble: ruleset.options.reassemble.enabled,
         }
     }

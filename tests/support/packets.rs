@@ -7,16 +7,6 @@ use pfproof::context::Context;
 use pfproof::net::{Family, Operator, Protocol, TcpFlags};
 use pfproof::packet::{Fragment, Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Host, PoolAddress, Ruleset, Translation};
-use proptest::test_runner::Config;
-
-/// So many cases, or as many as `PROPTEST_CASES` says.
-#[allow(dead_code, reason = "not every test that shares this file counts cases")]
-pub(crate) fn cases(usual: u32) -> Config {
-    match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => Config::default(),
-        None => Config::with_cases(usual),
-    }
-}
 
 /// A generator of numbers (splitmix64).
 pub(crate) struct Random(pub(crate) u64);
