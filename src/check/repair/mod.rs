@@ -229,7 +229,12 @@ impl Trials<'_> {
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
         let mut proofs = 0;
-        for candidate in patient.lowered(patient.candidates(statement)) {
+        let candidates: Vec<Candidate> = patient.lowered(patient.candidates(statement)).collect();
+        // Where all of them together do not stop every packet, no few of them do.
+        if candidates.iter().all(Candidate::only_blocks) && self.passing(&self.with(&candidates)?, must_stop) > 0 {
+            return None;
+        }
+        for candidate in candidates {
             if chosen.len() >= LONGEST {
                 break;
             }
@@ -263,19 +268,39 @@ impl Trials<'_> {
     /// How many of the packets still get through with those rules added; `None` where those are some and no fewer than
     /// before, or something required does not.
     fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[Packet], before: usize) -> Option<usize> {
+        let ruleset = self.with(chosen)?;
+        let passing = self.passing(&ruleset, must_stop);
+        if passing > 0 && passing >= before {
+            return None;
+        }
+        let mut fates = self.fates(&ruleset, &self.must_pass);
+        let breaks = fates.any(|through| through == Some(false));
+        (!breaks).then_some(passing)
+    }
+
+    /// The ruleset with those rules added.
+    fn with(&self, chosen: &[Candidate]) -> Option<Ruleset> {
         let mut ruleset = self.patient.ruleset.clone();
         let main = ruleset.anchors.get_mut(Ruleset::MAIN)?;
         let rules = chosen.iter().flat_map(|candidate| candidate.rules.iter().cloned());
         main.rules.splice(self.at..self.at, rules);
-        let machine = Machine::new(&ruleset, self.patient.context).with_programs();
-        // What the evaluator cannot say is left to the proof.
-        let through = |packet: &Packet| gets_through(&machine, self.patient.zones.network(), packet.clone());
-        let passing = must_stop.iter().filter(|packet| through(packet) == Some(true)).count();
-        if passing > 0 && passing >= before {
-            return None;
-        }
-        let breaks = self.must_pass.iter().any(|packet| through(packet) == Some(false));
-        (!breaks).then_some(passing)
+        Some(ruleset)
+    }
+
+    /// How many of the packets surely get through. What the evaluator cannot say is left to the proof.
+    fn passing(&self, ruleset: &Ruleset, packets: &[Packet]) -> usize {
+        self.fates(ruleset, packets)
+            .filter(|through| *through == Some(true))
+            .count()
+    }
+
+    /// Of each packet whether it gets through.
+    fn fates<'p>(&'p self, ruleset: &'p Ruleset, packets: &'p [Packet]) -> impl Iterator<Item = Option<bool>> + 'p {
+        let machine = Machine::new(ruleset, self.patient.context).with_programs();
+        let network = self.patient.zones.network();
+        packets
+            .iter()
+            .map(move |packet| gets_through(&machine, network, packet.clone()))
     }
 
     /// The texts of the candidates without those that are not needed to stop the packets.
