@@ -11,14 +11,14 @@ use pfproof::ruleset::{Divert, RouteToKind};
 use crate::chance::{self, Script};
 use crate::site::{INTERFACES, Site, has_no_address, interface};
 
-/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, or taken in, by
-/// the machine or by a program that diverts it, in whatever domain.
+/// Where a packet is met that is asked for its destination: coming in, in some routing domain, going out, taken in by the
+/// machine, in whatever domain, or by a program that diverts it, where it came in.
 #[derive(Clone, Copy)]
 pub(crate) enum Met {
     In(u32),
     Out(u32),
     Here,
-    Diverted,
+    Diverted(u32),
 }
 
 /// What becomes of a packet, in one way that things may go.
@@ -174,7 +174,7 @@ pub(crate) fn fates(site: &Site, machine: &Machine<'_>, packet: &Packet, os: Opt
             leaves,
             met_last: match leaves {
                 Some(out) => Met::Out(site.domain(out)),
-                None if diverted(hop) => Met::Diverted,
+                None if diverted(hop) => Met::Diverted(site.domain(interface(&packet.interface))),
                 None => Met::Here,
             },
             untranslated: (last.src, last.dst, last.sport, last.dport)

@@ -112,25 +112,25 @@ impl Item {
         };
         match (self, met) {
             (Self::Itself, Met::Here) => true,
-            (Self::Itself, Met::Diverted) => site.domains().into_iter().any(taken),
+            (Self::Itself, Met::Diverted(_)) => site.domains().into_iter().any(taken),
             (Self::Itself, Met::In(domain) | Met::Out(domain)) => match purpose {
                 For::Flows => own(domain),
                 For::All | For::Excuse => taken(domain),
             },
             (Self::Any, _) if purpose != For::Flows => true,
-            (Self::Any, Met::Here | Met::Diverted) | (Self::Zone(_), Met::Here) => false,
+            (Self::Any, Met::Here | Met::Diverted(_)) | (Self::Zone(_), Met::Here) => false,
             (Self::Any, Met::In(domain) | Met::Out(domain)) => (0..INTERFACES.len()).any(host) && !own(domain),
-            (Self::Net(net), Met::Here | Met::Diverted) => in_net(net, address),
+            (Self::Net(net), Met::Here | Met::Diverted(_)) => in_net(net, address),
             (Self::Net(net), Met::In(domain) | Met::Out(domain)) => {
                 in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(domain, address))
             }
             (Self::Interface(name), _) => site.is_of(interface(name), address),
-            (Self::Zone(zone), Met::In(_) | Met::Out(_) | Met::Diverted) => {
+            (Self::Zone(zone), Met::In(_) | Met::Out(_) | Met::Diverted(_)) => {
                 let (_, interfaces, only) = ZONES[*zone];
                 let linked = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
                 let in_domain = |on: usize| match met {
-                    Met::In(domain) | Met::Out(domain) => site.domain(on) == domain,
-                    Met::Diverted | Met::Here => true,
+                    Met::In(domain) | Met::Out(domain) | Met::Diverted(domain) => site.domain(on) == domain,
+                    Met::Here => true,
                 };
                 let there = interfaces.iter().any(|&on| match purpose {
                     For::Flows => host(on),
@@ -138,7 +138,7 @@ impl Item {
                 });
                 let here = match met {
                     Met::In(domain) => taken(domain),
-                    Met::Diverted => site.domains().into_iter().any(taken),
+                    Met::Diverted(_) => site.domains().into_iter().any(taken),
                     Met::Out(_) | Met::Here => false,
                 };
                 there && !here && !linked && only.is_none_or(|only| in_net(only, address))

@@ -8,7 +8,7 @@ use pfproof::net::Family;
 use pfproof::source::Sources;
 
 /// The machines. Their interfaces on wires are the same three, with the same first addresses.
-const MACHINES: [&str; 7] = [
+const MACHINES: [&str; 9] = [
     // A router as most are; an address of its own on no wire.
     r#"
 [interface.em0]
@@ -150,6 +150,47 @@ to = "default"
 interface = "em1"
 via = "10.0.1.66"
 rtable = 5
+"#,
+    // Networks that two routing domains both have, each with hosts of its own.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "10.0.2.66/24"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+[interface.em2]
+addresses = ["10.0.2.1/24", "10.0.1.5/24"]
+rdomain = 1
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "default"
+interface = "em2"
+via = "10.0.2.9"
+rtable = 1
+"#,
+    // The same own address in two, and the way out in the one that most are not in.
+    r#"
+[interface.em0]
+addresses = ["198.51.100.1/24", "10.0.1.1/24"]
+groups = ["egress"]
+[interface.em1]
+addresses = ["10.0.1.1/24", "2001:db8:1::1/64"]
+rdomain = 1
+[interface.em2]
+addresses = ["10.0.2.1/24", "2001:db8:2::1/64"]
+rdomain = 1
+[[route]]
+to = "default"
+interface = "em0"
+via = "198.51.100.254"
+[[route]]
+to = "9.0.0.0/8"
+interface = "em2"
+via = "10.0.2.9"
+rtable = 1
 "#,
     // A tunnel to one other machine, and what lies behind that.
     r#"
