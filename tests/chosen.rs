@@ -130,3 +130,21 @@ fn of_several_routes_to_one_destination_each_is_considered() {
         check_on(allowed, &machine, ZONES, &[(statement, outcome)]);
     }
 }
+
+/// What uses a rule up on the way in does not meet it on the way out.
+#[test]
+fn a_rule_that_is_used_up_lets_a_packet_through_one_hop_alone() {
+    let forbid = "forbid inet proto tcp from lan to dmz port 80";
+    check(
+        "block\npass quick inet proto tcp from 10.0.1.5 to port 80 once\n",
+        &[(forbid, "holds")],
+    );
+    check(
+        "block\npass quick inet proto tcp from 10.0.1.5 to port 80 once\npass out on em3\n",
+        &[(forbid, "violated")],
+    );
+    check(
+        "block\npass quick inet proto tcp from 10.0.1.5 to port 80 once\npass in on em1 from 10.0.1.5\n",
+        &[(forbid, "holds")],
+    );
+}

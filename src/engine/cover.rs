@@ -391,7 +391,9 @@ impl Cover {
                 hop.logged = logged;
             }
         }
-        let settled = supposed.facts.iter().map(|(fact, _, holds)| (fact, holds));
+        let settled = supposed.facts.iter();
+        let settled = settled.filter(|(fact, _, holds)| *holds || !supposed.uses_up(fact));
+        let settled = settled.map(|(fact, _, holds)| (fact, holds));
         let open = supposed.open.iter().map(|(fact, holds)| (fact, holds));
         let conditions = settled.chain(open).map(|(fact, holds)| Condition {
             unknown: fact.unknown.clone(),

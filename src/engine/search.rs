@@ -227,7 +227,9 @@ impl Iterator for Classes<'_, '_> {
                     }
                     if let Some(class) = cover.next(&self.ground, end) {
                         self.stack.push(Task::Cover(cover, end));
-                        return Some(Ok(class));
+                        if !class.supposed.use_up_twice() {
+                            return Some(Ok(class));
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::criteria::Fact;
 use super::header::Field;
+use super::journey::Unknown;
 use super::rewriting::{ChoiceId, Narrowed, Now, Term};
 use crate::net::RangeSet;
 
@@ -61,6 +62,24 @@ impl Suppositions {
     /// What is supposed of a fact.
     pub(super) fn known(&self, fact: &Fact, at: Option<Moment>) -> Option<bool> {
         known(&self.facts, fact, at)
+    }
+
+    /// Whether a rule with `once` is supposed to match a packet that has met it on an earlier hop: there it was used up, or found so.
+    pub(super) fn use_up_twice(&self) -> bool {
+        let mut matching = self
+            .facts
+            .iter()
+            .filter(|(fact, _, holds)| fact.unknown == Unknown::Once && *holds);
+        matching.any(|(fact, then, _)| {
+            let mut facts = self.facts.iter();
+            facts.any(|(earlier, at, _)| earlier == fact && at < then)
+        })
+    }
+
+    /// Whether the fact is that a rule with `once` is not used up, and that rule is supposed to match: on later hops it does not.
+    pub(super) fn uses_up(&self, fact: &Fact) -> bool {
+        let mut facts = self.facts.iter();
+        fact.unknown == Unknown::Once && facts.any(|(matching, _, holds)| matching == fact && *holds)
     }
 
     /// How much is settled.

@@ -3,7 +3,7 @@
 use super::coverage::Speech;
 use super::judge::Case;
 use super::through::not_turning_back;
-use crate::engine::{Goal, PacketSet, Question};
+use crate::engine::{Condition, Goal, PacketSet, Question, Unknown};
 use crate::policy::Zones;
 use crate::policy::ast::{End, Host, Packets};
 use crate::source::Span;
@@ -52,7 +52,7 @@ pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> 
     for class in classes.by_ref().take(MOST_CLASSES) {
         match class {
             Ok(class) if class.own_reverse => {}
-            Ok(class) if class.conditions.iter().all(|one| one.unknown.is_choice()) => {
+            Ok(class) if class.conditions.iter().all(is_any_time) => {
                 packets.extend(not_turning_back(zones, class).into_iter().map(|class| class.region));
             }
             Ok(_) | Err(_) => unspoken.more = true,
@@ -61,6 +61,11 @@ pub(super) fn unspoken(case: Case<'_>, speeches: &[Speech]) -> Option<Unspoken> 
     unspoken.more |= classes.next().is_some();
     unspoken.packets = packets.into_iter().collect();
     Some(unspoken)
+}
+
+/// Whether pf may choose so whenever a packet comes; a rule that is used up on one hop lets nothing through on the next.
+fn is_any_time(condition: &Condition) -> bool {
+    condition.unknown.is_choice() && condition.unknown != Unknown::Once
 }
 
 /// First packets of flows between hosts, from the machine, and to it.
