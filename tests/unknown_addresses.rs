@@ -278,3 +278,12 @@ fn addresses_of_each_kind_are_tried() {
     assert_eq!(then.words, "em0 has 203.0.113.128/24");
     assert!(!then.context.interfaces.iter().any(|one| one.has_unknown(Family::Inet)));
 }
+
+#[test]
+fn which_end_is_the_unknown_address_is_said() {
+    let rules = "block\nblock in quick on em0 from em0\npass in on em0 proto tcp to (em0) port 443 rdr-to 10.0.1.9\npass out on em1\n";
+    let (_, router) = judged(rules, MACHINE, "zone wan on em0\n", "closed from wan\n");
+    let words: Vec<_> = router.statements[0].causes.iter().map(|cause| &cause.choices).collect();
+    let both = "if the address of em0 is at one end, and not at the other".to_owned();
+    assert!(words.iter().any(|words| words.contains(&both)), "{words:?}");
+}

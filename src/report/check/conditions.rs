@@ -74,6 +74,10 @@ impl Builder<'_> {
             let word = match &condition.unknown {
                 Unknown::Pool if pools_are_told => continue,
                 Unknown::Anchor(name) => self.anchor(cause, condition, name),
+                Unknown::Address(name) | Unknown::Network(name) if is_both_ways(cause, condition) => Some(format!(
+                    "if {} is at one end, and not at the other",
+                    own_words(&condition.unknown, name)
+                )),
                 _ => Some(condition_words(condition)),
             };
             words.extend(word.filter(|word| !words.contains(word)));
@@ -83,11 +87,7 @@ impl Builder<'_> {
 
     /// What must be so of an anchor that others fill: on each hop of the flow one of its rules decides, or none.
     fn anchor(&self, cause: &verify::Cause, condition: &Condition, name: &str) -> Option<String> {
-        let mut alike = cause.conditions.iter().filter(|other| {
-            let same = (&other.unknown, &other.rule) == (&condition.unknown, &condition.rule);
-            same && other.holds != condition.holds
-        });
-        let both = alike.next().is_some();
+        let both = is_both_ways(cause, condition);
         let shown = cause.hops.iter().any(|(_, decider, _)| match decider {
             Decider::Anchor(rule) => Some(rule) == condition.rule.as_ref(),
             Decider::Rule(_)
@@ -109,6 +109,23 @@ impl Builder<'_> {
             )),
             (false, false, _) => Some(format!("if no rule in anchor \"{name}\" decides")),
         }
+    }
+}
+
+/// Whether it has to be so at one place, and not so at another: of the two ends of a packet, say.
+fn is_both_ways(cause: &verify::Cause, condition: &Condition) -> bool {
+    let mut others = cause.conditions.iter();
+    others.any(|other| {
+        let same = (&other.unknown, &other.rule) == (&condition.unknown, &condition.rule);
+        same && other.holds != condition.holds
+    })
+}
+
+/// What of an interface an address may be that is not known.
+fn own_words(unknown: &Unknown, interface: &str) -> String {
+    match unknown {
+        Unknown::Network(_) => format!("an address in the network of {interface}"),
+        _ => format!("the address of {interface}"),
     }
 }
 
