@@ -176,6 +176,40 @@ fn what_becomes_of_packets_is_looked_at_too() {
     }
 }
 
+/// A rule that neither decides before nor after may be the last match of a quick anchor, which then does not end there.
+#[test]
+fn the_last_match_in_a_quick_anchor_is_noticed() {
+    let context = rules::machine(0);
+    for call in ["anchor in quick", "anchor in quick proto tcp"] {
+        let text = |rule: &str| {
+            format!("{call} {{\npass in proto tcp\nanchor {{\n{rule}pass in proto udp\n}}\n}}\nblock in proto tcp\n")
+        };
+        let (with, without) = (text("pass in proto tcp to port 80\n"), text(""));
+        agree([&with, &without], &context, |_| between_few()).unwrap();
+        agree([&without, &with], &context, |_| between_few()).unwrap();
+    }
+}
+
+/// Packets that are their own reverse leave by their own state, where that is not bound to another interface.
+#[test]
+fn packets_that_are_their_own_reverse_notice_bound_states() {
+    let context = rules::machine(0);
+    let changes = |old: &str, new: &str| -> Vec<Change> {
+        let (old, new) = (load(old, &context).unwrap(), load(new, &context).unwrap());
+        let difference = Difference::new(&old, &new, &context);
+        difference.changes(STEPS).collect::<Result<_, _>>().unwrap()
+    };
+    let bound = "pass in on em1 inet proto tcp to 10.0.2.9 keep state (if-bound)\nblock out\n";
+    let found = changes(bound, &bound.replace("if-bound", "floating"));
+    let passes = |change: &Change| change.after.own_reverse && change.after.journey.gets_through();
+    assert!(found.iter().any(passes), "{found:?}");
+    // On the interface that it came in by a bound state is found too.
+    let back =
+        "block\npass in on em1 inet proto tcp from 10.0.1.0/24 to 10.0.1.0/24 keep state (floating)\nblock out\n";
+    let found = changes(back, &back.replace("floating", "if-bound"));
+    assert!(found.is_empty(), "{found:?}");
+}
+
 /// Packets between the addresses that the rules name, by every way in.
 fn between_few() -> Vec<Packet> {
     let addresses = [

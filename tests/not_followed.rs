@@ -140,3 +140,19 @@ fn what_a_bridge_hands_on() {
         ],
     );
 }
+
+/// In which table pf looks for what leaves by an interface of another routing domain, the place does not tell.
+#[test]
+fn routes_that_are_asked_for_beyond_the_routing_domain() {
+    let machine = "[interface.em0]\naddresses = [\"203.0.112.7/24\"]\n[interface.em2]\naddresses = [\"192.168.7.2/24\"]\nrdomain = 1\n\
+                   [[route]]\nto = \"203.0.113.0/25\"\ninterface = \"em2\"\n";
+    let zones = "zone near on em0 from 203.0.113.0/25\n";
+    for (rule, outcome) in [
+        ("pass inet proto icmp from urpf-failed to any", "unproven"),
+        ("pass in inet proto icmp from urpf-failed to any", "holds"),
+        ("pass inet proto icmp", "violated"),
+    ] {
+        let rules = format!("block\n{rule}\n");
+        check_on(&rules, machine, zones, &[("forbid from near to 203.0.113.1", outcome)]);
+    }
+}

@@ -287,3 +287,94 @@ fn which_end_is_the_unknown_address_is_said() {
     let both = "if the address of em0 is at one end, and not at the other".to_owned();
     assert!(words.iter().any(|words| words.contains(&both)), "{words:?}");
 }
+
+const SEVERAL_DOMAINS: &str = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                               [interface.em2]\naddresses = [\"dhcp\"]\nrdomain = 1\n[[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+
+/// In another routing domain the address of an interface is some host's.
+#[test]
+fn an_address_that_is_named_may_lie_in_another_routing_domain() {
+    let lan = "zone lan on em1\n";
+    check_on(
+        "block\npass out on em0 inet proto udp to 192.0.2.1\n",
+        SEVERAL_DOMAINS,
+        "",
+        &[
+            ("forbid inet proto udp from self to em2", "unproven"),
+            ("forbid inet proto udp from self to em1", "holds"),
+        ],
+    );
+    check_on(
+        "block\npass in on em1 inet proto tcp to 192.0.2.9\npass out on em0\n",
+        SEVERAL_DOMAINS,
+        lan,
+        &[("forbid inet proto tcp from lan to em2", "unproven")],
+    );
+    check_on(
+        "pass\nblock in on em0 inet proto tcp from 192.0.2.9\n",
+        SEVERAL_DOMAINS,
+        lan,
+        &[("require inet proto tcp from em2 to lan port 80", "unproven")],
+    );
+}
+
+#[test]
+fn an_address_that_is_not_known_may_lie_behind_a_route() {
+    let machine = "[interface.em0]\naddresses = [\"dhcp\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [interface.em2]\naddresses = [\"10.0.2.1/24\"]\n[[route]]\nto = \"203.0.113.0/25\"\ninterface = \"em2\"\n";
+    check_on(
+        "block\npass in on em2 inet proto tcp from (self) to (em1:network) port 80\n",
+        machine,
+        "",
+        &[("forbid inet from em0 to 10.0.1.1", "unproven")],
+    );
+    check_on(
+        "block\npass in on em1 inet proto tcp from (self) to (em1:network) port 80\n",
+        machine,
+        "",
+        &[("forbid inet from em0 to 10.0.1.1", "holds")],
+    );
+}
+
+#[test]
+fn a_zone_that_is_taken_away_has_nothing_that_leaves_to_another_network() {
+    let machine = "[interface.em0]\naddresses = [\"203.0.112.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [interface.em2]\naddresses = [\"dhcp\"]\n[[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    check_on(
+        "block\npass out on em2 inet proto tcp to 203.0.113.9\n",
+        machine,
+        "zone internet on em0\n",
+        &[
+            (
+                "forbid inet proto tcp from 10.0.1.1 to { 10.0.1.1 203.0.113.9 ! internet }",
+                "unproven",
+            ),
+            (
+                "forbid inet proto tcp from 10.0.1.1 to { 10.0.1.1 203.0.113.8 ! internet }",
+                "holds",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_source_that_is_named_may_be_the_address_that_the_packets_are_for() {
+    check_on(
+        "block\npass out\n",
+        MACHINE,
+        "zone near on em0 from 203.0.113.0/24\nzone lan on em1\n",
+        &[(
+            "require inet proto tcp from 203.0.113.9 to { self lan } port 80",
+            "unproven",
+        )],
+    );
+    check_on(
+        "table <t> { 203.0.113.7 }\nblock\npass in on em0 inet proto tcp\npass out inet proto tcp to { 0.0.0.0/1 }\n",
+        "[interface.em0]\naddresses = [\"dhcp\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n",
+        "zone internet on em0\n",
+        &[(
+            "forbid inet proto tcp from { 10.0.1.1 203.0.113.7 } to { internet self }",
+            "unproven",
+        )],
+    );
+}

@@ -17,6 +17,11 @@ pub(super) fn called<'r>(ruleset: &'r Ruleset, call: &AnchorCall) -> Vec<&'r Nam
     known.map(|(known, _)| known).into_iter().collect()
 }
 
+/// Whether the call is of an anchor that others fill.
+pub(super) fn is_filled(ruleset: &Ruleset, call: &AnchorCall) -> bool {
+    called(ruleset, call).is_empty() && !ruleset.anchors.contains_key(&call.path)
+}
+
 /// Whether the path is that of a direct child of the other.
 fn is_child(path: &str, parent: &str) -> bool {
     let rest = match parent {

@@ -112,9 +112,9 @@ impl<'a> Difference<'a> {
         let classes = move |engine, question: &Question| Engine::classes(engine, question.clone().within(steps));
         let were = asked.of_old.iter().flat_map(move |question| classes(before, question));
         let are = asked.of_new.iter().flat_map(move |question| classes(after, question));
-        let of_old = were.flat_map(move |before| match before {
+        let of_old = were.flat_map(move |class| match class {
             Err(undecided) => vec![Err(undecided)],
-            Ok(before) => changed(&before, after, steps),
+            Ok(class) => changed((&class, before), after, steps),
         });
         of_old.chain(are.flat_map(move |later| match later {
             Err(undecided) => vec![Err(undecided)],
@@ -156,7 +156,7 @@ fn changed_by_new(
         Err(undecided) => Some(Err(undecided)),
         Ok(before) => {
             let is_told = before.journey.hops.iter().any(|hop| hop.is_decided_by(gone));
-            (!is_told && may_meet(&before, later, after) && !is_same_fate(&before, later)).then(|| {
+            (!is_told && may_meet((&before, old), (later, after)) && !is_same_fate(&before, later)).then(|| {
                 Ok(Change {
                     region: before.region.clone(),
                     before,
@@ -169,11 +169,11 @@ fn changed_by_new(
 }
 
 /// The parts of a class whose fate is another afterwards.
-fn changed(before: &Class, after: &Engine<'_>, steps: u64) -> Vec<Result<Change, Undecided>> {
+fn changed((before, old): (&Class, &Engine<'_>), after: &Engine<'_>, steps: u64) -> Vec<Result<Change, Undecided>> {
     let question = Question::new(before.region.clone().into(), Goal::Any).within(steps);
     let later = after.classes(question).filter_map(|later| match later {
         Err(undecided) => Some(Err(undecided)),
-        Ok(later) => (may_meet(before, &later, after) && !is_same_fate(before, &later)).then(|| {
+        Ok(later) => (may_meet((before, old), (&later, after)) && !is_same_fate(before, &later)).then(|| {
             Ok(Change {
                 region: later.region.clone(),
                 before: before.clone(),
@@ -185,22 +185,25 @@ fn changed(before: &Class, after: &Engine<'_>, steps: u64) -> Vec<Result<Change,
 }
 
 /// Whether both can be about the same packets: of two hops those that are their own reverse have a class of their own.
-fn may_meet(before: &Class, later: &Class, after: &Engine<'_>) -> bool {
-    let leaves_out = |class: &Class| {
-        let first = class.journey.hops.first().filter(|_| class.journey.hops.len() > 1);
-        first.is_some_and(|hop| {
-            let bound = match &hop.decider {
-                Decider::Rule(id) => after.ruleset().rule(id).and_then(|rule| rule.state.as_deref()),
-                _ => None,
-            };
-            hop.state && !bound.is_some_and(|options| options.if_bound)
-        })
-    };
+fn may_meet((before, old): (&Class, &Engine<'_>), (later, new): (&Class, &Engine<'_>)) -> bool {
     match (before.own_reverse, later.own_reverse) {
-        (true, false) => !leaves_out(later),
-        (false, true) => !leaves_out(before),
+        (true, false) => !leaves_out_reverse(later, new),
+        (false, true) => !leaves_out_reverse(before, old),
         (true, true) | (false, false) => true,
     }
+}
+
+/// Whether packets of a class that are their own reverse are in another one: the state of the first hop lets them out.
+fn leaves_out_reverse(class: &Class, engine: &Engine<'_>) -> bool {
+    let [first, second, ..] = class.journey.hops.as_slice() else {
+        return false;
+    };
+    let options = match &first.decider {
+        Decider::Rule(id) => engine.ruleset().rule(id).and_then(|rule| rule.state.as_deref()),
+        _ => None,
+    };
+    let is_bound = options.is_some_and(|options| options.if_bound);
+    first.state && (!is_bound || first.place.interface() == second.place.interface())
 }
 
 /// Whether packets notice no difference between two journeys.

@@ -1,6 +1,6 @@
 //! [`Edit`]: the rules that one ruleset has and another has not, and the packets that may meet them.
 
-use super::calls::called;
+use super::calls::{called, is_filled};
 use super::criteria::Reader;
 use super::header::{Field, PacketBox};
 use super::set::PacketSet;
@@ -51,8 +51,14 @@ impl Edit {
         Some(edit)
     }
 
-    /// Whether packets notice each of those rules only where it decides.
+    /// Whether packets notice each of those rules only where it decides. (One in an anchor may be the last match there by which a
+    /// quick anchor ends the evaluation, or does not.)
     pub(super) fn only_decide(ruleset: &Ruleset, rules: &[RuleId]) -> bool {
+        let ends = |rule: &Rule| rule.quick && matches!(rule.action, Action::Anchor(_));
+        let in_anchor = rules.iter().any(|id| *id.anchor != *Ruleset::MAIN);
+        if in_anchor && all(ruleset).any(ends) {
+            return false;
+        }
         let mut rules = rules.iter().filter_map(|id| ruleset.rule(id));
         rules.all(|rule| match rule.action {
             Action::Pass | Action::Block(_) => rule.tag.is_none(),
@@ -94,23 +100,22 @@ fn all(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
 
 /// The numbers of the rules that are in one list alone: those that the longest common sequence leaves out.
 fn apart(old: &[Rule], new: &[Rule], same: impl Fn(&Rule, &Rule) -> bool) -> (Vec<usize>, Vec<usize>) {
-    let (before, later) = (old, new);
-    let same = |a: usize, b: usize| before.get(a).zip(later.get(b)).is_some_and(|(a, b)| same(a, b));
+    let same = |a: usize, b: usize| old.get(a).zip(new.get(b)).is_some_and(|(a, b)| same(a, b));
     let shorter = old.len().min(new.len());
     let begin = (0..shorter).take_while(|&at| same(at, at)).count();
     let end = (0..shorter - begin)
         .take_while(|&at| same(old.len() - 1 - at, new.len() - 1 - at))
         .count();
-    let (old, new) = (begin..old.len() - end, begin..new.len() - end);
-    if old.len().saturating_mul(new.len()) > PAIRS {
-        return (old.collect(), new.collect());
+    let (old_rest, new_rest) = (begin..old.len() - end, begin..new.len() - end);
+    if old_rest.len().saturating_mul(new_rest.len()) > PAIRS {
+        return (old_rest.collect(), new_rest.collect());
     }
     // How long the longest common sequence of what is left is, from each pair on.
-    let width = new.len() + 1;
-    let mut lengths = vec![0u32; (old.len() + 1) * width];
-    for a in (0..old.len()).rev() {
-        for b in (0..new.len()).rev() {
-            lengths[a * width + b] = if same(old.start + a, new.start + b) {
+    let width = new_rest.len() + 1;
+    let mut lengths = vec![0u32; (old_rest.len() + 1) * width];
+    for a in (0..old_rest.len()).rev() {
+        for b in (0..new_rest.len()).rev() {
+            lengths[a * width + b] = if same(old_rest.start + a, new_rest.start + b) {
                 lengths[(a + 1) * width + b + 1] + 1
             } else {
                 lengths[(a + 1) * width + b].max(lengths[a * width + b + 1])
@@ -119,14 +124,16 @@ fn apart(old: &[Rule], new: &[Rule], same: impl Fn(&Rule, &Rule) -> bool) -> (Ve
     }
     let (mut gone, mut come) = (Vec::new(), Vec::new());
     let (mut a, mut b) = (0, 0);
-    while a < old.len() || b < new.len() {
-        if a < old.len() && b < new.len() && same(old.start + a, new.start + b) {
+    while a < old_rest.len() || b < new_rest.len() {
+        if a < old_rest.len() && b < new_rest.len() && same(old_rest.start + a, new_rest.start + b) {
             (a, b) = (a + 1, b + 1);
-        } else if b == new.len() || a < old.len() && lengths[(a + 1) * width + b] >= lengths[a * width + b + 1] {
-            gone.push(old.start + a);
+        } else if b == new_rest.len()
+            || a < old_rest.len() && lengths[(a + 1) * width + b] >= lengths[a * width + b + 1]
+        {
+            gone.push(old_rest.start + a);
             a += 1;
         } else {
-            come.push(new.start + b);
+            come.push(new_rest.start + b);
             b += 1;
         }
     }
@@ -167,10 +174,8 @@ pub(super) fn moved(ruleset: &Ruleset) -> Vec<(Direction, Field)> {
     let mut moved = Vec::new();
     for rule in all(ruleset) {
         if let Action::Anchor(call) = &rule.action
-            && called(ruleset, call).is_empty()
-            && !ruleset.anchors.contains_key(&call.path)
+            && is_filled(ruleset, call)
         {
-            // Others fill it.
             moved.extend(destination.map(|field| (Direction::Out, field)));
         }
         let fields: Vec<Field> = match rule.translation.as_deref() {

@@ -1,5 +1,6 @@
 //! [`Features`]: what rules of a ruleset ask for and do that makes the search look further.
 
+use crate::context::Context;
 use crate::net::Direction;
 use crate::ruleset::{Action, Host, Peer, RouteToKind, Rule, Ruleset, Translation};
 
@@ -17,6 +18,8 @@ pub(super) struct Features {
     /// Whether a match rule sets the routing table, and whether some rule asks for a route.
     sets_tables: bool,
     asks_for_routes: bool,
+    /// Whether some rule asks for a route of what goes out.
+    asks_for_routes_outward: bool,
 }
 
 impl Features {
@@ -29,7 +32,9 @@ impl Features {
             features.asks_for_fields |= rule.prio.is_some() || rule.tos.is_some();
             features.redirects_outward |= redirects_outward(rule);
             features.sets_tables |= rule.action == Action::Match && rule.rtable.is_some();
-            features.asks_for_routes |= asks_for_route(&rule.source) || asks_for_route(&rule.destination);
+            let asks = asks_for_route(&rule.source) || asks_for_route(&rule.destination);
+            features.asks_for_routes |= asks;
+            features.asks_for_routes_outward |= asks && rule.direction != Some(Direction::In);
         }
         features
     }
@@ -38,6 +43,19 @@ impl Features {
     /// one that match rules have set).
     pub(super) fn asks_other_tables(self) -> bool {
         self.sets_tables && self.asks_for_routes
+    }
+
+    /// Whether what leaves by an interface of another routing domain than that of its table may be asked for its route: which table
+    /// that is, the place does not tell.
+    pub(super) fn asks_beyond(self, context: &Context) -> bool {
+        let domain = |name: &str| context.interface(name).map_or(0, |interface| interface.rdomain);
+        let mut routes = context.routes.iter();
+        self.asks_for_routes_outward
+            && routes.any(|route| {
+                let mut domains = context.interfaces.iter().map(|interface| interface.rdomain);
+                let of_table = domains.find(|&one| one == route.rtable).unwrap_or(0);
+                domain(&route.interface) != of_table
+            })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::calls::{called, looping};
+use super::calls::{called, is_filled, looping};
 use super::criteria::{About, Alternative, Fact, Reader};
 use super::features::Features;
 use super::header::{Field, PacketBox};
@@ -14,6 +14,7 @@ use super::nearby::Nearby;
 use super::routing::prefix;
 use super::translate;
 use super::transport;
+use crate::context::Context;
 use crate::net::{Family, Protocol, RangeSet};
 use crate::ruleset::{Action, AnchorCall, Name, Rule, RuleId, Ruleset, Tagged};
 
@@ -126,9 +127,7 @@ impl<'a> List<'a> {
                 rules: Vec::new(),
                 entries: Vec::new(),
                 features,
-                incomplete: features
-                    .asks_other_tables()
-                    .then(|| "a match rule sets the routing table by which later rules ask for a route".to_owned()),
+                incomplete: incomplete(features, reader.context).map(str::to_owned),
             },
             position: 1,
             rewrites: Vec::new(),
@@ -160,6 +159,15 @@ struct Builder<'r, 'a> {
     /// The rules that were gone through, each as often as it is called, and the parts of what they became.
     seen: usize,
     parts: usize,
+}
+
+/// Why no list says what a ruleset with such features does, if so.
+fn incomplete(features: Features, context: &Context) -> Option<&'static str> {
+    match (features.asks_other_tables(), features.asks_beyond(context)) {
+        (true, _) => Some("a match rule sets the routing table by which later rules ask for a route"),
+        (_, true) => Some("a route leads to an interface of another routing domain, where a rule asks for routes"),
+        (false, false) => None,
+    }
 }
 
 /// The conditions of one chain of calls.
@@ -463,11 +471,10 @@ impl<'a> Builder<'_, 'a> {
             return;
         }
         let ruleset = self.reader.ruleset;
-        let called = called(ruleset, call);
-        if called.is_empty() && !ruleset.anchors.contains_key(&call.path) {
+        if is_filled(ruleset, call) {
             self.filled(number, call, &inner);
         }
-        for child in called {
+        for child in called(ruleset, call) {
             let direct = self.ruleset(child, &inner, depth + 1);
             let end = self.next();
             if rule.quick {

@@ -25,6 +25,8 @@ pub struct Guess {
     pub packets: PacketSet,
     /// The headers at the end that count; all if `None`.
     pub ends: Option<PacketSet>,
+    /// Whether they count only if the address does not lie in a network of its interface: by a route it lies elsewhere.
+    pub elsewhere: bool,
 }
 
 type Made<T> = Result<T, Box<Diagnostic>>;
@@ -137,6 +139,12 @@ impl Zones<'_> {
             let by = by.union(self.arriving_from_unknown(&packets.source, interface)?);
             let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&transports(&anywhere));
             sent.push(guess(interface, Field::Source, by, Some(ends.clone())));
+            let by = self.arriving_elsewhere(&packets.source, interface)?;
+            let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&transports(&anywhere));
+            sent.push(Guess {
+                elsewhere: true,
+                ..guess(interface, Field::Source, by, Some(ends.clone()))
+            });
         }
         let taken = takers.into_iter().map(|interface| {
             let ends = self.at_machine(interface).intersection(&ports(packets));
@@ -163,6 +171,29 @@ impl Zones<'_> {
 
     /// What pretends to come from that interface's unknown address, where it is named: it arrives by the interface.
     pub(super) fn arriving_from_unknown(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
+        let from = self.pretending(source, interface)?;
+        Ok(from.intersection(&self.network.engine().space().arriving([interface])))
+    }
+
+    /// The same that arrives by others, to which routes lead that the address may lie behind.
+    fn arriving_elsewhere(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
+        let from = self.pretending(source, interface)?;
+        let others = self.network.interfaces().filter(|&other| other != interface);
+        let others = others.filter(|&other| self.network.in_one_domain(other, interface));
+        let boxes = others.flat_map(|other| {
+            let routed = |family| {
+                let routed = self.network.perhaps_elsewhere(other, family);
+                PacketBox::all(family).with(Field::Source, &routed)
+            };
+            let there: PacketSet = Family::BOTH.into_iter().filter_map(routed).collect();
+            let there = there.intersection(&self.network.engine().space().arriving([other]));
+            there.boxes().to_vec()
+        });
+        Ok(from.intersection(&boxes.collect()))
+    }
+
+    /// Packets from that interface's unknown address, where it is named, with those of its values that no other item takes away.
+    fn pretending(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
         let values = self.values(source, |item, resolved| match resolved {
             // The machine itself sends it.
             Resolved::Itself => Both::default(),
@@ -177,8 +208,7 @@ impl Zones<'_> {
                 Some(_) | None => Both::default(),
             },
         })?;
-        let from = self.with_values(Field::Source, interface, &values);
-        Ok(from.intersection(&self.network.engine().space().arriving([interface])))
+        Ok(self.with_values(Field::Source, interface, &values))
     }
 
     /// With which values the unknown address of an interface is one of the sources: with any where the machine is meant,
@@ -379,6 +409,7 @@ fn guess(interface: InterfaceId, field: Field, packets: PacketSet, ends: Option<
         field,
         packets,
         ends,
+        elsewhere: false,
     }
 }
 

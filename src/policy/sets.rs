@@ -357,7 +357,11 @@ impl Zones<'_> {
         let hosts = match &end.hosts {
             None => self.destinations_of(&Resolved::Any, purpose, false),
             Some(hosts) => self.union(hosts, selection, |resolved, negated| {
-                self.destinations_of(resolved, purpose, negated)
+                let there = self.destinations_of(resolved, purpose, negated);
+                match (resolved, purpose, negated) {
+                    (Resolved::Zone(zone), Purpose::Everything, true) => there.minus(&self.held_elsewhere(*zone)),
+                    _ => there,
+                }
             })?,
         };
         Ok(match port_numbers(&end.ports) {

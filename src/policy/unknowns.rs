@@ -6,8 +6,9 @@ use super::ast::{Closed, End, Host, HostItem, Hosts, Packets};
 use super::hosts::Resolved;
 use super::sets::{Made, Purpose, Selection};
 use super::zones::{Both, ZoneId, ZoneOnMachine, Zones};
-use crate::engine::{InterfaceId, PacketSet, Unknown};
-use crate::net::{Family, RangeSet};
+use crate::context::Interface;
+use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{Name, RouteToKind, Rule};
 
 impl Zones<'_> {
@@ -147,6 +148,23 @@ impl Zones<'_> {
         Ok(unknown)
     }
 
+    /// Headers that left by other interfaces than a zone's to what lies there only if their networks, which are not known, hold it:
+    /// then it is not in the zone, whatever route that is known leads there.
+    pub(super) fn held_elsewhere(&self, zone: ZoneId) -> PacketSet {
+        let links = self.all().get(zone).map_or(&[][..], |zone| &zone.interfaces);
+        let others = self.network.interfaces().filter(|id| !links.contains(id));
+        let boxes = others.flat_map(|id| {
+            let out = |place: Place| place.direction() == Direction::Out && place.interface() == id;
+            let places = self.network.places(out);
+            Family::BOTH.into_iter().filter_map(move |family| {
+                PacketBox::all(family)
+                    .with(Field::Place, &places)?
+                    .with(Field::Destination, &self.network.perhaps_routed(id, family))
+            })
+        });
+        boxes.collect()
+    }
+
     /// The addresses that a `require` asks for by an item of its destinations, wherever they lie; none by one that takes away.
     fn flows_to(&self, item: &HostItem, resolved: &Resolved) -> Both {
         let zone_hosts = |family| {
@@ -209,9 +227,13 @@ impl Zones<'_> {
     }
 
     /// The interfaces in a list of hosts whose networks are not known; those whose own `addresses` are meant, too, where
-    /// they are asked for.
+    /// they are asked for, and where packets of another routing domain may have them at their ends: there they are other hosts.
     pub(super) fn unknown_networks(&self, hosts: &Hosts, addresses: bool) -> Vec<Unknown> {
         let context = self.network.engine().context();
+        let is_elsewhere = |member: &Interface| {
+            let mut others = self.network.interfaces().filter_map(|id| context.interfaces.get(id));
+            others.any(|other| other.rdomain != member.rdomain)
+        };
         let mut unknown = Vec::new();
         for item in &hosts.items {
             let Host::Named(name, modifiers) = &item.host else {
@@ -220,7 +242,8 @@ impl Zones<'_> {
             let of_network = modifiers.network || modifiers.broadcast || modifiers.peer;
             let is_zone = !of_network && self.all().iter().any(|zone| zone.name == *name);
             let members = context.members(name).into_iter().filter(|member| {
-                (of_network || addresses) && !is_zone && Family::BOTH.iter().any(|&one| member.has_unknown(one))
+                let is_asked = of_network || addresses || is_elsewhere(member);
+                is_asked && !is_zone && Family::BOTH.iter().any(|&one| member.has_unknown(one))
             });
             unknown.extend(members.map(|member| Unknown::Network(member.name.as_str().into())));
         }

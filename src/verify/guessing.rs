@@ -29,6 +29,15 @@ pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &N
         !supposes(false) && !lost && (!arrives || supposes(true))
     };
     let mut offences: Vec<Offence> = searched.offences.into_iter().filter(is_so).collect();
+    if guess.elsewhere {
+        let outside = Condition {
+            unknown: Unknown::Network(Name::from(interface.name.as_str())),
+            rule: None,
+            holds: false,
+        };
+        let conditions = offences.iter_mut().map(|offence| &mut offence.class.conditions);
+        conditions.for_each(|conditions| conditions.push(outside.clone()));
+    }
     let with_every = offends_with_every(&offences, guess, interface, network);
     for offence in &mut offences {
         // The evaluator knows no address either: what it says of the packet hangs on it.

@@ -74,7 +74,6 @@ impl Searcher<'_> {
                 let mut found = self
                     .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, false));
                 found.vacuous = region.is_empty();
-                guessing::spare_from_machine(&mut found.offences, self.zones.network());
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(self.zones.never_taken());
                     found.vacuous &= region.is_empty();
@@ -86,6 +85,7 @@ impl Searcher<'_> {
                         .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, true));
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
+                guessing::spare_from_machine(&mut found.offences, self.zones.network());
                 for unknown in &selection.without {
                     found.hang_on(unknown, false);
                 }
@@ -97,6 +97,7 @@ impl Searcher<'_> {
                 let (selection, ends) = self.zones.forbidden(packets)?;
                 let region = selection.packets.clone();
                 let vacuous = !region.boxes().iter().any(|part| self.may_end(part, &ends));
+                // What arrives from a zone is the zone's, wherever its source lies.
                 let hanging = Hanging {
                     arriving: &selection.by_address,
                     by_address: &selection.by_address,
@@ -109,7 +110,7 @@ impl Searcher<'_> {
                 found.vacuous = vacuous && found.offences.is_empty();
                 let guesses = self.zones.guessed_forbidden(packets)?;
                 found.vacuous &= guesses.is_empty();
-                self.guess(&mut found, guesses, |question| question);
+                self.guess(&mut found, guesses, Some(hanging), |question| question);
                 for unknown in &selection.without {
                     found.hang_on(unknown, false);
                 }
@@ -166,7 +167,7 @@ impl Searcher<'_> {
         for guess in guesses {
             let own = excuses.sent.iter().filter(|sent| sent.interface == guess.interface);
             let own: Vec<_> = own.cloned().collect();
-            self.guess(&mut found, vec![guess], |question| {
+            self.guess(&mut found, vec![guess], None, |question| {
                 own.iter().fold(unexcused(question), |question, sent| {
                     question.except(&sent.arriving).except_ending_in(&sent.ending)
                 })
@@ -178,7 +179,7 @@ impl Searcher<'_> {
         };
         let (arriving, ending) = &excuses.certain;
         let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
-        self.guess(&mut found, taken, unexcused);
+        self.guess(&mut found, taken, None, unexcused);
         let mut add = |region: &PacketSet, ends: Option<PacketSet>, (network, holds): (Unknown, bool)| {
             let mut searched = self.getting_through(region, |question| match &ends {
                 Some(ends) => unexcused(question).ending_in(ends.clone()),
@@ -249,11 +250,19 @@ impl Searcher<'_> {
     }
 
     /// Adds the packets of those guesses that get through.
-    fn guess(&self, found: &mut Found, guesses: Vec<Guess>, narrow: impl Fn(Question) -> Question) {
+    fn guess(
+        &self,
+        found: &mut Found,
+        guesses: Vec<Guess>,
+        hanging: Option<Hanging<'_>>,
+        narrow: impl Fn(Question) -> Question,
+    ) {
         for guess in guesses {
-            let searched = self.getting_through(&guess.packets, |question| match &guess.ends {
-                Some(ends) => narrow(question).ending_in(ends.clone()),
-                None => narrow(question),
+            let searched = self.with_unknown_networks(&guess.packets, hanging, |region| {
+                self.passing(region, |question| match &guess.ends {
+                    Some(ends) => narrow(question).ending_in(ends.clone()),
+                    None => narrow(question),
+                })
             });
             let arrives = guess.field == Field::Destination;
             guessing::add(found, searched, &guess, self.zones.network(), arrives);
