@@ -63,6 +63,9 @@ const RULES: &[&str] = &[
     "pass in on em1 inet proto tcp from 10.0.1.5 route-to 192.168.7.9",
     "pass out on em0 inet proto icmp to { (em0) 9.9.9.9 }",
     "pass in on em1 inet rdr-to 9.9.9.5",
+    "pass in on em2 inet proto tcp from (self) to (em1:network) port 80",
+    "pass out on em2 inet proto tcp to 203.0.113.9",
+    "pass out on em0 inet proto udp to 203.0.114.9",
     "pass in on em2 inet from 203.0.113.9 to em1",
     "block out on em0 ! received-on em0",
     "pass in on em0 inet from (em0) to em2",
@@ -110,6 +113,13 @@ const STATEMENTS: &[&str] = &[
     "require inet proto tcp from lan to { internet 10.0.1.1 ! dmz } port 80",
     "require inet proto udp from 203.0.112.0/24 to 203.0.113.7 port 80",
     "require inet proto tcp from { internet ! 203.0.113.0/24 } to em1",
+    "forbid inet proto udp from self to em2",
+    "forbid inet proto tcp from lan to em2",
+    "require inet proto tcp from em2 to lan port 80",
+    "forbid inet from em0 to 10.0.1.1",
+    "forbid inet proto tcp from 10.0.1.1 to { 10.0.1.1 203.0.113.9 ! internet }",
+    "require inet proto tcp from 203.0.113.9 to { self lan } port 80",
+    "forbid inet proto tcp from { 10.0.1.1 203.0.113.7 } to { internet self }",
     "closed from internet",
     "closed from dmz",
     "closed",
@@ -156,8 +166,20 @@ const WAYS: &[Option<&str>] = &[Some("em0"), Some("em0"), Some("em2"), None];
 /// What the address of em2 may be.
 const OTHERS: &[&str] = &["192.0.2.1/24", "172.16.9.1/16", "203.0.114.9/30"];
 
+/// How the routes lie besides the default one, and in which routing domain em2 is.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    Plain,
+    /// Addresses that em0 may have lie behind em2, by a route.
+    Routed,
+    /// em2 is in another routing domain.
+    Apart,
+}
+
+const LAYOUTS: &[Layout] = &[Layout::Plain, Layout::Plain, Layout::Routed, Layout::Apart];
+
 /// The machine with the addresses of em0 and em2.
-fn machine(addresses: [Option<&str>; 2], way: Option<&str>) -> Context {
+fn machine(addresses: [Option<&str>; 2], way: Option<&str>, layout: Layout) -> Context {
     let known = |text: &str| InterfaceAddress::Known(text.parse().expect("an address"));
     let interface = |name: &str, address| Interface {
         name: name.to_owned(),
@@ -166,21 +188,34 @@ fn machine(addresses: [Option<&str>; 2], way: Option<&str>) -> Context {
     };
     let [first, other] = addresses.map(|address| address.map_or(InterfaceAddress::Unknown(Family::Inet), known));
     let lo0 = interface("lo0", known("127.0.0.1/8"));
+    let rdomain = match layout {
+        Layout::Apart => 1,
+        Layout::Plain | Layout::Routed => 0,
+    };
+    let route = |to: &str, interface: &str| Route {
+        to: to.parse().expect("a network"),
+        interface: interface.to_owned(),
+        via: None,
+        label: None,
+        rtable: if interface == "em2" { rdomain } else { 0 },
+        reject: false,
+    };
+    let routed = matches!(layout, Layout::Routed).then(|| route("203.0.113.0/25", "em2"));
     Context {
         interfaces: vec![
             lo0,
             interface("em0", first),
             interface("em1", known("10.0.1.1/24")),
-            interface("em2", other),
+            Interface {
+                rdomain,
+                ..interface("em2", other)
+            },
         ],
-        routes: Vec::from_iter(way.map(|way| Route {
-            to: "0.0.0.0/0".parse().expect("a network"),
-            interface: way.to_owned(),
-            via: None,
-            label: None,
-            rtable: 0,
-            reject: false,
-        })),
+        routes: way
+            .map(|way| route("0.0.0.0/0", way))
+            .into_iter()
+            .chain(routed)
+            .collect(),
         open: false,
         routes_open: false,
         ..Context::default()
@@ -221,6 +256,7 @@ proptest! {
         allowed in proptest::sample::subsequence(ALLOWED.to_vec(), 0..5),
         way in proptest::sample::select(WAYS),
         unknown in proptest::sample::select(UNKNOWN),
+        layout in proptest::sample::select(LAYOUTS),
     ) {
         let rules = rules.join("\n") + "\n";
         let policy = format!(
@@ -229,11 +265,11 @@ proptest! {
             allowed.concat()
         );
         let both: [_; 2] = [(unknown[0], KNOWN[0]), (unknown[1], KNOWN[1])].map(|(unknown, known)| (!unknown).then_some(known));
-        let Some(proved) = outcomes(&rules, &policy, &machine(both, way)) else { return Ok(()) };
+        let Some(proved) = outcomes(&rules, &policy, &machine(both, way, layout)) else { return Ok(()) };
         let first = if unknown[0] { ADDRESSES } else { &KNOWN[..1] };
         let other = if unknown[1] { OTHERS } else { &KNOWN[1..] };
         for (&first, &other) in first.iter().flat_map(|first| other.iter().map(move |other| (first, other))) {
-            let Some(found) = outcomes(&rules, &policy, &machine([Some(first), Some(other)], way)) else { continue };
+            let Some(found) = outcomes(&rules, &policy, &machine([Some(first), Some(other)], way, layout)) else { continue };
             for ((before, then), statement) in proved.iter().zip(&found).zip(&statements) {
                 let differs = match *before {
                     "holds" => !["holds", "vacuous"].contains(then),
@@ -241,7 +277,7 @@ proptest! {
                     "violated" => *then == "holds",
                     _ => false,
                 };
-                prop_assert!(!differs, "{statement}: {before}, but {then} with {first} and {other}, {way:?}\n{rules}");
+                prop_assert!(!differs, "{statement}: {before}, but {then} with {first} and {other}, {way:?} {layout:?}\n{rules}");
             }
         }
     }

@@ -246,7 +246,7 @@ fn a_source_that_is_named_arrives_where_it_lies() {
 #[test]
 fn addresses_of_each_kind_are_tried() {
     let context = format!("{MACHINE}[interface.em2]\naddresses = [\"198.51.100.1/25\"]\n");
-    let text = "table <t> const { 203.0.113.128/25 }\n";
+    let text = "table <t> const { 203.0.113.128/25 }\nblock from 192.0.2.9\n";
     let policy = "zone lan on em1 from 10.0.1.0/28\nforbid from lan to { 198.51.100.130 <t> }\n";
     let mut sources = Sources::new();
     let loader = MemoryLoader::new();
@@ -262,7 +262,8 @@ fn addresses_of_each_kind_are_tried() {
         .iter()
         .map(|(on, address)| format!("{} {address}", on.name))
         .collect();
-    // Reachable by all, by nobody; what is named, and what lies beside it. The widest network is taken that meets no other.
+    // Reachable by all, by nobody; what is named, and what lies beside it; what rules name. The widest network is taken that
+    // meets no other.
     assert_eq!(
         samples,
         [
@@ -272,6 +273,7 @@ fn addresses_of_each_kind_are_tried() {
             "em0 198.51.100.129/28",
             "em0 203.0.113.128/24",
             "em0 203.0.113.127/24",
+            "em0 192.0.2.9/24",
         ]
     );
     let then = context.with_address("em0", "203.0.113.128/24".parse().unwrap());

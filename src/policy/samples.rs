@@ -10,10 +10,12 @@ use super::hosts::Resolved;
 use super::special::globally_reachable;
 use super::zones::Zones;
 use crate::context::Interface;
-use crate::engine::{InterfaceId, address};
+use crate::engine::{InterfaceId, address, address_number};
 use crate::net::{Family, RangeSet};
+use crate::ruleset::{Host, Peer};
 
-/// How many addresses that a policy names are tried with each interface: more make a policy slow to check, and tell little more.
+/// Of how many ranges that are named addresses are tried with each interface: more make a policy slow to check, and tell little
+/// more.
 const MOST_NAMED: usize = 4;
 
 /// How long the prefix of its network may be, the widest first: the first that overlaps no other network is taken.
@@ -21,7 +23,8 @@ const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
 
 impl Zones<'_> {
     /// Of each interface whose address is not known, addresses that it may have, with their networks: one that is globally reachable,
-    /// one that is not, those that the policy names, and neighbours of these.
+    /// one that is not; of the first ranges that the policy names the ends, and what lies beside them; of those that pf.conf and the
+    /// routes name the first address.
     #[must_use]
     pub fn sample_addresses(&self) -> Vec<(&Interface, IpNet)> {
         let interfaces = self.context().interfaces.iter().enumerate();
@@ -45,9 +48,27 @@ impl Zones<'_> {
         for &(first, last) in possible.intersection(&named).ranges().iter().take(MOST_NAMED) {
             let around = RangeSet::range(first.saturating_sub(1), last.saturating_add(1));
             kinds.extend([RangeSet::range(first, last), unnamed.intersection(&around)]);
+            kinds.extend((first < last).then(|| RangeSet::single(last)));
         }
+        let others = unnamed.intersection(&self.configured_addresses(family));
+        let others = others.ranges().iter().take(MOST_NAMED);
+        kinds.extend(others.map(|&(first, last)| RangeSet::range(first, last)));
         let beside: Vec<RangeSet> = self.context().networks_beside(interface, family).map(prefix).collect();
         kinds.iter().filter_map(|kind| host_of(kind, family, &beside)).collect()
+    }
+
+    /// The addresses that rules and routes name, but for those of all.
+    fn configured_addresses(&self, family: Family) -> RangeSet {
+        let of_peer = |peer: &Peer| match peer.host {
+            Host::Prefix(net) => Some(net),
+            _ => None,
+        };
+        let rules = self.ruleset.all_rules();
+        let nets = rules.flat_map(|(_, rule)| [of_peer(&rule.source), of_peer(&rule.destination)]);
+        let routes = self.context().routes.iter().map(|route| Some(route.to));
+        let nets = nets.chain(routes).flatten();
+        let nets = nets.filter(|net| Family::of(net.addr()) == family && net.prefix_len() > 0);
+        RangeSet::from_ranges(nets.map(|net| (address_number(net.network()), address_number(net.broadcast()))))
     }
 
     /// The addresses that the policy names, whose ever they are.

@@ -182,14 +182,8 @@ impl Zones<'_> {
             None => self.sources_of(&Resolved::Any, purpose),
             Some(hosts) => self.union(hosts, selection, |resolved, negated| {
                 // What is taken away is meant whole: hosts or not.
-                let purpose = match purpose {
-                    Purpose::Flows if negated => Purpose::Everything,
-                    Purpose::Flows
-                    | Purpose::Surely
-                    | Purpose::Everything
-                    | Purpose::Excuse
-                    | Purpose::ExcuseSurely => purpose,
-                };
+                let is_whole = negated && purpose == Purpose::Flows;
+                let purpose = if is_whole { Purpose::Everything } else { purpose };
                 self.sources_of(resolved, purpose)
             })?,
         };
@@ -358,8 +352,10 @@ impl Zones<'_> {
             None => self.destinations_of(&Resolved::Any, purpose, false),
             Some(hosts) => self.union(hosts, selection, |resolved, negated| {
                 let there = self.destinations_of(resolved, purpose, negated);
-                match (resolved, purpose, negated) {
-                    (Resolved::Zone(zone), Purpose::Everything, true) => there.minus(&self.held_elsewhere(*zone)),
+                match (resolved, purpose) {
+                    (Resolved::Zone(zone), Purpose::Everything | Purpose::Excuse) => {
+                        there.minus(&self.held_elsewhere(*zone))
+                    }
                     _ => there,
                 }
             })?,

@@ -57,13 +57,16 @@ impl Zones<'_> {
             unknown.extend(self.owners().into_iter().filter_map(name).map(Unknown::Address));
         }
         let of_zones = zones.iter().filter_map(|(_, zone)| self.all().get(*zone));
-        let is_open = |&id: &InterfaceId| {
+        let links: Vec<InterfaceId> = of_zones.flat_map(|zone| zone.interfaces.iter().copied()).collect();
+        let may_hold = |&id: &InterfaceId| {
             let mut families = Family::BOTH.into_iter();
-            families.any(|family| !self.network.perhaps_routed(id, family).is_empty())
+            families.any(|family| {
+                let there = self.network.perhaps_routed(id, family);
+                let mut links = links.iter().map(|&link| self.network.routed(link, family));
+                links.any(|routed| !routed.is_disjoint(&there))
+            })
         };
-        let open = of_zones
-            .flat_map(|zone| zone.interfaces.iter().copied())
-            .filter(is_open);
+        let open = self.network.interfaces().filter(may_hold);
         unknown.extend(open.filter_map(name).map(Unknown::Network));
         unknown
     }

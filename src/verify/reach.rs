@@ -181,6 +181,8 @@ impl<'z, 'a> Between<'z, 'a> {
     /// The packets that get through, of all or among those.
     fn through(&self, among: Option<&PacketSet>) -> Through {
         let (zones, context) = (self.zones, self.engine().context());
+        // Who really is there may be so only if a network that is not known holds the sender.
+        let held = among.map_or_else(Vec::new, |_| zones.perhaps_arriving());
         let among = |packets: &PacketSet| among.map_or_else(|| packets.clone(), |those| packets.intersection(those));
         let mut through = Through {
             classes: Vec::new(),
@@ -189,7 +191,17 @@ impl<'z, 'a> Between<'z, 'a> {
         let known = (None, among(&self.everything), Some(&self.ends));
         let guessed = self.guesses.iter();
         let guessed = guessed.map(|guess| (Some(guess), among(&guess.packets), guess.ends.as_ref()));
-        for (guess, region, ends) in [known].into_iter().chain(guessed) {
+        let asked = [known].into_iter().chain(guessed).flat_map(|(guess, region, ends)| {
+            let surely = held.iter().fold(region.clone(), |rest, (_, there)| rest.minus(there));
+            let perhaps = held
+                .iter()
+                .map(|(network, there)| (Some(network), region.intersection(there)));
+            let parts: Vec<_> = [(None, surely)].into_iter().chain(perhaps).collect();
+            parts
+                .into_iter()
+                .map(move |(network, region)| (guess, network, region, ends))
+        });
+        for (guess, network, region, ends) in asked {
             let narrow = |question: Question| {
                 let question = question.within(self.effort.steps);
                 match ends {
@@ -217,6 +229,12 @@ impl<'z, 'a> Between<'z, 'a> {
                         && (field != Field::Destination || class.supposes(field, owner, context, true))
                 });
                 if is_so {
+                    let mut class = class;
+                    class.conditions.extend(network.map(|network| Condition {
+                        unknown: network.clone(),
+                        rule: None,
+                        holds: true,
+                    }));
                     through.classes.push((class, implied.clone()));
                 }
             }
