@@ -274,6 +274,7 @@ fn addresses_of_each_kind_are_tried() {
             "em0 203.0.113.128/24",
             "em0 203.0.113.127/24",
             "em0 192.0.2.9/24",
+            "em0 192.0.2.8/24",
         ]
     );
     let then = context.with_address("em0", "203.0.113.128/24".parse().unwrap());

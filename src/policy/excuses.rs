@@ -1,6 +1,6 @@
 //! What `allow` and `require` excuse from `closed`.
 
-use super::ast::{Demand, End, Packets, Statement};
+use super::ast::{Demand, End, Host, Packets, Statement};
 use super::protocols::{ports, transports};
 use super::sets::{Made, Purpose, Selection, at_end};
 use super::zones::Zones;
@@ -89,6 +89,29 @@ impl Zones<'_> {
             }
             excuses
         })
+    }
+
+    /// What the policy excuses for certain that is for no zone: as it arrives, and as it ends.
+    #[must_use]
+    pub fn certain_beside_zones(&self) -> (PacketSet, PacketSet) {
+        let mut certain = (PacketSet::empty(), PacketSet::empty());
+        for statement in &self.policy().statements {
+            let (Demand::Require(packets, _) | Demand::Allow(packets)) = &statement.demand else {
+                continue;
+            };
+            let mut packets = packets.clone();
+            if let Some(hosts) = &mut packets.destination.hosts {
+                let is_zone = |host: &Host| matches!(host, Host::Named(name, _) if self.names.contains_key(name));
+                hosts.items.retain(|item| item.negated || !is_zone(&item.host));
+                if hosts.items.iter().all(|item| item.negated) {
+                    continue;
+                }
+            }
+            let excuse = self.excused(&packets).map(|excuse| self.surely(excuse, &packets));
+            let (arriving, ending) = excuse.unwrap_or_default().certain;
+            certain = (certain.0.union(arriving), certain.1.union(ending));
+        }
+        certain
     }
 
     /// The packets that an `allow`, or a `require`, excuses from `closed`.

@@ -55,9 +55,12 @@ impl Zones<'_> {
             let by = with_ports(by, Field::SourcePort, &packets.source).intersection(&to);
             sent.push(guess(interface, Field::Source, by.intersection(&begins), None));
         }
-        let arriving = self.network.engine().space().arriving(self.network.interfaces());
         let taken = takers.into_iter().map(|(interface, to)| {
             let to = with_ports(to, Field::DestinationPort, &packets.destination);
+            // In another routing domain it is some host's.
+            let beside = self.network.interfaces();
+            let beside = beside.filter(|&other| self.network.in_one_domain(other, interface));
+            let arriving = self.network.engine().space().arriving(beside);
             // What the machine sends to itself is on no wire.
             let packets = from.intersection(&to).intersection(&begins).intersection(&arriving);
             guess(interface, Field::Destination, packets, None)
@@ -265,6 +268,27 @@ impl Zones<'_> {
             guess(interface, Field::Destination, region.clone(), ends)
         };
         self.owners().into_iter().map(taken).collect()
+    }
+
+    /// The packets of a `closed` that leave for addresses of the machine that are not known, because `route-to` sends them elsewhere:
+    /// they are in no zone.
+    #[must_use]
+    pub fn guessed_aside(&self, region: &PacketSet, ends: Option<&PacketSet>) -> Vec<Guess> {
+        if !self.routes_aside() {
+            return Vec::new();
+        }
+        let places = self.network.places(|place| place.direction() == Direction::Out);
+        let aside = |interface| {
+            let to = self.to_unknown(interface);
+            let left = to
+                .boxes()
+                .iter()
+                .filter_map(|part| part.clone().with(Field::Place, &places));
+            let left: PacketSet = left.collect();
+            let ends = ends.map_or(left.clone(), |ends| ends.intersection(&left));
+            guess(interface, Field::Destination, region.clone(), Some(ends))
+        };
+        self.owners().into_iter().map(aside).collect()
     }
 
     /// The headers of packets that leave by each interface to what lies there only if its network, which is not known, holds it.

@@ -12,7 +12,7 @@ use super::zones::Zones;
 use crate::context::Interface;
 use crate::engine::{InterfaceId, address, address_number};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{Host, Peer};
+use crate::ruleset::{Host, Peer, Pool, PoolAddress};
 
 /// Of how many ranges that are named addresses are tried with each interface: more make a policy slow to check, and tell little
 /// more.
@@ -23,8 +23,7 @@ const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
 
 impl Zones<'_> {
     /// Of each interface whose address is not known, addresses that it may have, with their networks: one that is globally reachable,
-    /// one that is not; of the first ranges that the policy names the ends, and what lies beside them; of those that pf.conf and the
-    /// routes name the first address.
+    /// one that is not; of the first ranges that the policy, or rules and routes, name some, and some that lie beside them.
     #[must_use]
     pub fn sample_addresses(&self) -> Vec<(&Interface, IpNet)> {
         let interfaces = self.context().interfaces.iter().enumerate();
@@ -50,9 +49,14 @@ impl Zones<'_> {
             kinds.extend([RangeSet::range(first, last), unnamed.intersection(&around)]);
             kinds.extend((first < last).then(|| RangeSet::single(last)));
         }
-        let others = unnamed.intersection(&self.configured_addresses(family));
-        let others = others.ranges().iter().take(MOST_NAMED);
-        kinds.extend(others.map(|&(first, last)| RangeSet::range(first, last)));
+        let configured = unnamed.intersection(&self.configured_addresses(family));
+        for &(first, last) in configured.ranges().iter().take(MOST_NAMED) {
+            let around = RangeSet::range(first.saturating_sub(1), last.saturating_add(1));
+            kinds.extend([
+                RangeSet::range(first, last),
+                unnamed.minus(&configured).intersection(&around),
+            ]);
+        }
         let beside: Vec<RangeSet> = self.context().networks_beside(interface, family).map(prefix).collect();
         kinds.iter().filter_map(|kind| host_of(kind, family, &beside)).collect()
     }
@@ -63,8 +67,15 @@ impl Zones<'_> {
             Host::Prefix(net) => Some(net),
             _ => None,
         };
+        let of_pool = |pool: &Pool| match pool.address {
+            PoolAddress::Prefix(net) => Some(net),
+            _ => None,
+        };
         let rules = self.ruleset.all_rules();
-        let nets = rules.flat_map(|(_, rule)| [of_peer(&rule.source), of_peer(&rule.destination)]);
+        let nets = rules.flat_map(|(_, rule)| {
+            let ends = [of_peer(&rule.source), of_peer(&rule.destination)];
+            ends.into_iter().chain(rule.pools().map(of_pool))
+        });
         let routes = self.context().routes.iter().map(|route| Some(route.to));
         let nets = nets.chain(routes).flatten();
         let nets = nets.filter(|net| Family::of(net.addr()) == family && net.prefix_len() > 0);

@@ -31,15 +31,19 @@ impl Zones<'_> {
         Some(known.name.as_str().into())
     }
 
+    /// Whether `route-to` may send packets elsewhere than their destination lies.
+    pub(super) fn routes_aside(&self) -> bool {
+        let routes = |rule: &Rule| {
+            let route = rule.route_to.as_ref();
+            route.is_some_and(|route| route.kind == RouteToKind::RouteTo)
+        };
+        self.ruleset.all_rules().any(|(_, rule)| routes(rule))
+    }
+
     /// Where `route-to` may send packets elsewhere than their destination lies, what is not known of a list of destinations: the
     /// addresses of the machine that it means, or may take away with a zone, and the networks of its zones.
     pub(super) fn sent_elsewhere(&self, end: &End) -> Vec<Unknown> {
-        let routes = |rule: &Rule| {
-            rule.route_to
-                .as_ref()
-                .is_some_and(|route| route.kind == RouteToKind::RouteTo)
-        };
-        if !self.ruleset.all_rules().any(|(_, rule)| routes(rule)) {
+        if !self.routes_aside() {
             return Vec::new();
         }
         let named = end

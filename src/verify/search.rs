@@ -180,6 +180,13 @@ impl Searcher<'_> {
         let (arriving, ending) = &excuses.certain;
         let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
         self.guess(&mut found, taken, None, unexcused);
+        let aside = self.zones.guessed_aside(&region, ends.as_ref());
+        if !aside.is_empty() {
+            let (arriving, ending) = self.zones.certain_beside_zones();
+            self.guess(&mut found, aside, None, |question| {
+                question.except(&arriving).except_ending_in(&ending)
+            });
+        }
         let mut add = |region: &PacketSet, ends: Option<PacketSet>, (network, holds): (Unknown, bool)| {
             let mut searched = self.getting_through(region, |question| match &ends {
                 Some(ends) => unexcused(question).ending_in(ends.clone()),
@@ -225,11 +232,17 @@ impl Searcher<'_> {
     fn is_addressed_as_excused(&self, class: &Class, excuses: &Excuse) -> bool {
         let context = self.engine.context();
         let network = self.zones.network();
-        excuses.addressed.iter().any(|(id, packets)| {
+        let Some(first) = class.journey.hops.first().map(|hop| hop.place.interface()) else {
+            return false;
+        };
+        // In another routing domain it is some host's.
+        let mut addressed = excuses.addressed.iter();
+        addressed.any(|(id, packets)| {
             let own = context.interfaces.get(*id);
             let may_be = network.unknown_own(*id, class.region.family);
             let region = class.region.clone().with(Field::Destination, &may_be);
-            own.is_some_and(|own| class.supposes(Field::Destination, own, context, true))
+            network.in_one_domain(*id, first)
+                && own.is_some_and(|own| class.supposes(Field::Destination, own, context, true))
                 && region.is_none_or(|region| PacketSet::from(region).minus(packets).is_empty())
         })
     }

@@ -231,7 +231,7 @@ impl Trials<'_> {
         let mut proofs = 0;
         let candidates: Vec<Candidate> = patient.lowered(patient.candidates(statement)).collect();
         // Where all of them together do not stop every packet, no few of them do.
-        if candidates.iter().all(Candidate::only_blocks) && self.passing(&self.with(&candidates)?, must_stop) > 0 {
+        if candidates.iter().all(Candidate::only_blocks) && self.let_through(&candidates, must_stop) {
             return None;
         }
         for candidate in candidates {
@@ -269,12 +269,15 @@ impl Trials<'_> {
     /// before, or something required does not.
     fn fewer_passing(&self, chosen: &[Candidate], must_stop: &[Packet], before: usize) -> Option<usize> {
         let ruleset = self.with(chosen)?;
-        let passing = self.passing(&ruleset, must_stop);
+        let machine = Machine::new(&ruleset, self.patient.context).with_programs();
+        let passing = self.passing(&machine, must_stop);
         if passing > 0 && passing >= before {
             return None;
         }
-        let mut fates = self.fates(&ruleset, &self.must_pass);
-        let breaks = fates.any(|through| through == Some(false));
+        let breaks = self
+            .must_pass
+            .iter()
+            .any(|packet| self.fate(&machine, packet) == Some(false));
         (!breaks).then_some(passing)
     }
 
@@ -287,20 +290,23 @@ impl Trials<'_> {
         Some(ruleset)
     }
 
-    /// How many of the packets surely get through. What the evaluator cannot say is left to the proof.
-    fn passing(&self, ruleset: &Ruleset, packets: &[Packet]) -> usize {
-        self.fates(ruleset, packets)
-            .filter(|through| *through == Some(true))
-            .count()
+    /// Whether even with all of them one of the packets surely gets through.
+    fn let_through(&self, candidates: &[Candidate], packets: &[Packet]) -> bool {
+        self.with(candidates).is_some_and(|ruleset| {
+            let machine = Machine::new(&ruleset, self.patient.context).with_programs();
+            self.passing(&machine, packets) > 0
+        })
     }
 
-    /// Of each packet whether it gets through.
-    fn fates<'p>(&'p self, ruleset: &'p Ruleset, packets: &'p [Packet]) -> impl Iterator<Item = Option<bool>> + 'p {
-        let machine = Machine::new(ruleset, self.patient.context).with_programs();
-        let network = self.patient.zones.network();
-        packets
-            .iter()
-            .map(move |packet| gets_through(&machine, network, packet.clone()))
+    /// How many of the packets surely get through. What the evaluator cannot say is left to the proof.
+    fn passing(&self, machine: &Machine<'_>, packets: &[Packet]) -> usize {
+        let through = |packet: &&Packet| self.fate(machine, packet) == Some(true);
+        packets.iter().filter(through).count()
+    }
+
+    /// Whether a packet gets through.
+    fn fate(&self, machine: &Machine<'_>, packet: &Packet) -> Option<bool> {
+        gets_through(machine, self.patient.zones.network(), packet.clone())
     }
 
     /// The texts of the candidates without those that are not needed to stop the packets.
