@@ -257,7 +257,8 @@ fn addresses_of_each_kind_are_tried() {
     let engine = Engine::new(&lowered.ruleset, &context);
     let network = Network::new(&engine);
     let (zones, _) = Zones::new(&policy, &network);
-    let samples = zones.sample_addresses();
+    let (samples, unknown) = zones.sample_addresses();
+    assert_eq!(unknown, 1);
     let samples: Vec<String> = samples
         .iter()
         .map(|(on, address)| format!("{} {address}", on.name))
@@ -379,5 +380,30 @@ fn a_source_that_is_named_may_be_the_address_that_the_packets_are_for() {
             "forbid inet proto tcp from { 10.0.1.1 203.0.113.7 } to { internet self }",
             "unproven",
         )],
+    );
+}
+
+/// Of many interfaces each is tried before any is tried again.
+#[test]
+fn the_first_address_of_each_is_tried_first() {
+    let context = "[interface.em0]\naddresses = [\"dhcp\", \"autoconf\"]\n[interface.em1]\naddresses = [\"dhcp\"]\n";
+    let mut sources = Sources::new();
+    let files = [context, "zone wan on em0\nforbid from wan to 198.51.100.7\n"].map(|text| sources.add("text", text));
+    let (context, _) = context_from_toml(&sources, files[0]);
+    let (policy, _) = policy::read(&mut sources, files[1], &Macros::new(), &MemoryLoader::new());
+    let ruleset = pfproof::Ruleset::default();
+    let engine = Engine::new(&ruleset, &context);
+    let network = Network::new(&engine);
+    let (zones, _) = Zones::new(&policy, &network);
+    let (samples, unknown) = zones.sample_addresses();
+    let first: Vec<_> = samples
+        .iter()
+        .take(3)
+        .map(|(on, net)| (on.name.as_str(), Family::of(net.addr())))
+        .collect();
+    assert_eq!(unknown, 3);
+    assert_eq!(
+        first,
+        [("em0", Family::Inet), ("em0", Family::Inet6), ("em1", Family::Inet)]
     );
 }

@@ -13,7 +13,9 @@ use crate::verify::{Case, Doubt, Outcome, Verified, Violation, parsed, verify};
 
 /// Why nothing is proved where the states of the machine are too many.
 const TOO_MANY: &str = "the machine may be in more states than are looked at";
-/// With so many rules one address is tried of those that a machine may have; with fewer, more.
+/// How many addresses are tried of those that a machine may have, and how many rules they may be tried with together: each takes
+/// the longer, the more others are not known.
+const MOST_TRIED: usize = 16;
 const MOST_RULES: usize = 20_000;
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
@@ -65,9 +67,10 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
 /// The machine with addresses that it may have where it is not known which: what is proved for each holds with them.
 fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
     let engine = zones.network().engine();
-    let samples = zones.sample_addresses().into_iter();
-    let tried = MOST_RULES / engine.ruleset().all_rules().count().max(1);
-    let samples = samples.take(tried.max(1));
+    let (samples, unknown) = zones.sample_addresses();
+    let rules = engine.ruleset().all_rules().count();
+    let tried = MOST_RULES / (rules * unknown * unknown).max(1);
+    let samples = samples.into_iter().take(tried.clamp(1, MOST_TRIED));
     let with = |(interface, address): (&Interface, IpNet)| engine.context().with_address(&interface.name, address);
     samples.map(with).collect()
 }

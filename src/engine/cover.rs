@@ -403,11 +403,8 @@ impl Cover {
             },
             holds: *holds,
         });
-        let chosen = supposed.narrowed.iter().map(|_| Condition {
-            unknown: super::journey::Unknown::Pool,
-            rule: None,
-            holds: true,
-        });
+        let chosen = supposed.narrowed.iter();
+        let chosen = chosen.map(|_| Condition::by_itself(super::journey::Unknown::Pool, true));
         let mut unique: Vec<Condition> = Vec::new();
         for condition in conditions.chain(chosen) {
             if !unique.contains(&condition) {

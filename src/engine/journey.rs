@@ -223,6 +223,17 @@ pub struct Condition {
     pub holds: bool,
 }
 
+impl Condition {
+    /// That it is so, or is not, whatever rule asks.
+    pub(crate) fn by_itself(unknown: Unknown, holds: bool) -> Self {
+        Self {
+            unknown,
+            rule: None,
+            holds,
+        }
+    }
+}
+
 /// Packets with one and the same journey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
@@ -272,7 +283,15 @@ impl Class {
             Unknown::Address(name) | Unknown::Network(name) => {
                 context.interface(name).is_some_and(|known| known.rdomain == rdomain)
             }
-            _ => false,
+            Unknown::Os
+            | Unknown::User
+            | Unknown::Table(_)
+            | Unknown::Anchor(_)
+            | Unknown::Probability
+            | Unknown::Once
+            | Unknown::Rate
+            | Unknown::Tag
+            | Unknown::Pool => false,
         };
         let mut facts = self.supposed.facts.iter();
         facts.any(|(fact, hop, holds)| {

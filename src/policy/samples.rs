@@ -24,15 +24,21 @@ const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
 impl Zones<'_> {
     /// Of each interface whose address is not known, addresses that it may have, with their networks: one that is globally reachable,
     /// one that is not; of the first ranges that the policy, or rules and routes, name some, and some that lie beside them.
+    ///
+    /// The first of each interface come before the second of any. Of how many families of interfaces no address is known is said,
+    /// too.
     #[must_use]
-    pub fn sample_addresses(&self) -> Vec<(&Interface, IpNet)> {
+    pub fn sample_addresses(&self) -> (Vec<(&Interface, IpNet)>, usize) {
         let interfaces = self.context().interfaces.iter().enumerate();
         let each = interfaces.flat_map(|one| Family::BOTH.map(|family| (one, family)));
-        let samples = each.flat_map(|((id, interface), family)| {
-            let nets = self.samples_of(id, interface, family);
-            nets.into_iter().map(move |net| (interface, net))
+        let samples = each.map(|((id, interface), family)| (interface, self.samples_of(id, interface, family)));
+        let samples: Vec<_> = samples.filter(|(_, nets)| !nets.is_empty()).collect();
+        let most = samples.iter().map(|(_, nets)| nets.len()).max().unwrap_or(0);
+        let ranks = (0..most).flat_map(|rank| {
+            let of_rank = move |(interface, nets): &(_, Vec<IpNet>)| Some((*interface, *nets.get(rank)?));
+            samples.iter().filter_map(of_rank)
         });
-        samples.collect()
+        (ranks.collect(), samples.len())
     }
 
     fn samples_of(&self, id: InterfaceId, interface: &Interface, family: Family) -> Vec<IpNet> {

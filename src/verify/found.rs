@@ -68,11 +68,7 @@ impl Found {
 
     /// Says of each offence that it is one only if that is so, or is not.
     pub(super) fn hang_on(&mut self, unknown: &Unknown, holds: bool) {
-        let condition = Condition {
-            unknown: unknown.clone(),
-            rule: None,
-            holds,
-        };
+        let condition = Condition::by_itself(unknown.clone(), holds);
         for offence in &mut self.offences {
             if !offence.class.conditions.contains(&condition) {
                 offence.class.conditions.push(condition.clone());

@@ -30,11 +30,8 @@ pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &N
     };
     let mut offences: Vec<Offence> = searched.offences.into_iter().filter(is_so).collect();
     if guess.elsewhere {
-        let outside = Condition {
-            unknown: Unknown::Network(Name::from(interface.name.as_str())),
-            rule: None,
-            holds: false,
-        };
+        let network = Unknown::Network(Name::from(interface.name.as_str()));
+        let outside = Condition::by_itself(network, false);
         let conditions = offences.iter_mut().map(|offence| &mut offence.class.conditions);
         conditions.for_each(|conditions| conditions.push(outside.clone()));
     }
@@ -59,11 +56,7 @@ pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &N
 
 /// The condition that an address is that of the interface.
 fn address_of(interface: &Interface) -> Condition {
-    Condition {
-        unknown: Unknown::Address(Name::from(interface.name.as_str())),
-        rule: None,
-        holds: true,
-    }
+    Condition::by_itself(Unknown::Address(Name::from(interface.name.as_str())), true)
 }
 
 /// Says of packets that arrive on an interface whose address is excused by name: from one address alone they may be excused,
@@ -173,11 +166,8 @@ pub(super) fn unless_neighbours(mut class: Class, on: InterfaceId, network: &Net
     let may_hold = network.unknown_own(on, family);
     if one_pair && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
         let name = network.engine().context().interfaces.get(on).map(|on| on.name.as_str());
-        class.conditions.extend(name.map(|name| Condition {
-            unknown: Unknown::Network(name.into()),
-            rule: None,
-            holds: false,
-        }));
+        let outside = name.map(|name| Condition::by_itself(Unknown::Network(name.into()), false));
+        class.conditions.extend(outside);
     }
     class
 }

@@ -210,10 +210,9 @@ impl<'z, 'a> Between<'z, 'a> {
                 }
             };
             let owner = guess.and_then(|guess| Some((guess.field, context.interfaces.get(guess.interface)?)));
-            let implied = owner.map(|(_, owner)| Condition {
-                unknown: Unknown::Address(Name::from(owner.name.as_str())),
-                rule: None,
-                holds: true,
+            let implied = owner.map(|(_, owner)| {
+                let address = Unknown::Address(Name::from(owner.name.as_str()));
+                Condition::by_itself(address, true)
             });
             let mut classes = getting_through(self.engine(), zones, &region, narrow).flatten();
             for class in classes.by_ref().take(self.effort.classes) {
@@ -230,11 +229,8 @@ impl<'z, 'a> Between<'z, 'a> {
                 });
                 if is_so {
                     let mut class = class;
-                    class.conditions.extend(network.map(|network| Condition {
-                        unknown: network.clone(),
-                        rule: None,
-                        holds: true,
-                    }));
+                    let held = network.map(|network| Condition::by_itself(network.clone(), true));
+                    class.conditions.extend(held);
                     through.classes.push((class, implied.clone()));
                 }
             }
