@@ -192,12 +192,12 @@ fn name(ruleset: &Ruleset, lines: &[Line], id: Id) -> RuleId {
 }
 
 /// The rule that decides, and whether the packet has the tag in the end.
-fn decide<'r>(lines: &'r [Line], without: Option<Id>, packet: &Packet) -> (Option<(Id, &'r Rule)>, bool) {
+fn decide<'r>(lines: &'r [Line], without: &[Id], packet: &Packet) -> (Option<(Id, &'r Rule)>, bool) {
     let mut last = None;
     let mut tagged = packet.tagged;
     for (at, line) in lines.iter().enumerate() {
         match line {
-            Line::Rule(rule) if without != Some((at, None)) && rule.matches(packet, tagged) => {
+            Line::Rule(rule) if !without.contains(&(at, None)) && rule.matches(packet, tagged) => {
                 tagged |= rule.tag;
                 last = Some(((at, None), rule));
                 if rule.quick {
@@ -206,7 +206,7 @@ fn decide<'r>(lines: &'r [Line], without: Option<Id>, packet: &Packet) -> (Optio
             }
             Line::Anchor { quick, on, rules } if on.is_none_or(|on| on == packet.on) => {
                 for (inner, rule) in rules.iter().enumerate() {
-                    if without == Some((at, Some(inner))) || !rule.matches(packet, tagged) {
+                    if without.contains(&(at, Some(inner))) || !rule.matches(packet, tagged) {
                         continue;
                     }
                     tagged |= rule.tag;
@@ -322,21 +322,28 @@ proptest! {
         let ruleset = load(&text, &context);
         let engine = Engine::new(&ruleset, &context);
         let found = engine.idle_rules();
-        let redundant: BTreeSet<RuleId> = found.redundant.into_iter().collect();
+        let removable: BTreeSet<RuleId> = found.removable().into_iter().cloned().collect();
+        let redundant: BTreeSet<RuleId> = found.redundant.into_iter().map(|one| one.rule).collect();
         let found: BTreeSet<RuleId> = found.dead.into_iter().map(|dead| dead.rule).collect();
         let packets = packets();
-        let before: Vec<_> = packets.iter().map(|packet| decide(&lines, None, packet)).collect();
+        let before: Vec<_> = packets.iter().map(|packet| decide(&lines, &[], packet)).collect();
         let ids = lines.iter().enumerate().flat_map(|(at, line)| match line {
             Line::Rule(_) => vec![(at, None)],
             Line::Anchor { rules, .. } => (0..rules.len()).map(|inner| (at, Some(inner))).collect(),
         });
+        let ids: Vec<Id> = ids.collect();
+        let effect = |decider: &Option<(Id, &Rule)>| decider.map_or((true, false), |(_, rule)| rule.effect());
+        let gone: Vec<Id> = ids.iter().copied().filter(|id| removable.contains(&name(&ruleset, &lines, *id))).collect();
+        for (packet, (decider, _)) in packets.iter().zip(&before) {
+            let (other, _) = decide(&lines, &gone, packet);
+            prop_assert_eq!(effect(decider), effect(&other), "{:?} without {:?} of\n{}", packet, removable, text);
+        }
         for id in ids {
             let name = name(&ruleset, &lines, id);
             let dead = !before.iter().any(|(decider, _)| decider.is_some_and(|(by, _)| by == id));
             prop_assert_eq!(found.contains(&name), dead, "dead: {} of\n{}", name, text);
-            let effect = |decider: &Option<(Id, &Rule)>| decider.map_or((true, false), |(_, rule)| rule.effect());
             let unneeded = packets.iter().zip(&before).all(|(packet, (decider, tagged))| {
-                let (other, still) = decide(&lines, Some(id), packet);
+                let (other, still) = decide(&lines, &[id], packet);
                 // A blocked packet loses its tag.
                 let passes = effect(decider).0;
                 effect(&other) == effect(decider) && (*tagged == still || !passes || !text.contains("tagged A"))

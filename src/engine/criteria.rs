@@ -382,7 +382,7 @@ impl<'a, 's> Reader<'a, 's> {
 }
 
 /// The numbers from 0 to `max` that pass the comparison.
-fn numbers(operator: Operator<u16>, max: u16) -> RangeSet {
+pub(super) fn numbers(operator: Operator<u16>, max: u16) -> RangeSet {
     let wide = u128::from;
     let max = wide(max);
     match operator {

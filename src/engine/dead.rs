@@ -27,6 +27,17 @@ pub struct DeadRule {
     pub by: Vec<RuleId>,
     /// A packet that it matches, if there is one.
     pub example: Option<Header>,
+    /// Whether it does more than decide: it sets a tag, or counts states.
+    pub has_other_effects: bool,
+}
+
+/// A rule that the ruleset does not need, for others would decide its packets alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedundantRule {
+    /// The rule.
+    pub rule: RuleId,
+    /// The rules that would decide some of its packets without it, or may; none where all would pass by default.
+    pub instead: Vec<RuleId>,
 }
 
 /// How many classes of a rule's packets, and of each what else decides them, are looked at before it is taken for
@@ -52,7 +63,7 @@ pub struct Idle {
     pub dead: Vec<DeadRule>,
     /// Those that decide packets, but such that the ruleset without this one rule decides them alike. Rules that set a
     /// tag, count states, or depend on what no header shows are taken to be needed.
-    pub redundant: Vec<RuleId>,
+    pub redundant: Vec<RedundantRule>,
 }
 
 impl Engine<'_> {
@@ -82,10 +93,14 @@ impl Engine<'_> {
                         rule: id.clone(),
                         by: self.ranked(&by),
                         example: first.map(|part| witness::readable(&part.region)),
+                        has_other_effects: !replaceable,
                     });
                 }
-                Some(Need::Redundant) if replaceable => idle.redundant.push(id.clone()),
-                Some(Need::Redundant | Need::Needed) | None => {}
+                Some(Need::Redundant(instead)) if replaceable => idle.redundant.push(RedundantRule {
+                    rule: id.clone(),
+                    instead,
+                }),
+                Some(Need::Redundant(_) | Need::Needed) | None => {}
             }
         }
         idle
@@ -152,13 +167,15 @@ impl Engine<'_> {
         match first {
             None => Some(Need::Dead(search.blamed())),
             Some(Err(_)) => None,
-            Some(Ok(_)) if replaceable && self.is_redundant(id, rule, own, steps) => Some(Need::Redundant),
-            Some(Ok(_)) => Some(Need::Needed),
+            Some(Ok(_)) => {
+                let instead = replaceable.then(|| self.stand_ins(id, rule, own, steps)).flatten();
+                Some(instead.map_or(Need::Needed, Need::Redundant))
+            }
         }
     }
 
-    /// Whether every packet that the rule decides is decided alike without it.
-    fn is_redundant(&self, id: &RuleId, rule: &Rule, own: &Inlined, steps: &mut u64) -> bool {
+    /// The rules that decide the packets of that one without it; `None` unless they decide every one alike.
+    fn stand_ins(&self, id: &RuleId, rule: &Rule, own: &Inlined, steps: &mut u64) -> Option<Vec<RuleId>> {
         let compiled = &self.compiled;
         let alike = |hop: &Hop| match &hop.decider {
             Decider::Rule(other) => {
@@ -170,6 +187,7 @@ impl Engine<'_> {
         };
         let given = (*steps).min(STEPS_OF_ONE);
         let mut left = given;
+        let mut instead: IndexSet<RuleId, FxBuildHasher> = IndexSet::default();
         let mut decided = Classes::deciding(compiled, &own.entries, given);
         decided.deciders_only = true;
         let redundant = decided.by_ref().enumerate().all(|(at, class)| {
@@ -179,14 +197,19 @@ impl Engine<'_> {
             }
             let mut others = Classes::without(compiled, &class.region, &own.numbers, left);
             let same = others.by_ref().enumerate().all(|(count, other)| {
-                let same = other.is_ok_and(|other| other.conditions.is_empty() && other.journey.hops.iter().all(alike));
-                same && count < CLASSES
+                let Ok(other) = other else { return false };
+                let hops = || other.journey.hops.iter();
+                instead.extend(hops().filter_map(|hop| match &hop.decider {
+                    Decider::Rule(other) => Some(other.clone()),
+                    _ => None,
+                }));
+                other.conditions.is_empty() && hops().all(alike) && count < CLASSES
             });
             left = others.ground.budget.left();
             same
         });
         *steps -= given - left.min(decided.ground.budget.left());
-        redundant
+        redundant.then(|| instead.into_iter().collect())
     }
 
     /// Rules by how often they are named, the most frequent first, then in their order.

@@ -14,15 +14,15 @@ use super::index::Index;
 use super::list::{END, Entry, Kind};
 use super::witness;
 use crate::net::RangeSet;
-use crate::ruleset::{Action, Rule};
+use crate::ruleset::{Action, Rule, RuleId};
 
 /// What became of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// It decides packets that would be decided otherwise without it.
     Needed,
-    /// It decides packets, and the ruleset without it decides them alike.
-    Redundant,
+    /// It decides packets, and the ruleset without it decides them alike: these rules do, or may.
+    Redundant(Vec<RuleId>),
     /// Others decide all that it matches: the numbers of these rules, as often as they were met.
     Dead(Vec<usize>),
 }
@@ -216,19 +216,24 @@ impl<'e, 'a> Asked<'e, 'a> {
         }
         match self.rule {
             // What is seen of the packets that come as they are is not all.
-            _ if is_rewritten => return None,
-            _ if !decides => return Some(Need::Dead(self.met.take())),
-            None => return Some(Need::Needed),
+            _ if is_rewritten => None,
+            _ if !decides => Some(Need::Dead(self.met.take())),
+            None => Some(Need::Needed),
             Some(rule) => {
+                let mut instead = Vec::new();
                 for (entry, pieces) in regions {
                     let neighbours = self.neighbours(entry, &pieces)?;
-                    if self.is_missed(rule, &pieces, neighbours)? {
+                    if self.is_missed(rule, &pieces, neighbours, &mut instead)? {
                         return Some(Need::Needed);
                     }
                 }
+                instead.sort_unstable();
+                instead.dedup();
+                let rules = &self.compiled.list.rules;
+                let named = instead.into_iter().filter_map(|number| rules.get(number));
+                Some(Need::Redundant(named.map(|(id, _)| id.clone()).collect()))
             }
         }
-        Some(Need::Redundant)
     }
 
     /// Whether one of the own entries decides a packet of those boxes, of which each is in one of them: packets that
@@ -248,7 +253,17 @@ impl<'e, 'a> Asked<'e, 'a> {
                 match self.of_packet(&at)? {
                     OfPacket::Decided(Decides::Needed) => return Some(Decides::Needed),
                     OfPacket::Decided(_) => replaceable = true,
-                    OfPacket::Taken(by) => taker = taker.max(Some(by)),
+                    OfPacket::Taken(by) => {
+                        taker = taker.max(Some(by));
+                        // What has one packet of a piece has often all of it.
+                        if self
+                            .entry(by.1)?
+                            .own()
+                            .is_some_and(|part| piece.is_subset(&part.region))
+                        {
+                            break;
+                        }
+                    }
                 }
             }
             if replaceable {
@@ -348,8 +363,15 @@ impl<'e, 'a> Asked<'e, 'a> {
         Some(neighbours)
     }
 
-    /// Whether packets that the entry decides would be decided otherwise without the rule.
-    fn is_missed(&self, rule: &Rule, pieces: &[PacketBox], neighbours: Neighbours<'e>) -> Option<bool> {
+    /// Whether packets that the entry decides would be decided otherwise without the rule; `instead` gets the numbers of the
+    /// rules that may decide them alike.
+    fn is_missed(
+        &self,
+        rule: &Rule,
+        pieces: &[PacketBox],
+        neighbours: Neighbours<'e>,
+        instead: &mut Vec<usize>,
+    ) -> Option<bool> {
         let mut covering = neighbours.before;
         for next in neighbours.behind.into_iter().map(Some).chain([None]) {
             let region = next.and_then(|next| Some(&next.own()?.region));
@@ -357,6 +379,7 @@ impl<'e, 'a> Asked<'e, 'a> {
                 return None;
             }
             if self.acts_alike(rule, next) {
+                instead.extend(next.map(|next| next.rule));
                 let Some(region) = region else { return Some(false) };
                 if pieces.iter().all(|piece| piece.is_subset(region)) {
                     return Some(false);
@@ -497,7 +520,7 @@ mod tests {
                 let searched = engine.need_by_search(id, rule, &own, true, &mut steps);
                 match (plainly, searched) {
                     (Need::Needed, Some(Need::Needed)) => seen[0] += 1,
-                    (Need::Redundant, Some(Need::Redundant)) => seen[1] += 1,
+                    (Need::Redundant(_), Some(Need::Redundant(_))) => seen[1] += 1,
                     (Need::Dead(_), Some(Need::Dead(_))) => seen[2] += 1,
                     (_, None) => {}
                     (plainly, searched) => panic!("@{id}: {plainly:?}, by search {searched:?} in\n{text}"),

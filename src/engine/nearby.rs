@@ -1,8 +1,10 @@
 //! [`Nearby`]: which rules may match some of a few packets on any of their hops, by what the rules say: none is read.
 
+use super::criteria::numbers;
 use super::header::{Field, PacketBox};
 use super::space::address_number;
-use crate::net::{Direction, Family, Operator, RangeSet};
+use super::transport;
+use crate::net::{Direction, Family, Protocol, RangeSet};
 use crate::ruleset::{Host, Peer, Rule};
 
 /// What some packets may have on their hops. It is no less than they have.
@@ -11,8 +13,14 @@ pub(super) struct Nearby {
     families: [Option<Hops>; 2],
 }
 
-/// What packets of one family may have coming in, and going out.
-type Hops = [Ends; 2];
+/// What packets of one family may have.
+#[derive(Debug)]
+struct Hops {
+    /// Any where there is `None`. No rule changes it.
+    protocols: Option<Vec<Protocol>>,
+    /// Coming in, and going out.
+    ends: [Ends; 2],
+}
 
 /// The numbers of some packets: sources and destinations, any where there is `None`.
 #[derive(Debug, Default)]
@@ -38,7 +46,8 @@ impl Nearby {
                 let mut limits = boxes.clone().map(|part| part.limit(field));
                 limits.try_fold(RangeSet::empty(), |all, limit| Some(all.union(limit?)))
             };
-            Some([Direction::In, Direction::Out].map(|direction| {
+            let protocols = all(Field::Transport).map(|transports| transport::protocols(&transports, family));
+            let ends = [Direction::In, Direction::Out].map(|direction| {
                 let numbers = |field| all(field).filter(|_| !moved.contains(&(direction, field)));
                 let end = |address, port| Numbers {
                     addresses: numbers(address),
@@ -48,7 +57,8 @@ impl Nearby {
                     sources: end(Field::Source, Field::SourcePort),
                     destinations: end(Field::Destination, Field::DestinationPort),
                 }
-            }))
+            });
+            Some(Hops { protocols, ends })
         });
         Self { families }
     }
@@ -57,9 +67,14 @@ impl Nearby {
     pub(super) fn may_match(&self, rule: &Rule) -> bool {
         let mut families = Family::BOTH.into_iter().zip(&self.families);
         families.any(|(family, hops)| {
-            let Some([coming, going]) = hops.as_ref().filter(|_| rule.family.is_none_or(|own| own == family)) else {
+            let Some(hops) = hops.as_ref().filter(|_| rule.family.is_none_or(|own| own == family)) else {
                 return false;
             };
+            let mut known = hops.protocols.iter().zip(rule.protocol);
+            if known.any(|(protocols, asked)| !protocols.contains(&asked)) {
+                return false;
+            }
+            let [coming, going] = &hops.ends;
             let may = |ends: &Ends| {
                 ends.sources.may_be(&rule.source, family) && ends.destinations.may_be(&rule.destination, family)
             };
@@ -70,10 +85,8 @@ impl Nearby {
 
 impl Numbers {
     fn may_be(&self, peer: &Peer, family: Family) -> bool {
-        let has_port = match (&self.ports, peer.port) {
-            (Some(ports), Some(Operator::Equal(port))) => ports.contains(port.into()),
-            (Some(_) | None, _) => true,
-        };
+        let mut known = self.ports.iter().zip(peer.port);
+        let has_port = known.all(|(ports, asked)| !ports.is_disjoint(&numbers(asked, u16::MAX)));
         has_port && (peer.negated || self.may_be_at(&peer.host, family))
     }
 
