@@ -1,5 +1,6 @@
 //! [`Edit`]: the rules that one ruleset has and another has not, and the packets that may meet them.
 
+use super::Engine;
 use super::calls::{called, is_filled};
 use super::criteria::Reader;
 use super::header::{Field, PacketBox};
@@ -91,6 +92,58 @@ impl Edit {
         let count = context.interfaces.len();
         let fresh = space.arriving(0..count).union(space.sent(0..count));
         PacketSet::from_iter(asked).intersection(&fresh).boxes().to_vec()
+    }
+}
+
+/// The packets that may notice that rules which only decide take the place of others.
+pub(crate) struct Noticing {
+    /// As they first meet the machine.
+    packets: PacketSet,
+    /// What is translated, on the way to which hops.
+    moved: Vec<(Direction, Field)>,
+}
+
+impl Noticing {
+    /// Those that may notice that the engine's ruleset takes the place of `before`; `None` where all may.
+    pub(crate) fn of(before: &Ruleset, after: &Engine<'_>) -> Option<Self> {
+        let (ruleset, context) = (after.ruleset(), after.context());
+        let Edit { gone, come } = Edit::between(before, ruleset)?;
+        if !Edit::only_decide(before, &gone) || !Edit::only_decide(ruleset, &come) {
+            return None;
+        }
+        let moved = [moved(before), moved(ruleset)].concat();
+        let machine = (context, after.space());
+        let old = Edit::asked(before, &gone, machine, &moved);
+        let new = Edit::asked(ruleset, &come, machine, &moved);
+        Some(Self {
+            packets: [old, new].concat().into_iter().collect(),
+            moved,
+        })
+    }
+
+    /// Whether no packet of the flows that begin with those is among them: none that goes the same way, none that answers.
+    pub(crate) fn spares(&self, first: &PacketSet) -> bool {
+        let is_translated = |field: Field| self.moved.iter().any(|(_, moved)| *moved == field);
+        let is_apart = |flow: PacketBox| self.packets.boxes().iter().all(|part| part.is_disjoint(&flow));
+        first.boxes().iter().all(|part| {
+            let bare = PacketBox::all(part.family);
+            let mut limits = part.limits();
+            let there = limits.try_fold(bare.clone(), |there, (field, limit)| match field {
+                Field::Place | Field::Source | Field::Destination | Field::SourcePort | Field::DestinationPort => {
+                    there.with(field, limit)
+                }
+                _ => Some(there),
+            });
+            let mut limits = part.limits().filter(|(field, _)| !is_translated(*field));
+            let back = limits.try_fold(bare, |back, (field, limit)| match field {
+                Field::Source => back.with(Field::Destination, limit),
+                Field::Destination => back.with(Field::Source, limit),
+                Field::SourcePort => back.with(Field::DestinationPort, limit),
+                Field::DestinationPort => back.with(Field::SourcePort, limit),
+                _ => Some(back),
+            });
+            there.into_iter().chain(back).all(is_apart)
+        })
     }
 }
 

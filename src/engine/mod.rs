@@ -65,6 +65,7 @@ mod witness;
 pub use dead::{DeadRule, Idle, RedundantRule};
 pub use decided::{Decided, Effort};
 pub use difference::{Change, Difference};
+pub(crate) use edit::Noticing;
 pub use header::{Field, Header, PacketBox};
 pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
 pub(crate) use memo::Memo;

@@ -13,7 +13,7 @@ use super::replay::{Choice, Replay, Replayer};
 use super::search::Searcher;
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Class, Condition, Engine, Field, PacketSet, Value, address};
+use crate::engine::{Class, Condition, Engine, Field, Noticing, PacketSet, Value, address};
 use crate::eval::Machine;
 use crate::packet::Packet;
 use crate::policy::Zones;
@@ -108,6 +108,18 @@ pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
             speaks && found.offences.is_empty() && found.doubts.is_empty()
         })
     })
+}
+
+/// Whether the statement is a `require` of which no flow has a packet among those.
+pub(crate) fn is_required_of_others(zones: &Zones<'_>, statement: &Statement, noticing: &Noticing) -> bool {
+    let Demand::Require(packets, _) = &statement.demand else {
+        return false;
+    };
+    let (Ok(selection), Ok(guesses)) = (zones.flows_of(statement), zones.guessed_flows(packets)) else {
+        return false;
+    };
+    let mut asked = guesses.iter().map(|guess| &guess.packets).chain([&selection.packets]);
+    asked.all(|packets| noticing.spares(packets))
 }
 
 /// For each `require` of those numbers packets that get through where it holds: one of each box.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::context::Context;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::engine::Engine;
+use crate::engine::{Engine, Noticing};
 use crate::eval::Machine;
 use crate::lower::{self, lower};
 use crate::packet::Packet;
@@ -20,7 +20,7 @@ use crate::report::check::Repair;
 use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
-use crate::verify::{Case, Outcome, Verified, gets_through, hold, must_pass};
+use crate::verify::{Case, Outcome, Verified, gets_through, hold, is_required_of_others, must_pass};
 
 /// Rulesets with more rules are not mended.
 const MOST_RULES: usize = 1000;
@@ -350,13 +350,16 @@ impl Trials<'_> {
             return false;
         }
         let statements = &zones.policy().statements;
-        let requires = |&&held: &&usize| {
+        let noticing = Noticing::of(zones.network().engine().ruleset(), &engine);
+        let may_break = |&&held: &&usize| {
             let statement = statements.get(held);
-            statement.is_none_or(|statement| matches!(statement.demand, Demand::Require(..)))
+            // INVARIANT: what gets through where some rules more block got through before: it breaks no `forbid`, no `closed`.
+            let blocks = only_block && statement.is_some_and(|one| !matches!(one.demand, Demand::Require(..)));
+            let noticing = statement.zip(noticing.as_ref());
+            !blocks && !noticing.is_some_and(|(statement, noticing)| is_required_of_others(zones, statement, noticing))
         };
         let mut demanded = vec![number];
-        // INVARIANT: what gets through where some rules more block got through before: it breaks no `forbid`, no `closed`.
-        demanded.extend(self.held.iter().filter(|held| !only_block || requires(held)));
+        demanded.extend(self.held.iter().filter(may_break));
         let case = Case {
             zones,
             engine: &engine,
