@@ -14,11 +14,11 @@ use super::met::{Meetings, Met};
 use super::nearby::Nearby;
 use super::path::Path;
 use super::rewriting::{Now, Reading};
-use super::routing::{Piece, Routes, Target, line, prefix};
+use super::routing::{Piece, Routes, Target, line, link_local, prefix};
 use super::set::PacketSet;
-use super::space::{InterfaceId, Place, Space};
+use super::space::{InterfaceId, Place, Space, address_number};
 use super::translate::{self, Supply};
-use crate::context::{Context, InterfaceAddress};
+use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, RouteTo, Ruleset};
 
@@ -165,22 +165,36 @@ impl<'a> Compiled<'a> {
             label: None,
         };
         let loopback = loopback(family);
+        let elsewhere = self.of_other_links(from, family);
         let mut pieces: Vec<Piece> = Vec::new();
         for piece in routed {
-            match piece.target {
-                Target::Local(owner) if !self.takes(from, owner, family) => {
-                    pieces.push(local(piece.addresses.minus(&loopback), Target::Refused));
-                    let addresses = piece.addresses.intersection(&loopback);
-                    pieces.push(Piece { addresses, ..piece });
-                }
-                _ => pieces.push(piece),
-            }
+            let refused = match piece.target {
+                Target::Local(owner) if !self.takes(from, owner, family) => piece.addresses.minus(&loopback),
+                Target::Local(_) => piece.addresses.intersection(&elsewhere),
+                _ => RangeSet::empty(),
+            };
+            let addresses = piece.addresses.minus(&refused);
+            pieces.push(local(refused, Target::Refused));
+            pieces.push(Piece { addresses, ..piece });
         }
         let here = self::taken_in(self.context, rtable, family, |owner| self.takes(from, owner, family));
         pieces.push(local(taken_in.minus(&here), Target::Refused));
         pieces.push(local(here, Target::Local(from)));
         pieces.retain(|piece| !piece.addresses.is_empty());
         pieces
+    }
+
+    /// The link-local addresses that are none of the machine's own on the link of an interface.
+    fn of_other_links(&self, from: InterfaceId, family: Family) -> RangeSet {
+        let here = self.context.interfaces.get(from);
+        let Some(here) = here.filter(|here| family == Family::Inet6 && !here.takes_for_others()) else {
+            return RangeSet::empty();
+        };
+        let seen_on = |one: &Interface| self.context.seen_on(&one.name) == self.context.seen_on(&here.name);
+        let own = self.context.interfaces.iter().filter(|one| seen_on(one));
+        let own = own.flat_map(|one| one.addresses_of(family).filter_map(InterfaceAddress::known));
+        let own = own.map(|net| address_number(net.addr()));
+        link_local().minus(&RangeSet::from_ranges(own.map(|own| (own, own))))
     }
 
     /// Whether the stack takes in what comes in by one interface to an address of another: a machine that does not forward

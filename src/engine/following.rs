@@ -11,10 +11,11 @@ use super::journey::{Class, Decider, End};
 use super::path::{Back, Path};
 use super::question::Question;
 use super::rewriting::{Now, Term};
+use super::routing::link_local;
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
-use crate::net::{Direction, RangeSet};
+use crate::net::{Direction, Family, RangeSet};
 use crate::ruleset::RuleId;
 
 /// A state that a packet of the flow can find.
@@ -245,10 +246,31 @@ impl<'e, 'a> Classes<'e, 'a> {
         let place = match (at, back_to) {
             (place, None) => place,
             (Place::Out { on, .. }, Some(_)) => Place::In(on),
-            // The machine itself answers.
-            (Place::In(on), Some(_)) => return self.route_from(path, on, None, &now, &tagging, None),
+            (Place::In(on), Some(_)) => return self.answer(path, on, &now, &tagging),
         };
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+    }
+
+    /// What the machine itself answers to packets that came in by that interface: link-local addresses are of that link, others are
+    /// routed.
+    fn answer(&mut self, path: Path, on: InterfaceId, now: &Now, tagging: &Tagging) {
+        let mut others = vec![path.region.clone()];
+        let is_link = match now.term(Field::Destination) {
+            Term::From(from, 0) if now.family == Family::Inet6 => Some(*from),
+            _ => None,
+        };
+        if let Some(region) = is_link.and_then(|from| path.region.clone().with(from, &link_local())) {
+            others = path.region.minus(&region);
+            let arrival = Arrival {
+                place: Place::Out { on, received: None },
+                now: now.clone(),
+                tagging: tagging.clone(),
+            };
+            self.stack.push(Task::Hop(Path { region, ..path.clone() }, arrival));
+        }
+        for region in others {
+            self.route_from(Path { region, ..path.clone() }, on, None, now, tagging, None);
+        }
     }
 
     /// The replies of packets of a region, by protocol: a part of the region, and the header of its replies.

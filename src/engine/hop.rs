@@ -459,7 +459,11 @@ impl<'e, 'a> Classes<'e, 'a> {
             let domain = |now: &Now| self.compiled.rdomain_of(self.compiled.table_at(place, now));
             let mut translated = translator.apply(entry.rule, rule, &mut now);
             let other_domain = domain(&frame.start) != domain(&now);
-            translated = translated && translator.retarget(&frame.start, &mut now, other_domain);
+            let sent_by = match place {
+                Place::Out { on, received: None } if self.question.scope == Scope::Journey => Some(on),
+                Place::In(_) | Place::Out { .. } => None,
+            };
+            translated = translated && translator.retarget(&frame.start, &mut now, other_domain, sent_by);
             let is_af_to = matches!(rule.translation.as_deref(), Some(Translation::Af(_)));
             if translated && is_af_to && now.family == frame.start.family {
                 leave_as_it_came(&mut now, &frame.start);

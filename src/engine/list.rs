@@ -11,7 +11,7 @@ use super::features::Features;
 use super::header::{Field, PacketBox};
 use super::journey::{Drop, Unknown};
 use super::nearby::Nearby;
-use super::routing::prefix;
+use super::routing::link_local;
 use super::translate;
 use super::transport;
 use crate::context::Context;
@@ -211,7 +211,7 @@ impl<'a> Builder<'_, 'a> {
                     let neighbour = whole_of(&transport::neighbour_discovery());
                     self.drop(Drop::HopLimit, neighbour.and_then(|part| part.with(Field::Ttl, &near)));
                     let far = RangeSet::single(1).complement(255);
-                    let link: RangeSet = "fe80::/10".parse().map(prefix).unwrap_or_default();
+                    let link = link_local();
                     // The walk sees it in a first fragment too.
                     let begins = RangeSet::range(0, 1);
                     let listener = of(&transport::listener_discovery());

@@ -41,6 +41,7 @@ mod hop;
 mod hosts;
 mod index;
 mod journey;
+mod leaving;
 mod list;
 mod memo;
 mod met;

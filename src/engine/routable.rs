@@ -6,7 +6,7 @@
 use super::criteria::{About, Alternative, Fact, Reader};
 use super::header::Field;
 use super::journey::Unknown;
-use super::routing::{Piece, Routes, Target, line};
+use super::routing::{Piece, Routes, Target, line, link_local};
 use super::space::InterfaceId;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, Peer};
@@ -21,7 +21,7 @@ impl Reader<'_, '_> {
                 Host::RouteLabel(label) => routes.addresses(family, |piece| piece.label.as_deref() == Some(&**label)),
                 _ => routes
                     .addresses(family, |piece| piece.target == Target::None)
-                    .minus(&link_local(family)),
+                    .minus(&with_link(family)),
             };
             let unknown = self.unknown_networks(*domain, field, family, |_| true);
             let there = part.with(Field::Place, &places);
@@ -68,7 +68,7 @@ impl Reader<'_, '_> {
         // Those of a link come from wherever they came.
         let unasked = match crate::context::driver(name) {
             "enc" => line(family),
-            _ => link_local(family),
+            _ => with_link(family),
         };
         let here = routes.addresses(family, |piece| is_here(piece) && !piece.given);
         let here = here.union(&unasked);
@@ -150,16 +150,15 @@ impl Alternative {
 }
 
 /// The addresses that always count as routed: those that carry their link, IPv6 alone (`IN6_IS_SCOPE_EMBED`).
-fn link_local(family: Family) -> RangeSet {
+fn with_link(family: Family) -> RangeSet {
     match family {
         Family::Inet => RangeSet::empty(),
         Family::Inet6 => {
-            let unicast = (0xfe80 << 112, (0xfec0 << 112) - 1);
             let multicast = (0..16).map(|flags| {
                 let first: u128 = (0xff01 | flags << 4) << 112;
                 (first, first + (2 << 112) - 1)
             });
-            RangeSet::from_ranges(multicast.chain([unicast]))
+            RangeSet::from_ranges(multicast).union(&link_local())
         }
     }
 }

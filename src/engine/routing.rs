@@ -137,6 +137,11 @@ impl Routes {
     }
 }
 
+/// The link-local addresses of IPv6.
+pub(super) fn link_local() -> RangeSet {
+    RangeSet::range(0xfe80 << 112, (0xfec0 << 112) - 1)
+}
+
 /// All addresses of a family.
 pub(super) fn line(family: Family) -> RangeSet {
     RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())))

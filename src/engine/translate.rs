@@ -3,14 +3,13 @@
 
 use super::around::narrow;
 use super::compiled::Compiled;
-
 use super::header::{Field, Header, PacketBox};
 use super::hosts;
 use super::rewriting::{Narrowed, Now, Reading, Term};
-use super::routing::{line, prefix};
-use super::space::address_number;
+use super::routing::{line, link_local, prefix};
+use super::space::{InterfaceId, address_number};
 use super::transport;
-use crate::context::Context;
+use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::{Family, Operator, RangeSet};
 use crate::ruleset::{
     AfTo, Host, IcmpMatch, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Rule, Ruleset, Translation,
@@ -186,8 +185,15 @@ impl Translator<'_, '_> {
     /// (`pf_state_key_addr_setup`); `false` where only its destination is translated: then both keys of its state are
     /// the same, which pf refuses (`pf_state_key_attach`).
     ///
-    /// What goes on in another routing domain is translated, too.
-    pub(super) fn retarget(&mut self, before: &Now, now: &mut Now, other_domain: bool) -> bool {
+    /// What goes on in another routing domain is translated, too. What the machine itself sends by the interface `sent_by` asks for
+    /// its neighbours there.
+    pub(super) fn retarget(
+        &mut self,
+        before: &Now,
+        now: &mut Now,
+        other_domain: bool,
+        sent_by: Option<InterfaceId>,
+    ) -> bool {
         let is_changed = |field| now.term(field) != before.term(field);
         let is_new = is_changed(Field::Source) || other_domain;
         let both = [now.family, before.family] == [Family::Inet6; 2];
@@ -200,10 +206,43 @@ impl Translator<'_, '_> {
         let kept = if asks { asking } else { line.minus(&asking) };
         narrow(self.within, Field::Transport, &kept);
         if asks {
-            let anybody = self.one_of(Field::Destination.line(now.family));
-            now.later.push((Field::Destination, anybody));
+            let asked = match sent_by.and_then(|on| self.compiled.context.interfaces.get(on)) {
+                Some(on) => self.neighbours(on),
+                None => Field::Destination.line(now.family),
+            };
+            let asked = self.one_of(asked);
+            now.later.push((Field::Destination, asked));
         }
         is_new || !asks
+    }
+
+    /// For whom the machine asks by that interface (`nd6_ns_output`): from a link-local address for one of those, else for others
+    /// of its networks.
+    fn neighbours(&mut self, on: &Interface) -> RangeSet {
+        let (line, link_local) = (line(Family::Inet6), link_local());
+        let global = line.minus(&link_local);
+        if link_local.contains(self.at.get(Field::Source)) {
+            narrow(self.within, Field::Source, &link_local);
+            return link_local;
+        }
+        narrow(self.within, Field::Source, &global);
+        if on.has_unknown(Family::Inet6) {
+            return line;
+        }
+        let context = self.compiled.context;
+        let nets = on.addresses_of(Family::Inet6).filter_map(InterfaceAddress::known);
+        let nets = RangeSet::from_ranges(nets.flat_map(|net| prefix(net).ranges().to_vec()));
+        let own = context
+            .interfaces
+            .iter()
+            .flat_map(|one| one.addresses_of(Family::Inet6));
+        let own = own
+            .filter_map(InterfaceAddress::known)
+            .map(|net| address_number(net.addr()));
+        let others = nets
+            .intersection(&global)
+            .minus(&RangeSet::from_ranges(own.map(|own| (own, own))));
+        if others.is_empty() { line } else { others }
     }
 
     /// Makes the box smaller so that a field that now stands for the original's number stays in a range around it.
@@ -322,61 +361,35 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn destination_port(&mut self, RdrPorts { first, last }: RdrPorts, rule: &Rule, now: &mut Now) {
-        let first = u128::from(first);
-        let size = u128::from(last).wrapping_sub(first).wrapping_add(1) & 0xffff;
-        if last == 0 || size == 1 {
-            let term = self.one_of(RangeSet::single(first));
+    fn destination_port(&mut self, ports: RdrPorts, rule: &Rule, now: &mut Now) {
+        let size = u128::from(size(ports));
+        if ports.last == 0 || size == 1 {
+            let term = self.one_of(RangeSet::single(ports.first.into()));
             now.set(Field::DestinationPort, term);
             return;
         }
-        let size = size.max(1);
-        let base = match rule.destination.port {
-            Some(Operator::Equal(from) | Operator::Range(from, _)) => u128::from(from),
-            Some(
-                Operator::NotEqual(_)
-                | Operator::Less(_)
-                | Operator::LessOrEqual(_)
-                | Operator::Greater(_)
-                | Operator::GreaterOrEqual(_)
-                | Operator::Between(..)
-                | Operator::Outside(..),
-            )
-            | None => 0,
-        };
-        let Some(port) = now.number(Field::DestinationPort, self.at).filter(|&port| port >= base) else {
+        let port = now.number(Field::DestinationPort, self.at);
+        let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else {
             let term = self.one_of(RangeSet::range(1, 65535));
             now.set(Field::DestinationPort, term);
             return;
         };
-        // Ports go around in blocks of that size; past 65535 it goes on at 1.
-        let offset = (port - base) % size;
+        let to = |port| redirected(port, ports, rule.destination.port);
         if self.numbers(now, Field::DestinationPort).len() > size * size {
-            // There are fewer ports to go to than blocks: those that go to one of them are taken together.
-            let from = base + offset;
-            let same = (from..=65535).step_by(usize::try_from(size).unwrap_or(usize::MAX));
-            self.keep(
-                now,
-                Field::DestinationPort,
-                &RangeSet::from_ranges(same.map(|port| (port, port))),
-            );
-            let to = first + offset;
-            let term = self.one_of(RangeSet::single(if to > 65535 { to - 65535 } else { to }));
+            // There are fewer ports to go to than ways to get there: those that go to one of them are taken together.
+            let same = (0..=u16::MAX).filter(|&other| to(other) == to(port));
+            let same = RangeSet::from_ranges(same.map(|port| (port.into(), port.into())));
+            self.keep(now, Field::DestinationPort, &same);
+            let term = self.one_of(RangeSet::single(to(port).into()));
             now.set(Field::DestinationPort, term);
             return;
         }
-        let start = port - offset;
-        let wraps = 65535u128.saturating_sub(first) + 1;
-        let (block_first, block_last, by) = if offset < wraps {
-            (start, start + size.min(wraps) - 1, first.wrapping_sub(start))
-        } else {
-            (
-                start + wraps,
-                start + size - 1,
-                first.wrapping_sub(start).wrapping_sub(65535),
-            )
-        };
-        self.keep(now, Field::DestinationPort, &RangeSet::range(block_first, block_last));
+        let by = |port| i32::from(to(port)) - i32::from(port);
+        let alike = |other: &u16| by(*other) == by(port);
+        let first = (0..=port).rev().take_while(alike).last().unwrap_or(port);
+        let last = (port..=u16::MAX).take_while(alike).last().unwrap_or(port);
+        self.keep(now, Field::DestinationPort, &RangeSet::range(first.into(), last.into()));
+        let by = u128::from(to(port)).wrapping_sub(port.into());
         now.shift(Field::DestinationPort, by);
     }
 
@@ -502,4 +515,26 @@ impl Translator<'_, '_> {
             narrow(self.within, Field::Transport, &others);
         }
     }
+}
+
+/// The port that rdr-to makes of one: as far from the first of the target as it was from the first number of the rule's `port`,
+/// around in the target (`pf_get_transaddr`, in signed and then in unsigned numbers, as the kernel).
+fn redirected(port: u16, ports: RdrPorts, matched: Option<Operator<u16>>) -> u16 {
+    let base = matched.map_or(0, Operator::first);
+    let offset = (i32::from(port) - i32::from(base)) % i32::from(size(ports));
+    let moved = (offset + i32::from(ports.first)) as u32;
+    let around = if moved > 65535 {
+        moved.wrapping_sub(65535)
+    } else {
+        moved
+    };
+    match around as u16 {
+        0 => port,
+        to => to,
+    }
+}
+
+/// How many ports the target has, as the kernel counts them: it wraps, and 0 are taken for one.
+fn size(ports: RdrPorts) -> u16 {
+    ports.last.wrapping_sub(ports.first).wrapping_add(1).max(1)
 }

@@ -148,7 +148,7 @@ impl Machine<'_> {
 
     /// Whether the machine itself is meant: an own address of an interface, or a broadcast address of its networks while
     /// it is up. If so, where the packet ends that came in by that interface (`in_ouraddr`): without forwarding an
-    /// address of another interface is not reached, but for what pf has translated to loopback.
+    /// address of another interface is not reached, but for what pf has translated to loopback, and a link-local one never.
     fn is_local(&self, destination: IpAddr, rtable: u32, from: Option<usize>) -> Result<Option<End>, Unproven> {
         let interfaces = &self.context.interfaces;
         let mut owners = interfaces.iter().filter(|interface| {
@@ -164,7 +164,9 @@ impl Machine<'_> {
             self.known_routes(destination, rtable)?;
             return Ok(None);
         };
-        let anywhere = self.context.forwards(Family::of(destination)) || destination.is_loopback();
+        let of_link = matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local());
+        let forwards = self.context.forwards(Family::of(destination));
+        let anywhere = forwards && !of_link || destination.is_loopback();
         let came_by = from.and_then(|from| interfaces.get(from));
         let taken = came_by.is_none_or(|came_by| {
             let is_own = |owner: &Interface| self.context.seen_on(&owner.name) == self.context.seen_on(&came_by.name);

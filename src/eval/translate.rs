@@ -330,17 +330,7 @@ fn redirect_port(ports: RdrPorts, matched: Option<Operator<u16>>, port: u16) -> 
     if ports.last == 0 {
         return ports.first;
     }
-    let base = matched.map_or(0, |operator| match operator {
-        Operator::Equal(a)
-        | Operator::NotEqual(a)
-        | Operator::Less(a)
-        | Operator::LessOrEqual(a)
-        | Operator::Greater(a)
-        | Operator::GreaterOrEqual(a)
-        | Operator::Range(a, _)
-        | Operator::Between(a, _)
-        | Operator::Outside(a, _) => a,
-    });
+    let base = matched.map_or(0, Operator::first);
     let size = i64::from(ports.last.wrapping_sub(ports.first).wrapping_add(1)).max(1);
     // The kernel computes with signed numbers here and unsigned ones from here on.
     let offset = (i64::from(port) - i64::from(base)) % size;

@@ -39,4 +39,20 @@ impl<T: Copy + Ord> Operator<T> {
             Self::Outside(a, b) => value < a || value > b,
         }
     }
+
+    /// The number that is compared with, the first of two.
+    #[must_use]
+    pub fn first(self) -> T {
+        match self {
+            Self::Equal(a)
+            | Self::NotEqual(a)
+            | Self::Less(a)
+            | Self::LessOrEqual(a)
+            | Self::Greater(a)
+            | Self::GreaterOrEqual(a)
+            | Self::Range(a, _)
+            | Self::Between(a, _)
+            | Self::Outside(a, _) => a,
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 
-use super::addresses::prefix;
+use super::addresses::{addressless, prefix};
 use super::ast::{Host, HostItem, Hosts};
 use super::zones::{Both, ZoneId, Zones};
 use crate::context::Part;
@@ -31,6 +31,8 @@ pub(super) struct Named {
     pub(super) all: Both,
     /// Those that are named one by one, and so meant even where no host has them: the machine's own among them.
     pub(super) singly: Both,
+    /// Those of networks in which there are only hosts without an address yet.
+    pub(super) addressless: Both,
 }
 
 impl Named {
@@ -44,6 +46,7 @@ impl Named {
         Self {
             all: Family::BOTH.map(|family| of(family, |_| true)),
             singly: Family::BOTH.map(|family| of(family, is_single)),
+            addressless: Family::BOTH.map(|family| of(family, is_addressless)),
         }
     }
 
@@ -65,23 +68,29 @@ impl Named {
         })
     }
 
-    fn union(self, other: &Self) -> Self {
+    pub(super) fn union(self, other: &Self) -> Self {
         Self {
             all: union(&self.all, &other.all),
             singly: union(&self.singly, &other.singly),
+            addressless: union(&self.addressless, &other.addressless),
         }
     }
 
-    fn minus(self, other: &Self) -> Self {
+    pub(super) fn minus(self, other: &Self) -> Self {
         Self {
             all: minus(&self.all, &other.all),
             singly: minus(&self.singly, &other.all),
+            addressless: minus(&self.addressless, &other.all),
         }
     }
 
     fn is_empty(&self) -> bool {
         self.all.iter().all(RangeSet::is_empty)
     }
+}
+
+fn is_addressless(net: &IpNet) -> bool {
+    prefix(*net).is_subset(addressless(Family::of(net.addr())))
 }
 
 fn is_single(net: &IpNet) -> bool {

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::ast::{Hosts, Policy, Zone};
 use super::excuses::{Excuse, Excuses};
-use super::hosts::{Resolved, minus, union};
+use super::hosts::{Named, Resolved};
 use super::network::Network;
 use super::sets::{Made, Selection};
 use crate::context::{Context, Interface};
@@ -33,6 +33,8 @@ pub struct ZoneOnMachine {
     pub interfaces: Vec<InterfaceId>,
     /// The only addresses that are meant, if the zone says which.
     pub(super) only: Option<Both>,
+    /// Those of them that are named as what hosts have that have no address yet.
+    pub(super) addressless: Both,
     /// What is not known of the addresses that are meant.
     pub(super) unknown: Vec<Unknown>,
     /// What of it may take away some of those that seem to be meant.
@@ -67,6 +69,7 @@ pub(super) struct Common {
     pub(super) excusing: OnceLock<PacketSet>,
     pub(super) on_one_network: OnceLock<PacketSet>,
     pub(super) within_one_network: OnceLock<PacketSet>,
+    pub(super) to_other_links: OnceLock<PacketSet>,
     pub(super) shared_tcp: OnceLock<PacketSet>,
     pub(super) never_taken: OnceLock<PacketSet>,
     pub(super) crosses: OnceLock<bool>,
@@ -208,7 +211,7 @@ impl<'a> Zones<'a> {
             }
         }
         let only = match &zone.from {
-            Some(hosts) => match self.addresses(hosts) {
+            Some(hosts) => match self.all_named(hosts) {
                 Ok(only) => Some(only),
                 Err(finding) => {
                     diagnostics.push(*finding);
@@ -217,6 +220,7 @@ impl<'a> Zones<'a> {
             },
             None => None,
         };
+        let addressless = only.as_ref().map(|only| only.addressless.clone());
         let unknown = zone.from.iter().flat_map(|hosts| self.unknowns(hosts)).collect();
         let negated = zone.from.clone().map(|mut hosts| {
             hosts.items.retain(|item| item.negated);
@@ -227,7 +231,8 @@ impl<'a> Zones<'a> {
             name: name.clone(),
             span: zone.name.span,
             interfaces,
-            only,
+            only: only.map(|only| only.all),
+            addressless: addressless.unwrap_or_default(),
             unknown,
             without: negated.unwrap_or_default(),
         });
@@ -254,22 +259,29 @@ impl<'a> Zones<'a> {
 
     /// The addresses of a host list that may name no zone.
     pub(super) fn addresses(&self, hosts: &Hosts) -> Result<Both, Box<Diagnostic>> {
-        let mut all: Both = Default::default();
-        let mut without: Both = Default::default();
+        self.all_named(hosts).map(|named| named.all)
+    }
+
+    fn all_named(&self, hosts: &Hosts) -> Result<Named, Box<Diagnostic>> {
+        let (mut all, mut without) = (Named::default(), Named::default());
+        let whole = |all| Named {
+            all,
+            ..Named::default()
+        };
         for (item, resolved) in self.resolve(hosts)? {
-            let set = match resolved {
-                Resolved::Any => Family::BOTH.map(whole),
-                Resolved::Itself => Family::BOTH.map(|family| self.network.own(family).clone()),
-                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named.all,
+            let named = match resolved {
+                Resolved::Any => whole(Family::BOTH.map(self::whole)),
+                Resolved::Itself => whole(Family::BOTH.map(|family| self.network.own(family).clone())),
+                Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => named,
                 Resolved::Zone(_) => {
                     let finding = Diagnostic::new(Code::Policy, "a zone cannot stand here").at(item.span);
                     return Err(Box::new(finding.help("name addresses, tables or interfaces")));
                 }
             };
             let sum = if item.negated { &mut without } else { &mut all };
-            *sum = union(sum, &set);
+            *sum = std::mem::take(sum).union(&named);
         }
-        Ok(minus(&all, &without))
+        Ok(all.minus(&without))
     }
 }
 

@@ -286,6 +286,10 @@ impl Page<'_> {
         }
         let is_shared = self.trace.context.is_shared(last.after.dst, last.rtable);
         let (paint, text) = match (journey.end, journey.verdict()) {
+            (End::Stopped, Verdict::Synproxy) => {
+                let text = "goes on when the sender has answered pf, which is not followed here";
+                (Paint::Note, text.to_owned())
+            }
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),
             (End::NoRoute, _) => (Paint::Bad, format!("no route to {}: goes nowhere", last.after.dst)),
             (End::NotForwarded, _) if last.after.protocol == Protocol::TCP && is_shared => {

@@ -233,8 +233,8 @@ fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option
     let context = network.engine().context();
     if journey.hops.first()?.before.way == Way::Out {
         reply.way = Way::Forward;
-    } else if reply.way == Way::Out {
-        // It answers in the domain where it has found the address its own.
+    } else if reply.way == Way::Out && !is_of_link(reply.dst) {
+        // It answers in the domain where it has found the address its own; to a link-local address where that is.
         let rtable = journey.hops.last()?.rtable;
         let domain = context.interfaces.iter().map(|interface| interface.rdomain);
         let rdomain = domain.filter(|&rdomain| rdomain == rtable).max().unwrap_or(0);
@@ -247,6 +247,11 @@ fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option
         by.clone_into(&mut reply.interface);
     }
     Some(reply)
+}
+
+/// Whether it is an address of one link, in no routing table.
+fn is_of_link(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Whether a reply comes back to where the first packet came from.
@@ -355,12 +360,13 @@ fn routed_by_pf(journey: &Journey) -> bool {
     route.is_some_and(|next| next.kind == RouteToKind::RouteTo)
 }
 
-/// Whether a packet leaves, or reaches the machine itself.
+/// Whether a packet leaves, or reaches the machine itself. One that pf answers itself does when its sender has answered pf; beyond
+/// the machine the engine does not follow it.
 fn passes(journey: &Journey) -> bool {
-    let passes = journey.verdict() == Verdict::Pass;
-    match journey.end {
-        End::Sent | End::Local => passes,
-        End::NoRoute | End::Stopped | End::NotForwarded => false,
+    match (journey.end, journey.verdict()) {
+        (End::Sent | End::Local, verdict) => verdict == Verdict::Pass,
+        (End::Stopped, verdict) => verdict == Verdict::Synproxy,
+        (End::NoRoute | End::NotForwarded, _) => false,
     }
 }
 
