@@ -158,12 +158,12 @@ impl Addresses {
             let (by_route, surely) = (engine.routed_to(id, family), engine.surely_routed_to(id, family));
             let perhaps_routed = by_route.minus(&surely.union(addressless(family)));
             let routed = own.fold(by_route, |all, own| all.union(&own));
-            // A link-local address is one of its link, whatever route it may seem to take.
-            let linked = linked(family);
-            let links = facts.interfaces.get(id).map_or(&[][..], |behind| &behind.networks);
-            let routed = links
-                .iter()
-                .fold(routed.minus(&linked), |all, net| all.union(&net.intersection(&linked)));
+            // A link-local address is one of its link, whatever route it may seem to take; with IPv6 each has them.
+            let has_links = interface.addresses_of(family).next().is_some() && !interface.is_loopback();
+            let routed = match has_links {
+                true => routed.union(&linked(family)),
+                false => routed.minus(&linked(family)),
+            };
             let is_default =
                 |route: &&TableRoute<'_>| route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family;
             let mut defaults = routes().filter(is_default);

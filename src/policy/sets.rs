@@ -254,6 +254,21 @@ impl Zones<'_> {
         })
     }
 
+    /// Where the packets may end that no rule changes, or gives another routing table.
+    #[must_use]
+    pub fn ending_unchanged(&self, packets: &PacketSet) -> PacketSet {
+        let places = self.network.places(|place| match place {
+            Place::Out {
+                on,
+                received: Some(from),
+            } => self.network.in_one_domain(on, from),
+            Place::In(_) | Place::Out { received: None, .. } => true,
+        });
+        let boxes = Family::BOTH.into_iter();
+        let there = boxes.filter_map(|family| PacketBox::all(family).with(Field::Place, &places));
+        at_end(packets, self).intersection(&there.collect())
+    }
+
     /// The packets that the network stack never takes.
     #[must_use]
     pub fn never_taken(&self) -> &PacketSet {

@@ -151,13 +151,8 @@ impl Zones<'_> {
             let place = RangeSet::single(space.number(Place::Out { on, received: None }));
             let sources = &sources;
             Family::BOTH.into_iter().filter_map(move |family| {
-                // To its own link a machine also sends without a route: link-local addresses are in no table.
                 let routed = self.network.routed(on, family);
                 let routed = routed.minus(self.network.shared_beside(on, family));
-                let routed = match family {
-                    Family::Inet => routed,
-                    Family::Inet6 => routed.union(addressless(family)),
-                };
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
                     .with(Field::Source, &sources(on, family))?

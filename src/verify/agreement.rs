@@ -1,7 +1,7 @@
 //! Whether the statements of a policy fit each other: a `require` that a `forbid` contradicts, an `allow` without use.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::engine::{Engine, Field, Goal, Question};
+use crate::engine::{Engine, Goal, Question};
 use crate::policy::Zones;
 use crate::policy::ast::{Demand, Expectation, Spanned};
 
@@ -28,11 +28,8 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
                 continue;
             };
             // By the packet as it arrives: what is forbidden by where it ends may be required under another address.
-            let destinations = ends.boxes().iter().cloned().map(|part| part.without(Field::Place));
-            let both = flows
-                .intersection(&region.packets)
-                .intersection(&destinations.collect());
-            if !both.is_empty() {
+            let both = zones.ending_unchanged(&flows.intersection(&region.packets));
+            if !both.intersection(&ends).is_empty() {
                 findings.push(
                     Diagnostic::new(
                         Code::ContradictingStatements,
