@@ -1,4 +1,5 @@
-//! What pf may choose while a packet is replayed: [`Script`] goes through it, way by way.
+//! What pf may choose, and what only the running machine knows, while a packet is replayed: [`Script`] goes through it, way by
+//! way.
 
 use std::net::IpAddr;
 
@@ -105,7 +106,9 @@ fn wanted<'s>(sets: &'s [(RuleId, RangeSet)], rule: &RuleId) -> impl Iterator<It
 
 impl Choices for Script {
     fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
-        self.named.holds(rule, criterion)
+        // What the class does not hang on comes out one way or the other.
+        let named = self.named.holds(rule, criterion);
+        named.or_else(|| Some(self.pick(2) == 1))
     }
 
     fn address(&mut self, rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {
