@@ -13,12 +13,12 @@ use super::Subject;
 use super::moved::{Change, Mover, Side};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Decider, Effort, Engine, Field, Goal, PacketBox, Place, Question};
-use crate::eval::{Machine, Memory, Met, Unproven, Usual};
+use crate::eval::{Machine, Memory, Met, Unproven};
 use crate::net::RangeSet;
 use crate::packet::Packet;
 use crate::policy::Zones;
 use crate::ruleset::{Action, Name, Rule, RuleId};
-use crate::verify::{Rank, choose, rank};
+use crate::verify::{Rank, choices_of, choose, rank};
 
 /// What the proofs about all rules may take together.
 const EFFORT: Effort = Effort {
@@ -181,7 +181,8 @@ impl Explainer<'_> {
                 continue;
             };
             let packet = self.engine.space().packet(&header);
-            let seen = match self.machine.decide(&packet, &mut Memory::default(), &mut Usual) {
+            let choices = &mut choices_of(&class);
+            let seen = match self.machine.decide(&packet, &mut Memory::default(), choices) {
                 Ok(seen) => seen,
                 Err(Unproven(why)) => {
                     fate.unproven.get_or_insert(why);
@@ -201,10 +202,9 @@ impl Explainer<'_> {
                 .filter(|id| known(id).is_some_and(|rule| rule.action == Action::Match))
                 .collect();
             match &hop.decider {
-                // Behind a quick rule nothing is met.
+                // Behind a quick rule, or a quick anchor, nothing is met.
                 Decider::Rule(rule)
-                    if seen.rule.as_ref() == Some(rule)
-                        && (met || changed.is_empty() && known(rule).is_some_and(|rule| rule.quick)) =>
+                    if seen.rule.as_ref() == Some(rule) && (met || changed.is_empty() && self.may_end(rule)) =>
                 {
                     fate.add(
                         rule,
@@ -229,6 +229,16 @@ impl Explainer<'_> {
                 | Decider::Anchor(_) => {}
             }
         }
+    }
+
+    /// Whether the evaluation may end with that rule: it is quick, or stands in a quick anchor.
+    fn may_end(&self, id: &RuleId) -> bool {
+        let ruleset = self.engine.ruleset();
+        let calls = |rule: &Rule| match &rule.action {
+            Action::Anchor(call) => rule.quick && id.anchor.starts_with(&*call.path),
+            Action::Pass | Action::Block(_) | Action::Match => false,
+        };
+        ruleset.rule(id).is_some_and(|rule| rule.quick) || ruleset.all_rules().any(|(_, rule)| calls(rule))
     }
 
     /// The box without loopback interfaces, if there are others.

@@ -21,6 +21,8 @@ pub(super) struct Script {
     /// Each answer, and of how many.
     answers: Vec<(usize, usize)>,
     next: usize,
+    /// How a criterion comes out first on which the class does not hang.
+    usually: bool,
     /// Addresses that are tried wherever a pool has them.
     wished: Vec<IpAddr>,
     /// The addresses that were taken this time.
@@ -54,9 +56,15 @@ impl Script {
             ports,
             answers: Vec::new(),
             next: 0,
+            usually: false,
             wished,
             chosen: Vec::new(),
         }
+    }
+
+    /// The same with rules that match wherever it does not matter.
+    pub(super) fn matching(self) -> Self {
+        Self { usually: true, ..self }
     }
 
     /// The number of the answer to the next question, of so many.
@@ -108,7 +116,7 @@ impl Choices for Script {
     fn holds(&mut self, rule: &RuleId, criterion: Criterion) -> Option<bool> {
         // What the class does not hang on comes out one way or the other.
         let named = self.named.holds(rule, criterion);
-        named.or_else(|| Some(self.pick(2) == 1))
+        named.or_else(|| Some(self.usually ^ (self.pick(2) == 1)))
     }
 
     fn address(&mut self, rule: &RuleId, pool: &[IpNet]) -> Option<IpAddr> {

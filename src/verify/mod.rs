@@ -31,6 +31,6 @@ pub(crate) use judge::{hold, is_required_of_others, must_pass};
 pub use matrix::{Matrix, Rounds, matrix, surroundings};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Violation, Why};
 pub use reach::{Effort, Extent, Flows, Reach, flows, reach};
-pub(crate) use replay::gets_through;
+pub(crate) use replay::{choices_of, gets_through};
 pub use unspoken::Unspoken;
 pub(crate) use witness::{Rank, choose, rank};

@@ -423,6 +423,11 @@ fn criterion(unknown: &Unknown) -> Option<Criterion> {
     }
 }
 
+/// Choices with which packets of the class take its way, and meet all rules that may match them.
+pub(crate) fn choices_of(class: &Class) -> impl Choices {
+    Script::new(class, &Why::GetsThrough, named(&class.conditions), Vec::new()).matching()
+}
+
 /// The choices that the conditions name.
 fn named(conditions: &[Condition]) -> Named {
     let mut named = Named::default();
