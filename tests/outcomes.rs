@@ -391,7 +391,7 @@ fn what_is_forbidden_by_its_family_may_end_in_the_other() {
             ("forbid inet proto tcp from wan to lan", "violated"),
             ("forbid proto icmp from wan to lan", "violated"),
             ("forbid inet from wan to 2001:db8:1::5", "violated"),
-            ("forbid inet from wan to 2001:db8:1::6", "vacuous"),
+            ("forbid inet from wan to 2001:db8:1::6", "holds"),
             ("forbid inet6 from wan to lan", "holds"),
             ("forbid inet from wan to dmz", "holds"),
         ],

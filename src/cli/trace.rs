@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pfproof::context::Context;
-use pfproof::eval::{Journey, Machine, Memory, Session, Unproven, reply};
+use pfproof::eval::{Evaluation, Journey, Machine, Memory, Session, Unproven, reply};
 use pfproof::packet::{Packet, PacketError, Way, parse_words, read_item};
 use pfproof::policy::{self, Macros, Policy};
-use pfproof::report::{Filled, trace, trace_json};
+use pfproof::report::{Filled, hangs_on_pool, trace, trace_json};
 use pfproof::ruleset::Ruleset;
 use pfproof::source::Sources;
 use serde_json::{Map, Value};
@@ -222,8 +222,11 @@ impl Tracer<'_> {
             Err(unproven) => (Err(unproven), Memory::default()),
         };
         let text = match self.arguments.output.format() {
-            Format::Json => format!("{}\n", self.answer(&journey)),
-            Format::Short => format!("{}\n", trace::short(packet, &journey, &self.hangs_on(&journey))),
+            Format::Json => format!("{}\n", self.answer(Some(packet), &journey)),
+            Format::Short => format!(
+                "{}\n",
+                trace::short(packet, &journey, &self.hangs_on(Some(packet), &journey))
+            ),
             Format::Human => {
                 let to_one = |journey: &&Journey| {
                     let last = journey.hops.last();
@@ -234,8 +237,8 @@ impl Tracer<'_> {
                     let way = self.machine.prove_and_explain(&back, &memory);
                     (back, way.map(|(journey, _)| journey))
                 });
-                let mut hangs_on = self.hangs_on(&journey);
-                for word in back.iter().flat_map(|(_, way)| self.hangs_on(way)) {
+                let mut hangs_on = self.hangs_on(Some(packet), &journey);
+                for word in back.iter().flat_map(|(_, way)| self.hangs_on(None, way)) {
                     if !hangs_on.contains(&word) {
                         hangs_on.push(word);
                     }
@@ -256,16 +259,22 @@ impl Tracer<'_> {
         self.console.answer(&text, Status::Success)
     }
 
-    /// What a way hangs on that others fill, in words.
-    fn hangs_on(&self, journey: &Result<Journey, Unproven>) -> Vec<String> {
-        let filled = self.filled.as_ref().zip(journey.as_ref().ok());
-        filled.map_or_else(Vec::new, |(filled, journey)| filled.hangs_on(journey))
+    /// What a way hangs on that others fill, and for a packet that comes first, what pf may choose otherwise, in words.
+    fn hangs_on(&self, first: Option<&Packet>, journey: &Result<Journey, Unproven>) -> Vec<String> {
+        let Ok(journey) = journey else { return Vec::new() };
+        let filled = self.filled.as_ref();
+        let mut words = filled.map_or_else(Vec::new, |filled| filled.hangs_on(journey));
+        let chosen = |hop: &Evaluation| !hop.chosen.src.is_fixed() || !hop.chosen.dst.is_fixed();
+        let first = first.filter(|_| journey.hops.iter().any(chosen));
+        let other = first.and_then(|packet| self.machine.otherwise(packet, &Memory::default()));
+        words.extend(other.as_ref().map(hangs_on_pool));
+        words
     }
 
     /// The answer to a packet as JSON, with what it hangs on.
-    fn answer(&self, journey: &Result<Journey, Unproven>) -> Value {
+    fn answer(&self, first: Option<&Packet>, journey: &Result<Journey, Unproven>) -> Value {
         let mut answer = trace_json::answer(journey, self.ruleset);
-        let hangs_on = self.hangs_on(journey);
+        let hangs_on = self.hangs_on(first, journey);
         if let (Some(answer), false) = (answer.as_object_mut(), hangs_on.is_empty()) {
             answer.insert("hangs_on".to_owned(), hangs_on.into());
         }
@@ -340,12 +349,15 @@ impl Tracer<'_> {
             Format::Json => {
                 let mut object = Map::new();
                 object.insert("id".to_owned(), id);
-                if let Value::Object(answer) = self.answer(&journey) {
+                if let Value::Object(answer) = self.answer(Some(&packet), &journey) {
                     object.extend(answer);
                 }
                 Value::Object(object).to_string()
             }
-            Format::Human | Format::Short => labelled(&id, &trace::short(&packet, &journey, &self.hangs_on(&journey))),
+            Format::Human | Format::Short => labelled(
+                &id,
+                &trace::short(&packet, &journey, &self.hangs_on(Some(&packet), &journey)),
+            ),
         })
     }
 
@@ -367,11 +379,11 @@ impl Tracer<'_> {
             let packet = self.known(packet).map_err(wrong)?;
             let journey = session.follow(packet.clone());
             match self.arguments.output.format() {
-                Format::Json => results.push(self.answer(&journey)),
+                Format::Json => results.push(self.answer(None, &journey)),
                 Format::Human | Format::Short => {
                     lines.push(labelled(
                         &id,
-                        &trace::short(&packet, &journey, &self.hangs_on(&journey)),
+                        &trace::short(&packet, &journey, &self.hangs_on(None, &journey)),
                     ));
                 }
             }

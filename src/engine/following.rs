@@ -207,7 +207,11 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Place::In(on) => Back::To(on),
                 Place::Out { .. } => Back::Itself,
             };
-            for (region, now) in search.replies(&class.region, &header) {
+            // Nobody is answered at the unspecified address.
+            let somebody = Field::Source.line(class.region.family).minus(&RangeSet::single(0));
+            let answered = class.region.clone().with(Field::Source, &somebody);
+            let replies = answered.map(|answered| search.replies(&answered, &header));
+            for (region, now) in replies.into_iter().flatten() {
                 search.follow(class, region, now, at, Some(back), &states);
             }
             if let Some((region, now)) = search.later(&class.region, &steps[0]) {

@@ -32,6 +32,7 @@ mod icmp_state;
 mod machine;
 mod memory;
 mod pool;
+mod otherwise;
 mod prove;
 mod record;
 mod reply;
@@ -47,6 +48,7 @@ pub use crate::ruleset::RuleId;
 pub use choices::{Choices, Named, Usual};
 pub use machine::Machine;
 pub use memory::Memory;
+pub use otherwise::Otherwise;
 pub use record::{
     Answer, Chosen, ChosenParts, Criterion, Effect, End, Evaluation, Journey, Met, NextHop, Reason, StateUse, Unproven,
     Verdict,

@@ -8,7 +8,7 @@ use crate::packet::{Packet, Way};
 /// The first packet that comes back for one that got through: ends swapped, SYN+ACK for a SYN, a reply for a request.
 ///
 /// It comes in where the packet went out; from the machine itself it goes out where the packet came in. `None` where
-/// nothing got through, or nothing answers.
+/// nothing got through, or nothing answers: nobody is answered at the unspecified address.
 #[must_use]
 pub fn reply(journey: &Journey) -> Option<Packet> {
     let last = journey.hops.last()?;
@@ -18,7 +18,11 @@ pub fn reply(journey: &Journey) -> Option<Packet> {
         End::NoRoute | End::Stopped | End::NotForwarded => return None,
     };
     let sent = &last.after;
-    let way = match journey.hops.first()?.before.way {
+    let first = &journey.hops.first()?.before;
+    if first.src.is_unspecified() {
+        return None;
+    }
+    let way = match first.way {
         _ if local => Way::Out,
         Way::Forward => Way::Forward,
         Way::In | Way::Out if journey.hops.len() == 1 => Way::In,

@@ -1,5 +1,6 @@
 //! [`Zones`]: what the names of a policy stand for on one machine, and what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
@@ -72,7 +73,7 @@ pub(super) struct Common {
     pub(super) to_other_links: OnceLock<PacketSet>,
     pub(super) shared_tcp: OnceLock<PacketSet>,
     pub(super) never_taken: OnceLock<PacketSet>,
-    pub(super) crosses: OnceLock<bool>,
+    pub(super) crosses: OnceLock<BTreeSet<Family>>,
     pub(super) excuses: OnceLock<Excuses>,
     /// Of the policy's statements, by where they are written.
     pub(super) flows: Memo<Span, Made<Selection>>,
@@ -153,9 +154,19 @@ impl<'a> Zones<'a> {
 
     /// Whether a rule takes packets to the other family.
     pub(super) fn crosses(&self) -> bool {
-        let crosses = |rule: &Rule| matches!(rule.translation.as_deref(), Some(Translation::Af(_)));
+        Family::BOTH.into_iter().any(|family| self.crosses_to(family))
+    }
+
+    /// Whether a rule takes packets to that family (`af-to`).
+    #[must_use]
+    pub fn crosses_to(&self, family: Family) -> bool {
+        let to = |rule: &Rule| match rule.translation.as_deref() {
+            Some(Translation::Af(af)) => Some(af.family),
+            _ => None,
+        };
         let made = &self.common.crosses;
-        *made.get_or_init(|| self.ruleset.all_rules().any(|(_, rule)| crosses(rule)))
+        let made = made.get_or_init(|| self.ruleset.all_rules().filter_map(|(_, rule)| to(rule)).collect());
+        made.contains(&family)
     }
 
     pub(super) fn context(&self) -> &'a Context {

@@ -20,7 +20,7 @@ mod trace_miss;
 mod trace_open;
 
 pub use look::{Format, Look, Paint, printable};
-pub use trace_open::Filled;
+pub use trace_open::{Filled, hangs_on_pool};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::Sources;

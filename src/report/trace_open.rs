@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::context::{Context, is_link_local};
-use crate::eval::{Criterion, Evaluation, Journey, Met};
+use crate::eval::{Criterion, End, Evaluation, Journey, Met, Otherwise};
 use crate::ruleset::{Action, AnchorCall, Host, Name, Peer, PoolAddress, Rule, RuleId, Ruleset};
 
 use super::trace_miss::Seen;
@@ -21,6 +21,20 @@ pub struct Filled<'f> {
     context: &'f Context,
     /// Whether anchors or tables are among it.
     has_rules: bool,
+}
+
+/// What a way hangs on where pf takes an address of a pool, in words.
+#[must_use]
+pub fn hangs_on_pool(other: &Otherwise) -> String {
+    let Otherwise { rule, address, journey } = other;
+    let end = match (journey.end, journey.hops.last()) {
+        (End::Sent, Some(last)) => format!("it leaves by {}", last.after.interface),
+        (End::Sent, None) | (End::Stopped, _) => "it does not get through".to_owned(),
+        (End::Local, _) => "it reaches the machine itself".to_owned(),
+        (End::NoRoute, _) => "there is no route".to_owned(),
+        (End::NotForwarded, _) => "it goes nowhere".to_owned(),
+    };
+    format!("the address that pf takes from the pool of rule @{rule}: with {address} {end}")
 }
 
 impl<'f> Filled<'f> {

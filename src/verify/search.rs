@@ -256,9 +256,10 @@ impl Searcher<'_> {
             let part: PacketSet = [part.clone()].into_iter().collect();
             !part.intersection(&space.sent(network.interfaces())).is_empty()
         };
-        let is_taken = |end: &PacketBox| !network.taken(part.family).is_disjoint(&end.numbers(Field::Destination));
+        let is_taken = |end: &PacketBox| !network.taken(end.family).is_disjoint(&end.numbers(Field::Destination));
         let leaves = self.engine.context().forwards(part.family) || is_sent();
-        let mut ends = ends.boxes().iter().filter(|end| end.family == part.family);
+        let comes = |family| family == part.family || self.zones.crosses_to(family);
+        let mut ends = ends.boxes().iter().filter(|end| comes(end.family));
         ends.any(|end| leaves || is_taken(end))
     }
 

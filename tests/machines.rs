@@ -1,5 +1,6 @@
-//! What only the running machine knows: `corpus/unknown` has machines as folders in one text, each statement of whose
-//! policies says its outcome (`# => unproven`). A proof holds for every value, or is none.
+//! Machines as folders in one text, each statement of whose policies says its outcome (`# => unproven`): those of
+//! `corpus/known`, of which all is known, and those of `corpus/unknown`, of which only the running machine knows some. There a
+//! proof holds for every value, or is none; here what is violated is shown by a packet.
 
 #[allow(dead_code, reason = "other tests do more with trees")]
 #[path = "support/tree.rs"]
@@ -52,14 +53,42 @@ fn outcomes(router: &serde_json::Value) -> Vec<(u64, String)> {
     statements.map(outcome).collect()
 }
 
-#[test]
-fn what_is_not_known_is_not_proved() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/unknown");
-    let entries = fs::read_dir(folder).expect("corpus/unknown");
+/// The texts of a folder of the corpus.
+fn texts(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(folder);
+    let entries = fs::read_dir(folder).expect("a folder of the corpus");
     let mut texts: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     texts.sort();
+    texts
+}
+
+#[test]
+fn what_is_known_is_shown() {
     let mut wrong = Vec::new();
-    for path in texts {
+    for path in texts("known") {
+        let text = fs::read_to_string(&path).expect("a text");
+        let files = files(&text);
+        let texts: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
+        let (router, error) = judged(&Tree::new(&texts), &[]);
+        for statement in router["statements"].as_array().expect("statements") {
+            let shows = statement["counterexamples"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty());
+            if statement["outcome"] == "violated" && !shows {
+                wrong.push(format!("{path:?}: {statement} is not shown\n{error}"));
+            }
+        }
+        if router["faults"].as_array().is_some_and(|faults| !faults.is_empty()) {
+            wrong.push(format!("{path:?}: {}", router["faults"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn what_is_not_known_is_not_proved() {
+    let mut wrong = Vec::new();
+    for path in texts("unknown").into_iter().chain(texts("known")) {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).expect("a text");
         let files = files(&text);
