@@ -359,8 +359,22 @@ impl<'a> Builder<'a> {
 
     fn hosts(&self, pair: Pair<'a, Rule>) -> Built<Hosts> {
         let span = self.span(&pair);
+        let is_list = pair.as_str().starts_with('{');
         let mut items = Vec::new();
         self.host_items(pair, &mut items)?;
+        if let ([only], false) = (items.as_slice(), is_list)
+            && only.negated
+        {
+            // As in pf.conf: any but that.
+            items.insert(
+                0,
+                HostItem {
+                    span,
+                    negated: false,
+                    host: Host::Any,
+                },
+            );
+        }
         if items.iter().all(|item: &HostItem| item.negated) {
             let finding = Diagnostic::new(Code::Policy, "only negated hosts: nothing to take them away from")
                 .at(span)

@@ -75,7 +75,11 @@ impl Builder<'_> {
             Outcome::Holds => (Vec::new(), None),
             Outcome::Vacuous => {
                 let context = self.subject.engine.context();
-                let forwards = Family::BOTH.into_iter().any(|family| context.forwards(family));
+                let asked = statement.demand.packets().and_then(|packets| packets.family);
+                let mut families = Family::BOTH
+                    .into_iter()
+                    .filter(|family| asked.is_none_or(|asked| asked == *family));
+                let forwards = families.any(|family| context.forwards(family));
                 let why = if forwards {
                     "there is no such packet on this machine"
                 } else {
