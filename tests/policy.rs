@@ -7,6 +7,7 @@
 //! - forall rulesets, statements: it is violated => its counterexamples offend it, whatever is not known
 //! - forall rulesets, statements: nothing is unknown => it is not unproven
 //! - forall rulesets, statements: it is vacuous => no packet is asked for
+//! - forall rulesets, statements: it is violated, nothing is unknown => it is shown by a packet
 //! - forall rulesets, statements: it is violated => its boxes hold every packet that offends it, and only such
 
 #[path = "support/cases.rs"]
@@ -206,6 +207,12 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
         }
         match &judgement.outcome {
             Outcome::Violated(violation) => {
+                let shown = violation.causes.iter().any(|cause| cause.example.is_some());
+                prop_assert!(
+                    shown || !sure,
+                    "{both}\n`{words}` is violated, by no packet: {:?}",
+                    violation.causes
+                );
                 for cause in &violation.causes {
                     offend(cause, &worlds, statement, statements, &engine, &mut random).map_err(|why| {
                         TestCaseError::fail(format!("{both}\n{why} does not offend `{words}`\n{cause:?}"))
