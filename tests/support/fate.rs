@@ -62,7 +62,8 @@ fn is_answered(
     // The answer to the machine comes to it, the machine's own goes by its routes, in the domain where it took the packet.
     if packet.way == Way::Out {
         reply.way = Way::Forward;
-    } else if reply.way == Way::Out {
+    } else if reply.way == Way::Out && !(reply.dst.is_ipv6() && has_no_address(reply.dst)) {
+        // A link-local address is answered on its link.
         let domain = site.domain_of(journey.hops.last()?.rtable);
         reply.interface = match INTERFACES.get(site.behind(domain, reply.dst)) {
             _ if site.is_own(domain, reply.dst) => format!("lo{domain}"),

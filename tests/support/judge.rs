@@ -9,7 +9,7 @@ use pfproof::packet::{Icmp, IpOptions, Packet, Way};
 use pfproof::ruleset::{Action, Ruleset};
 
 use crate::fate::{Fate, Met};
-use crate::site::{INTERFACES, Site, ZONES, has_no_address, in_net, interface, ip, is_one};
+use crate::site::{INTERFACES, Site, ZONES, has_no_address, in_net, interface, ip, is_addressless, is_one};
 
 /// One item of a host list.
 #[derive(Clone, Debug)]
@@ -83,7 +83,8 @@ impl Item {
             (Self::Net(net), Some(on)) => {
                 let near = site.comes_by(on, source) || has_no_address(source);
                 let domain = site.domain(on);
-                let foreign = || !site.is_own(domain, source) && (is_one(net) || site.is_host(domain, source));
+                let meant = || is_one(net) || is_addressless(net) || site.is_host(domain, source);
+                let foreign = || !site.is_own(domain, source) && meant();
                 let host = purpose != For::Flows || foreign();
                 in_net(net, source) && near && host
             }
@@ -95,7 +96,8 @@ impl Item {
                     For::Excuse => site.comes_by(on, source) || has_no_address(source),
                     For::Flows => {
                         let host = site.is_host(site.domain(on), source);
-                        site.comes_by(on, source) && host && site.is_near(on, source)
+                        let host = site.comes_by(on, source) && host && site.is_near(on, source);
+                        host || only.is_some_and(is_addressless) && !site.is_own(site.domain(on), source)
                     }
                 };
                 interfaces.contains(&on) && meant && real

@@ -278,7 +278,7 @@ fn af_to() -> impl Strategy<Value = String> {
     )
 }
 
-const NETS: [&str; 12] = [
+const NETS: [&str; 14] = [
     "10.0.1.5/32",
     "10.0.2.5/32",
     "9.9.9.9/32",
@@ -290,6 +290,8 @@ const NETS: [&str; 12] = [
     "2001:db8:1::/64",
     // As sources alone: what the grid knows nothing of as a destination.
     "fe80::5/128",
+    "fe80::/10",
+    "0.0.0.0/32",
     "0.0.0.0/0",
     "::/0",
 ];

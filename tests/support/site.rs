@@ -217,17 +217,18 @@ interface = "em2"
 ];
 
 /// The zones: name, interfaces, the only prefix that is meant.
-pub(crate) const ZONES: [(&str, &[usize], Option<&str>); 5] = [
+pub(crate) const ZONES: [(&str, &[usize], Option<&str>); 6] = [
     ("internet", &[0], None),
     ("lan", &[1], None),
     ("iot", &[2], None),
     ("office", &[1, 2], None),
     ("printer", &[1], Some("10.0.1.66/32")),
+    ("links", &[1, 2], Some("fe80::/10")),
 ];
 
 /// The zones as a policy says them.
 pub(crate) const ZONE_LINES: &str = "zone internet on em0\nzone lan on em1\nzone iot on em2\nzone office on { em1 em2 }\n\
-                                     zone printer on em1 from 10.0.1.66\n";
+                                     zone printer on em1 from 10.0.1.66\nzone links on { em1 em2 } from fe80::/10\n";
 
 pub(crate) const INTERFACES: [&str; 3] = ["em0", "em1", "em2"];
 /// Where loopback interfaces are, and what is routed nowhere.
@@ -423,6 +424,11 @@ pub(crate) fn interface(name: &str) -> usize {
 /// Whether the network is one address.
 pub(crate) fn is_one(net: &str) -> bool {
     net.ends_with("/32") || net.ends_with("/128")
+}
+
+/// Whether all its addresses are of hosts without one yet.
+pub(crate) fn is_addressless(net: &str) -> bool {
+    ["0.0.0.0/32", "::/128", "fe80::/10", "fe80::5/128"].contains(&net)
 }
 
 pub(crate) fn has_no_address(address: IpAddr) -> bool {
