@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{Cause, Hop, Router, Row, Statement, Unspoken};
-use crate::engine::{self, Decider, Engine, PacketSet, Place};
-use crate::eval::{Effect, End, Evaluation, Journey, Met, Verdict};
+use crate::engine::{self, Decider, Engine, Memo, PacketSet, Place};
+use crate::eval::{End, Evaluation, Journey, Met, Verdict};
 use crate::net::{Direction, Family, Protocol, names};
 use crate::packet::Packet;
 use crate::policy::Zones;
@@ -37,6 +37,7 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
     let builder = Builder {
         subject,
         namer: Namer::of_zones(subject.zones),
+        rows: Memo::default(),
     };
     let rules = subject
         .engine
@@ -63,6 +64,8 @@ pub fn router(subject: Subject<'_>, verified: Verified) -> Router {
 pub(super) struct Builder<'a> {
     pub(super) subject: Subject<'a>,
     namer: Namer<'a>,
+    /// What is said of a rule, wherever it is met.
+    rows: Memo<RuleId, Option<Row>>,
 }
 
 impl Builder<'_> {
@@ -244,15 +247,7 @@ impl Builder<'_> {
                 Decider::OwnState | Decider::State => (None, Some("a state lets it pass")),
                 Decider::Nobody => (None, Some("pf drops it")),
             };
-            let rows = rule.and_then(|id| {
-                Some(Row {
-                    number: format!("@{id}"),
-                    text: print::rule(self.subject.engine.ruleset().rule(id)?),
-                    decides: matches!(decider, Decider::Rule(_)),
-                    place: self.place(id)?,
-                    macros: self.macros(id),
-                })
-            });
+            let rows = rule.and_then(|id| self.row(id, matches!(decider, Decider::Rule(_))));
             let outcome = match verdict {
                 engine::Verdict::Pass | engine::Verdict::Block => outcome.map(str::to_owned),
                 engine::Verdict::Drop(_) => Some("pf drops it".to_owned()),
@@ -317,7 +312,7 @@ impl Builder<'_> {
             .met
             .iter()
             .filter_map(|met| match met {
-                Met::Matched(rule, effects) => self.row(rule, effects, hop),
+                Met::Matched(rule, _) => self.row(rule, hop.rule.as_ref() == Some(rule)),
                 Met::Missed(..) => None,
             })
             .collect();
@@ -345,15 +340,18 @@ impl Builder<'_> {
         }
     }
 
-    fn row(&self, id: &RuleId, _effects: &[Effect], hop: &Evaluation) -> Option<Row> {
-        let rule = self.subject.engine.ruleset().rule(id)?;
-        Some(Row {
-            number: format!("@{id}"),
-            text: print::rule(rule),
-            decides: hop.rule.as_ref() == Some(id),
-            place: self.place(id)?,
-            macros: self.macros(id),
-        })
+    fn row(&self, id: &RuleId, decides: bool) -> Option<Row> {
+        let row = self.rows.get(id.clone(), || {
+            let rule = self.subject.engine.ruleset().rule(id)?;
+            Some(Row {
+                number: format!("@{id}"),
+                text: print::rule(rule),
+                decides: false,
+                place: self.place(id)?,
+                macros: self.macros(id),
+            })
+        });
+        Option::clone(&row).map(|row| Row { decides, ..row })
     }
 }
 

@@ -171,7 +171,7 @@ pub enum Hop {
 }
 
 /// One rule that a packet matched.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// `@5`.
     pub number: String,
