@@ -505,12 +505,20 @@ fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now, at: End) -> Now {
         }
     }
     if let Some(last) = path.steps.last() {
+        // What pf has sent in its place leaves for it.
+        let arrived = path.steps.backwards().find_map(|step| match step.place {
+            Place::In(from) => Some(from),
+            Place::Out { .. } => None,
+        });
         let place = match (at, last.place) {
             (End::Leaves(on), Place::In(from)) => Place::Out {
                 on,
                 received: Some(from),
             },
-            (End::Leaves(on), Place::Out { received, .. }) => Place::Out { on, received },
+            (End::Leaves(on), Place::Out { received, .. }) => Place::Out {
+                on,
+                received: received.or(arrived),
+            },
             (_, place) => place,
         };
         let number = compiled.space.number(place);

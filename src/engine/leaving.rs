@@ -9,12 +9,14 @@ use super::journey::{Decider, Drop, End, Unknown, Verdict};
 use super::list::List;
 use super::onward::{Leaving, Made};
 use super::path::{Equal, Path, Step};
+use super::question::Goal;
 use super::rewriting::{ChoiceId, Narrowed, Now, Term, shifted};
 use super::search::{Arrival, Classes, Task};
-use super::space::Place;
+use super::space::{InterfaceId, Place};
 use super::transport;
 use crate::net::{RangeSet, TcpFlags};
-use crate::ruleset::KeepState;
+use crate::packet::Packet;
+use crate::ruleset::{KeepState, Rule};
 
 impl Classes<'_, '_> {
     /// The hop out.
@@ -27,14 +29,14 @@ impl Classes<'_, '_> {
         tagging: Tagging,
         made: Option<Made>,
     ) {
+        path.region = match self.in_place_of(&path, out, &now, &tagging) {
+            Some(rest) => rest,
+            None => return,
+        };
         // What af-to has translated is not filtered again.
         if path.crossed {
             return self.ended_at(path, End::Leaves(out), &now);
         }
-        path.region = match self.beyond_synproxy(&path, &now) {
-            Some(rest) => rest,
-            None => return,
-        };
         let place = Place::Out {
             on: out,
             received: Some(from),
@@ -71,28 +73,82 @@ impl Classes<'_, '_> {
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
     }
 
-    /// What of the packets goes out by itself: in place of one whose handshake pf has answered it sends another, past the rules,
-    /// and the rest of the flow finds no state there.
-    fn beyond_synproxy(&mut self, path: &Path, now: &Now) -> Option<PacketBox> {
-        let Some(Step {
-            decider: Decider::Rule(id),
-            state: true,
-            ..
-        }) = path.steps.last()
-        else {
+    /// In place of packets whose handshake pf has answered (`synproxy state`), what it sends when their sender has answered: a SYN
+    /// from itself, as if it were the machine's own (`pf_synproxy`). Which of the packets go out themselves.
+    fn in_place_of(&mut self, path: &Path, out: InterfaceId, now: &Now, tagging: &Tagging) -> Option<PacketBox> {
+        let rule = match path.steps.last() {
+            Some(Step {
+                decider: Decider::Rule(id),
+                state: true,
+                ..
+            }) => self.compiled.ruleset.rule(id),
+            _ => None,
+        };
+        let Some(rule) = rule.filter(|rule| rule.keep_state == KeepState::Synproxy) else {
             return Some(path.region.clone());
         };
-        let rule = self.compiled.ruleset.rule(id);
-        if rule.is_none_or(|rule| rule.keep_state != KeepState::Synproxy) {
-            return Some(path.region.clone());
-        }
         let begins = transport::flags_where(|flags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK));
         let line = Field::Transport.line(path.region.family);
         if let Some(region) = path.region.clone().with(Field::Transport, &begins) {
-            let why = "what pf sends for those whose handshake it has answered (`synproxy state`) is not followed";
-            self.not_followed(Path { region, ..path.clone() }, now, why);
+            let why = "what pf sends for those whose handshake it has answered is not followed where it goes by `route-to` or af-to";
+            let mut path = Path { region, ..path.clone() };
+            if rule.route_to.is_some() || path.crossed {
+                self.not_followed(path, now, why);
+            } else {
+                self.leave_out_reverse(&mut path, now);
+                let place = Place::Out {
+                    on: out,
+                    received: None,
+                };
+                let (now, tagging) = (self.syn_of_its_own(rule, now), tagging.clone());
+                self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
+            }
         }
         path.region.clone().with(Field::Transport, &line.minus(&begins))
+    }
+
+    /// Of those whose handshake pf has answered, what is its own reverse: what pf sends finds that state, which drops it.
+    fn leave_out_reverse(&mut self, path: &mut Path, now: &Now) {
+        let Some(Reverse {
+            region,
+            equal,
+            chosen,
+            open,
+        }) = own_reverse(&path.region, now, &path.supposed.narrowed)
+        else {
+            return;
+        };
+        if self.question.goal != Goal::GetsThrough {
+            let why = "what answers to itself with `synproxy state` is not followed";
+            self.not_followed(
+                Path {
+                    region: region.clone(),
+                    ..path.clone()
+                },
+                now,
+                why,
+            );
+        }
+        path.not_reverse = (chosen.is_empty() && open.is_empty()).then_some((region, equal));
+    }
+
+    /// The SYN that pf sends, of a header.
+    fn syn_of_its_own(&mut self, rule: &Rule, now: &Now) -> Now {
+        let mut now = now.clone();
+        let prio = rule.set.as_ref().and_then(|set| set.prio);
+        let prio = prio.map_or(Packet::DEFAULT_PRIO, |(usual, _)| usual);
+        for (field, number) in [
+            (Field::Transport, transport::of_tcp(TcpFlags::SYN)),
+            (Field::Options, 0),
+            (Field::Fragment, 0),
+            (Field::Tos, 0),
+            (Field::Ttl, 64),
+            (Field::Prio, u128::from(prio)),
+        ] {
+            let term = Term::OneOf(self.fresh(), RangeSet::single(number));
+            now.set(field, term);
+        }
+        now
     }
 
     /// The hop out of what finds the state of its way in: no rule decides it.

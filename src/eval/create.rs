@@ -127,16 +127,17 @@ impl Hop<'_, '_> {
             act: Act::Pass,
             state: Some(at),
         };
-        if proxying {
-            made.act = Act::Synproxy;
-            return Ok(made);
-        }
         if keys.distinct {
             let target = match pd.direction {
                 Direction::In => &keys.stack,
                 Direction::Out => &keys.wire,
             };
             rewritten |= translate_packet(pd, &mut mbuf.packet, target);
+        }
+        if proxying {
+            // What pf sends in its place is translated so.
+            made.act = Act::Synproxy;
+            return Ok(made);
         }
         if rewritten && pd.af_to() {
             made.act = Act::AfTo;

@@ -156,6 +156,9 @@ impl Replayer<'_> {
                 unmet.extend(failed.iter().filter(|(at, _)| !met(*at)).map(|(_, span)| *span));
                 through && !unmet.is_empty()
             }
+            Why::ReplyStopped if journey.verdict() == Verdict::Synproxy => {
+                return Err(Unproven("the handshake with pf is not gone through".to_owned()));
+            }
             Why::ReplyStopped => {
                 let (follower, way, lost) = self.lost((&packet, &journey), class, &mut memory, choices)?;
                 answer = Some((follower, way));
@@ -342,7 +345,42 @@ fn follow<C: Choices>(
         packet.way = Way::Forward;
         restart(choices);
     }
-    machine.follow(packet, memory, choices)
+    let journey = machine.follow(packet, memory, choices)?;
+    in_place_of(machine, network, journey, memory, choices)
+}
+
+/// The way with that of what pf sends in place of a packet whose handshake it has answered, where that is not for the machine
+/// itself: a SYN as if it were the machine's own (`pf_synproxy`).
+fn in_place_of(
+    machine: &Machine<'_>,
+    network: &Network<'_>,
+    mut journey: Journey,
+    memory: &mut Memory,
+    choices: &mut dyn Choices,
+) -> Result<Journey, Unproven> {
+    let Some(last) = journey.hops.last().filter(|last| last.verdict == Verdict::Synproxy) else {
+        return Ok(journey);
+    };
+    let context = network.engine().context();
+    let answered = &last.after;
+    let table = context.route_table(last.rtable);
+    let route = table
+        .lookup(answered.dst)
+        .filter(|route| !route.reject && route.kind != RouteKind::Local);
+    let Some(route) = route else { return Ok(journey) };
+    let mut sent = Packet::new(
+        Way::Out,
+        route.interface.to_owned(),
+        Protocol::TCP,
+        answered.src,
+        answered.dst,
+    );
+    (sent.sport, sent.dport, sent.flags) = (answered.sport, answered.dport, TcpFlags::SYN);
+    sent.tag.clone_from(&answered.tag);
+    let onward = machine.follow(&sent, memory, choices)?;
+    journey.hops.extend(onward.hops);
+    journey.end = onward.end;
+    Ok(journey)
 }
 
 /// Whether the packet is to a broadcast or multicast address.
@@ -360,13 +398,14 @@ fn routed_by_pf(journey: &Journey) -> bool {
     route.is_some_and(|next| next.kind == RouteToKind::RouteTo)
 }
 
-/// Whether a packet leaves, or reaches the machine itself. One that pf answers itself does when its sender has answered pf; beyond
-/// the machine the engine does not follow it.
+/// Whether a packet leaves, or reaches the machine itself; so does one whose handshake pf has answered, if what pf sends in its
+/// place does.
 fn passes(journey: &Journey) -> bool {
-    match (journey.end, journey.verdict()) {
-        (End::Sent | End::Local, verdict) => verdict == Verdict::Pass,
-        (End::Stopped, verdict) => verdict == Verdict::Synproxy,
-        (End::NoRoute | End::NotForwarded, _) => false,
+    let passes = |hop: &Evaluation| matches!(hop.verdict, Verdict::Pass | Verdict::Synproxy);
+    match journey.end {
+        End::Sent | End::Local => journey.hops.iter().all(passes),
+        End::Stopped => journey.hops.len() == 1 && journey.verdict() == Verdict::Synproxy,
+        End::NoRoute | End::NotForwarded => false,
     }
 }
 
