@@ -12,7 +12,7 @@ mod rules;
 use packets::{Bounds, Random};
 use pfproof::context::{Context, context_from_toml};
 use pfproof::diagnostic::Severity;
-use pfproof::engine::{Change, Class, Difference, Engine, Field, Goal, Header, PacketBox, Question, Value};
+use pfproof::engine::{Change, Class, Difference, Engine, Field, Goal, Header, PacketBox, Place, Question, Value};
 use pfproof::lower;
 use pfproof::net::{Protocol, RangeSet, TcpFlags};
 use pfproof::packet::{Packet, Way};
@@ -208,6 +208,18 @@ fn packets_that_are_their_own_reverse_notice_bound_states() {
         "block\npass in on em1 inet proto tcp from 10.0.1.0/24 to 10.0.1.0/24 keep state (floating)\nblock out\n";
     let found = changes(back, &back.replace("floating", "if-bound"));
     assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn what_pf_sends_in_place_of_others_is_noticed() {
+    let context = rules::machine(0);
+    let old = "block\npass in on em1 inet proto tcp to 10.0.2.9 synproxy state\n";
+    let new = format!("{old}pass out on em2 inet proto tcp to 10.0.2.9 ! received-on any\n");
+    let (old, new) = (load(old, &context).unwrap(), load(&new, &context).unwrap());
+    let difference = Difference::new(&old, &new, &context);
+    let found: Vec<Change> = difference.changes(STEPS).collect::<Result<_, _>>().unwrap();
+    let arrives = |change: &Change| matches!(change.after.journey.hops[0].place, Place::In(_));
+    assert!(found.iter().any(arrives), "{found:?}");
 }
 
 /// Packets between the addresses that the rules name, by every way in.

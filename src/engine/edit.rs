@@ -8,7 +8,7 @@ use super::set::PacketSet;
 use super::space::{Place, Space};
 use crate::context::Context;
 use crate::net::{Direction, RangeSet};
-use crate::ruleset::{Action, Anchor, Host, Name, PoolAddress, Rule, RuleId, Ruleset, Translation};
+use crate::ruleset::{Action, Anchor, Host, KeepState, Name, PoolAddress, Rule, RuleId, Ruleset, Translation};
 
 /// How many pairs of rules are compared for the longest common sequence; of more, all are taken for changed.
 const PAIRS: usize = 4_000_000;
@@ -75,16 +75,20 @@ impl Edit {
         moved: &[(Direction, Field)],
     ) -> Vec<PacketBox> {
         let reader = Reader::new(ruleset, context, space);
+        // What pf sends in place of others goes out as the machine's own (`synproxy state`).
+        let replaces = all(ruleset).any(|rule| rule.keep_state == KeepState::Synproxy);
+        let replaced = [Field::Transport, Field::Options, Field::Fragment];
         let mut asked = Vec::new();
         for (id, rule) in rules.iter().filter_map(|id| Some((id, ruleset.rule(id)?))) {
             for part in reader.alternatives(rule, &id.anchor, id.number) {
                 for direction in [Direction::In, Direction::Out] {
-                    let first = first_places(space, part.region.limit(Field::Place), direction);
+                    let first = first_places(space, part.region.limit(Field::Place), (direction, replaces));
                     let bare = part.region.clone().replaced(Field::Place, &first);
                     let changed = moved.iter().filter(|(at, _)| *at == direction).map(|(_, field)| *field);
                     // A hop before may have set these.
                     let set = [Field::Tos, Field::Ttl, Field::Prio];
-                    let set = set.into_iter().filter(|_| direction == Direction::Out);
+                    let set = set.into_iter().chain(replaced.into_iter().filter(|_| replaces));
+                    let set = set.filter(|_| direction == Direction::Out);
                     asked.extend(bare.map(|bare| changed.chain(set).fold(bare, PacketBox::without)));
                 }
             }
@@ -252,12 +256,17 @@ pub(super) fn moved(ruleset: &Ruleset) -> Vec<(Direction, Field)> {
     moved
 }
 
-/// Where packets first meet the machine that come to one of those places in that direction.
-fn first_places(space: &Space, places: Option<&RangeSet>, direction: Direction) -> RangeSet {
+/// Where packets first meet the machine that come to one of those places in that direction; `replaces`: what it sends itself may
+/// be in place of any.
+fn first_places(space: &Space, places: Option<&RangeSet>, (direction, replaces): (Direction, bool)) -> RangeSet {
     let all = RangeSet::range(0, space.places().saturating_sub(1));
     let there = places.map_or(all.clone(), |places| places.intersection(&all));
-    let numbers = there.ranges().iter().flat_map(|&(first, last)| first..=last);
-    let first = numbers.filter_map(|number| {
+    let numbers = || there.ranges().iter().flat_map(|&(first, last)| first..=last);
+    let is_sent = |number| matches!(space.place(number), Some(Place::Out { received: None, .. }));
+    if replaces && direction == Direction::Out && numbers().any(is_sent) {
+        return all;
+    }
+    let first = numbers().filter_map(|number| {
         let place = space.place(number).filter(|place| place.direction() == direction)?;
         let first = match place {
             Place::Out {
