@@ -33,6 +33,8 @@ pub enum Drop {
     Limit,
     /// route-to without a route.
     Route,
+    /// What pf sends in place of another finds the state of that one's way in.
+    Synproxy,
 }
 
 /// What decided one hop.

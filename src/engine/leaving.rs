@@ -9,7 +9,6 @@ use super::journey::{Decider, Drop, End, Unknown, Verdict};
 use super::list::List;
 use super::onward::{Leaving, Made};
 use super::path::{Equal, Path, Step};
-use super::question::Goal;
 use super::rewriting::{ChoiceId, Narrowed, Now, Term, shifted};
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
@@ -29,7 +28,9 @@ impl Classes<'_, '_> {
         tagging: Tagging,
         made: Option<Made>,
     ) {
-        path.region = match self.in_place_of(&path, out, &now, &tagging) {
+        let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
+        let found = !skipped && made.is_some_and(|made| !made.bound || from == out);
+        path.region = match self.in_place_of(&path, out, (&now, &tagging), found) {
             Some(rest) => rest,
             None => return,
         };
@@ -41,24 +42,7 @@ impl Classes<'_, '_> {
             on: out,
             received: Some(from),
         };
-        let found = made.is_some_and(|made| !made.bound || from == out);
-        let skipped = self.compiled.skipped.get(out).copied().unwrap_or(false);
-        if found
-            && !skipped
-            && let Some(Reverse {
-                region,
-                equal,
-                chosen,
-                open,
-            }) = own_reverse(&path.region, &now, &path.supposed.narrowed)
-        {
-            let reversing = region.clone();
-            let mut reverse = Path { region, ..path.clone() };
-            reverse.own_reverse = Some(equal.clone());
-            let surely = chosen.is_empty() && open.is_empty();
-            let supposed = Rc::make_mut(&mut reverse.supposed);
-            supposed.narrowed.extend(chosen);
-            supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
+        if found && let Some(reverse) = split_reverse(&mut path, &now) {
             if path.follows {
                 let mut end = now.clone();
                 end.unmodelled = Some("what answers and is its own reverse is not followed".into());
@@ -66,16 +50,21 @@ impl Classes<'_, '_> {
             } else {
                 self.leave_by_own_state(reverse, place, &now, made);
             }
-            // What pf has chosen otherwise is for the rules.
-            path.not_reverse = surely.then_some((reversing, equal));
         }
         now.shift(Field::Ttl, u128::MAX);
         self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
     }
 
     /// In place of packets whose handshake pf has answered (`synproxy state`), what it sends when their sender has answered: a SYN
-    /// from itself, as if it were the machine's own (`pf_synproxy`). Which of the packets go out themselves.
-    fn in_place_of(&mut self, path: &Path, out: InterfaceId, now: &Now, tagging: &Tagging) -> Option<PacketBox> {
+    /// from itself, as if it were the machine's own (`pf_synproxy`). `found`: their state may be found there. Which of the packets
+    /// go out themselves.
+    fn in_place_of(
+        &mut self,
+        path: &Path,
+        out: InterfaceId,
+        (now, tagging): (&Now, &Tagging),
+        found: bool,
+    ) -> Option<PacketBox> {
         let rule = match path.steps.last() {
             Some(Step {
                 decider: Decider::Rule(id),
@@ -95,41 +84,27 @@ impl Classes<'_, '_> {
             if rule.route_to.is_some() || path.crossed {
                 self.not_followed(path, now, why);
             } else {
-                self.leave_out_reverse(&mut path, now);
                 let place = Place::Out {
                     on: out,
                     received: None,
                 };
+                // What is its own reverse finds the state of its way in, which drops it.
+                if found && let Some(mut reverse) = split_reverse(&mut path, now) {
+                    reverse.steps.push(Step {
+                        place,
+                        decider: Decider::OwnState,
+                        verdict: Verdict::Drop(Drop::Synproxy),
+                        translated_by: Vec::new(),
+                        state: false,
+                        now: now.clone(),
+                    });
+                    self.ended_at(reverse, End::Stopped, now);
+                }
                 let (now, tagging) = (self.syn_of_its_own(rule, now), tagging.clone());
                 self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
             }
         }
         path.region.clone().with(Field::Transport, &line.minus(&begins))
-    }
-
-    /// Of those whose handshake pf has answered, what is its own reverse: what pf sends finds that state, which drops it.
-    fn leave_out_reverse(&mut self, path: &mut Path, now: &Now) {
-        let Some(Reverse {
-            region,
-            equal,
-            chosen,
-            open,
-        }) = own_reverse(&path.region, now, &path.supposed.narrowed)
-        else {
-            return;
-        };
-        if self.question.goal != Goal::GetsThrough {
-            let why = "what answers to itself with `synproxy state` is not followed";
-            self.not_followed(
-                Path {
-                    region: region.clone(),
-                    ..path.clone()
-                },
-                now,
-                why,
-            );
-        }
-        path.not_reverse = (chosen.is_empty() && open.is_empty()).then_some((region, equal));
     }
 
     /// The SYN that pf sends, of a header.
@@ -212,6 +187,28 @@ fn translated_back(now: &Now) -> Now {
         }
     }
     back
+}
+
+/// The way of those that are their own reverse by then, if there may be any; the other is that of the rest.
+fn split_reverse(path: &mut Path, now: &Now) -> Option<Path> {
+    let Reverse {
+        region,
+        equal,
+        chosen,
+        open,
+    } = own_reverse(&path.region, now, &path.supposed.narrowed)?;
+    // What pf has chosen otherwise is for the rules.
+    let surely = chosen.is_empty() && open.is_empty();
+    let mut reverse = Path {
+        region: region.clone(),
+        own_reverse: Some(equal.clone()),
+        ..path.clone()
+    };
+    let supposed = Rc::make_mut(&mut reverse.supposed);
+    supposed.narrowed.extend(chosen);
+    supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
+    path.not_reverse = surely.then_some((region, equal));
+    Some(reverse)
 }
 
 /// The packets of a region that are their own reverse by then, where pf has chosen so far as is said.
