@@ -237,6 +237,14 @@ impl Tracer<'_> {
                     let way = self.machine.prove_and_explain(&back, &memory);
                     (back, way.map(|(journey, _)| journey))
                 });
+                let instead = journey
+                    .as_ref()
+                    .ok()
+                    .and_then(|journey| self.machine.sent_instead(journey));
+                let instead = instead.map(|sent| {
+                    let way = self.machine.prove_and_explain(&sent, &memory);
+                    (sent, way.map(|(journey, _)| journey))
+                });
                 let mut hangs_on = self.hangs_on(Some(packet), &journey);
                 for word in back.iter().flat_map(|(_, way)| self.hangs_on(None, way)) {
                     if !hangs_on.contains(&word) {
@@ -246,6 +254,7 @@ impl Tracer<'_> {
                 let trace = trace::Trace {
                     packet,
                     journey: &journey,
+                    instead: instead.as_ref().map(|(packet, way)| (packet, way)),
                     reply: back.as_ref().map(|(packet, way)| (packet, way)),
                     ruleset: self.ruleset,
                     context: self.context,

@@ -40,6 +40,7 @@ mod rules;
 mod session;
 mod stack;
 mod state;
+mod synproxy;
 mod tcp;
 mod track;
 mod translate;

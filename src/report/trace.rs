@@ -25,6 +25,8 @@ pub struct Trace<'t> {
     pub packet: &'t Packet,
     /// Its way.
     pub journey: &'t Result<Journey, Unproven>,
+    /// What pf sends in its place, as if it were the machine's own, and its way.
+    pub instead: Option<(&'t Packet, &'t Result<Journey, Unproven>)>,
     /// The answer to it, and its way.
     pub reply: Option<(&'t Packet, &'t Result<Journey, Unproven>)>,
     /// The rules.
@@ -51,6 +53,14 @@ pub fn human(trace: &Trace<'_>, look: Look) -> String {
     match trace.journey {
         Ok(journey) => page.journey(journey),
         Err(unproven) => page.unproven(unproven),
+    }
+    if let Some((packet, journey)) = trace.instead {
+        let brief = page.look.paint(Paint::Strong, &packet.brief());
+        page.line(&format!("\npf sends {brief}"));
+        match journey {
+            Ok(journey) => page.journey(journey),
+            Err(unproven) => page.unproven(unproven),
+        }
     }
     if let Some((packet, journey)) = trace.reply {
         page.reply(packet, journey);
@@ -287,7 +297,10 @@ impl Page<'_> {
         let is_shared = self.trace.context.is_shared(last.after.dst, last.rtable);
         let (paint, text) = match (journey.end, journey.verdict()) {
             (End::Stopped, Verdict::Synproxy) => {
-                let text = "goes on when the sender has answered pf, which is not followed here";
+                let text = match self.trace.instead {
+                    Some(_) => "goes on when the sender has answered: then pf sends a packet of its own",
+                    None => "goes on when the sender has answered",
+                };
                 (Paint::Note, text.to_owned())
             }
             (End::Stopped, _) => (Paint::Bad, "does not get through".to_owned()),

@@ -320,7 +320,8 @@ pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut pac
 }
 
 /// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
-/// evaluated; but where that has changed the destination, or routes them itself, they are sent on as any other.
+/// evaluated; but where that has changed the destination, or routes them itself, they are sent on as any other. What pf sends in
+/// place of a packet is the rest of its way.
 ///
 /// The choices come with what has them asked for from the beginning again.
 fn follow<C: Choices>(
@@ -345,41 +346,12 @@ fn follow<C: Choices>(
         packet.way = Way::Forward;
         restart(choices);
     }
-    let journey = machine.follow(packet, memory, choices)?;
-    in_place_of(machine, network, journey, memory, choices)
-}
-
-/// The way with that of what pf sends in place of a packet whose handshake it has answered, where that is not for the machine
-/// itself: a SYN as if it were the machine's own (`pf_synproxy`).
-fn in_place_of(
-    machine: &Machine<'_>,
-    network: &Network<'_>,
-    mut journey: Journey,
-    memory: &mut Memory,
-    choices: &mut dyn Choices,
-) -> Result<Journey, Unproven> {
-    let Some(last) = journey.hops.last().filter(|last| last.verdict == Verdict::Synproxy) else {
-        return Ok(journey);
-    };
-    let context = network.engine().context();
-    let answered = &last.after;
-    let table = context.route_table(last.rtable);
-    let route = table
-        .lookup(answered.dst)
-        .filter(|route| !route.reject && route.kind != RouteKind::Local);
-    let Some(route) = route else { return Ok(journey) };
-    let mut sent = Packet::new(
-        Way::Out,
-        route.interface.to_owned(),
-        Protocol::TCP,
-        answered.src,
-        answered.dst,
-    );
-    (sent.sport, sent.dport, sent.flags) = (answered.sport, answered.dport, TcpFlags::SYN);
-    sent.tag.clone_from(&answered.tag);
-    let onward = machine.follow(&sent, memory, choices)?;
-    journey.hops.extend(onward.hops);
-    journey.end = onward.end;
+    let mut journey = machine.follow(packet, memory, choices)?;
+    if let Some(sent) = machine.sent_instead(&journey) {
+        let onward = machine.follow(&sent, memory, choices)?;
+        journey.hops.extend(onward.hops);
+        journey.end = onward.end;
+    }
     Ok(journey)
 }
 
