@@ -7,21 +7,21 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::around::Around;
 use super::compiled::Compiled;
 use super::criteria::About;
+use super::excuse::{Excuse, is_excused};
 use super::frame::{Frame, Ground, Match};
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Class, Condition, End, Journey};
 use super::list::{END, Entry, List, Position};
 use super::path::{Equal, Path};
 use super::question::Question;
-use super::rewriting::{Now, Reading, shifted};
+use super::rewriting::{Now, Reading, Term, shifted};
 use super::rival::{Hinders, Rival, rivals};
 use super::space::Place;
 use super::suppositions::Suppositions;
 use super::witness;
-use crate::net::{Family, RangeSet};
+use crate::net::RangeSet;
 use crate::ruleset::RuleId;
 
 /// A hop, and the entry that is to decide it; `None` is the default.
@@ -80,13 +80,6 @@ impl Duty {
 struct Guarded {
     duty: Duty,
     rivals: Vec<Rival>,
-}
-
-/// Packets that are excused: those that arrive so and end so.
-struct Excuse {
-    arriving: Option<PacketBox>,
-    /// With the header at the end.
-    ending: Option<(PacketBox, Rc<Now>)>,
 }
 
 /// The packets of one way that are still to be found.
@@ -248,12 +241,8 @@ impl Cover {
     fn taken(&self, ground: &Ground<'_, '_>, at: &Header, within: &mut PacketBox) -> Option<Suppositions> {
         // A reason may be larger than the box in which nothing is a reason: it is looked for first.
         let whole = within.clone();
-        for excuse in &self.excuses {
-            if excuse.holds(self.path.region.family, at, within) {
-                *within = whole;
-                excuse.holds(self.path.region.family, at, within);
-                return None;
-            }
+        if is_excused(&self.excuses, &self.path, at, within) {
+            return None;
         }
         let mut supposed = Suppositions::clone(&self.path.supposed);
         for Guarded { duty, rivals } in &self.guarded {
@@ -425,40 +414,6 @@ impl Cover {
     }
 }
 
-impl Excuse {
-    /// Whether it excuses the packet surely; `within` is made smaller so that the answer is the same for all of it.
-    fn holds(&self, family: Family, at: &Header, within: &mut PacketBox) -> bool {
-        let arrives = |within: &mut PacketBox| match &self.arriving {
-            Some(part) => is_surely_in(part, &Now::original(family), family, at, within),
-            None => true,
-        };
-        let ends = |within: &mut PacketBox| match &self.ending {
-            Some((part, end)) => is_surely_in(part, end, family, at, within),
-            None => true,
-        };
-        arrives(within) && ends(within)
-    }
-}
-
-/// Whether the header that a packet has become is surely in a box; `within` is made smaller so that the answer is the
-/// same for all of it.
-fn is_surely_in(part: &PacketBox, now: &Now, family: Family, at: &Header, within: &mut PacketBox) -> bool {
-    if now.family != part.family {
-        return false;
-    }
-    let mut around = Around::default();
-    for (field, set) in part.limits() {
-        match now.read(field, set, family, &Vec::new()) {
-            Reading::On(field, set) => around.ask(field, set, at, within),
-            Reading::Always(true) => {}
-            Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => return false,
-        }
-    }
-    let holds = !around.is_missed();
-    around.narrow(within);
-    holds
-}
-
 /// The packets of a box that have equal fields: the same numbers, but for the shift, in both of each pair.
 fn made_equal(part: PacketBox, equal: &Equal) -> Option<PacketBox> {
     equal.iter().try_fold(part, |part, &(a, b, by)| {
@@ -522,7 +477,7 @@ fn ending(compiled: &Compiled<'_>, path: &Path, now: &Now, at: End) -> Now {
             (_, place) => place,
         };
         let number = compiled.space.number(place);
-        end.set(Field::Place, super::rewriting::Term::OneOf(0, RangeSet::single(number)));
+        end.set(Field::Place, Term::OneOf(0, RangeSet::single(number)));
     }
     end
 }

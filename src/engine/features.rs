@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::net::Direction;
-use crate::ruleset::{Action, Host, Peer, RouteToKind, Rule, Ruleset, Translation};
+use crate::ruleset::{Action, Host, InterfaceMatch, Peer, RouteToKind, Rule, Ruleset, Translation};
 
 /// What some rule of any anchor does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,8 +18,8 @@ pub(super) struct Features {
     /// Whether a match rule sets the routing table, and whether some rule asks for a route.
     sets_tables: bool,
     asks_for_routes: bool,
-    /// Whether some rule asks for a route of what goes out.
-    asks_for_routes_outward: bool,
+    /// Whether some rule asks for a route, or the routing domain, of what goes out.
+    asks_for_table_outward: bool,
 }
 
 impl Features {
@@ -34,7 +34,8 @@ impl Features {
             features.sets_tables |= rule.action == Action::Match && rule.rtable.is_some();
             let asks = asks_for_route(&rule.source) || asks_for_route(&rule.destination);
             features.asks_for_routes |= asks;
-            features.asks_for_routes_outward |= asks && rule.direction != Some(Direction::In);
+            let asks = asks || matches!(rule.interface, InterfaceMatch::Rdomain { .. });
+            features.asks_for_table_outward |= asks && rule.direction != Some(Direction::In);
         }
         features
     }
@@ -45,12 +46,12 @@ impl Features {
         self.sets_tables && self.asks_for_routes
     }
 
-    /// Whether what leaves by an interface of another routing domain than that of its table may be asked for its route: which table
-    /// that is, the place does not tell.
+    /// Whether what leaves by an interface of another routing domain than that of its table may be asked for its route, or its
+    /// domain: which table that is, the place does not tell.
     pub(super) fn asks_beyond(self, context: &Context) -> bool {
         let domain = |name: &str| context.interface(name).map_or(0, |interface| interface.rdomain);
         let mut routes = context.routes.iter();
-        self.asks_for_routes_outward
+        self.asks_for_table_outward
             && routes.any(|route| {
                 let mut domains = context.interfaces.iter().map(|interface| interface.rdomain);
                 let of_table = domains.find(|&one| one == route.rtable).unwrap_or(0);

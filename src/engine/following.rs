@@ -11,7 +11,6 @@ use super::journey::{Class, Decider, End};
 use super::path::{Back, Path};
 use super::question::Question;
 use super::rewriting::{Now, Term};
-use super::routing::link_local;
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
@@ -207,8 +206,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Place::In(on) => Back::To(on),
                 Place::Out { .. } => Back::Itself,
             };
-            // Nobody is answered at the unspecified address.
-            let somebody = Field::Source.line(class.region.family).minus(&RangeSet::single(0));
+            let somebody = somebody(class.region.family);
             let answered = class.region.clone().with(Field::Source, &somebody);
             let replies = answered.map(|answered| search.replies(&answered, &header));
             for (region, now) in replies.into_iter().flatten() {
@@ -258,13 +256,8 @@ impl<'e, 'a> Classes<'e, 'a> {
     /// What the machine itself answers to packets that came in by that interface: link-local addresses are of that link, others are
     /// routed.
     fn answer(&mut self, path: Path, on: InterfaceId, now: &Now, tagging: &Tagging) {
-        let mut others = vec![path.region.clone()];
-        let is_link = match now.term(Field::Destination) {
-            Term::From(from, 0) if now.family == Family::Inet6 => Some(*from),
-            _ => None,
-        };
-        if let Some(region) = is_link.and_then(|from| path.region.clone().with(from, &link_local())) {
-            others = path.region.minus(&region);
+        let (links, others) = now.to_links(&path.region, &path.supposed.narrowed);
+        if let Some(region) = links {
             let arrival = Arrival {
                 place: Place::Out { on, received: None },
                 now: now.clone(),
@@ -322,4 +315,15 @@ impl<'e, 'a> Classes<'e, 'a> {
         now.set(Field::Transport, Term::OneOf(id, transport::answering()));
         Some((part, now))
     }
+}
+
+/// The addresses at which somebody may be answered: no unspecified one, no multicast, no broadcast.
+fn somebody(family: Family) -> RangeSet {
+    let line = Field::Source.line(family);
+    line.minus(&match family {
+        Family::Inet => {
+            RangeSet::from_ranges([(0, 0x00ff_ffff), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)])
+        }
+        Family::Inet6 => RangeSet::from_ranges([(0, 0), (0xff00 << 112, u128::MAX)]),
+    })
 }

@@ -165,7 +165,9 @@ struct Builder<'r, 'a> {
 fn incomplete(features: Features, context: &Context) -> Option<&'static str> {
     match (features.asks_other_tables(), features.asks_beyond(context)) {
         (true, _) => Some("a match rule sets the routing table by which later rules ask for a route"),
-        (_, true) => Some("a route leads to an interface of another routing domain, where a rule asks for routes"),
+        (_, true) => Some(
+            "a route leads to an interface of another routing domain, where a rule asks for routes or routing domains",
+        ),
         (false, false) => None,
     }
 }

@@ -27,6 +27,7 @@ mod dead;
 mod decided;
 mod difference;
 mod edit;
+mod excuse;
 mod features;
 mod filled;
 mod first_match;

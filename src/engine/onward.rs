@@ -202,10 +202,21 @@ impl<'e, 'a> Classes<'e, 'a> {
         if !is_turned || path.by_gateway {
             return self.ended_at(path, End::Leaves(on), now);
         }
-        let rerouted = Path { rerouted: true, ..path };
         let mut now = now.clone();
         now.rtable = Some(compiled.table_at(place, &now));
-        self.route_from(rerouted, from, Some(from), &now, &Tagging::NONE, None);
+        // A link-local address is one of the link by which it leaves.
+        let (links, others) = now.to_links(&path.region, &path.supposed.narrowed);
+        if let Some(region) = links {
+            self.ended_at(Path { region, ..path.clone() }, End::Leaves(on), &now);
+        }
+        for region in others {
+            let rerouted = Path {
+                region,
+                rerouted: true,
+                ..path.clone()
+            };
+            self.route_from(rerouted, from, Some(from), &now, &Tagging::NONE, None);
+        }
     }
 
     /// Sends the packet on by the route of its destination.

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::header::{Field, Header, PacketBox};
 use super::journey::{Ends, Value};
+use super::routing::link_local;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Name;
 
@@ -157,6 +158,22 @@ impl Now {
             Reading::On(field, set) => region.clone().with(field, &set),
             Reading::Always(false) => None,
             Reading::Always(true) | Reading::Choice(..) | Reading::Unknown(_) => Some(region.clone()),
+        }
+    }
+
+    /// The packets of a region that go, by then, to a link-local address, as far as that is sure, and the others.
+    pub(super) fn to_links(&self, region: &PacketBox, narrowed: &Narrowed) -> (Option<PacketBox>, Vec<PacketBox>) {
+        let all = || region.clone();
+        if self.family == Family::Inet {
+            return (None, vec![all()]);
+        }
+        match self.read(Field::Destination, &link_local(), region.family, narrowed) {
+            Reading::On(field, set) => match all().with(field, &set) {
+                Some(links) => (Some(links.clone()), region.minus(&links)),
+                None => (None, vec![all()]),
+            },
+            Reading::Always(true) => (Some(all()), Vec::new()),
+            Reading::Always(false) | Reading::Choice(..) | Reading::Unknown(_) => (None, vec![all()]),
         }
     }
 

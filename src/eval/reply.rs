@@ -1,5 +1,7 @@
 //! The answer to a packet: what the other end sends back.
 
+use std::net::IpAddr;
+
 use super::icmp;
 use super::record::{End, Journey};
 use crate::net::{Direction, Protocol, TcpFlags};
@@ -8,7 +10,7 @@ use crate::packet::{Packet, Way};
 /// The first packet that comes back for one that got through: ends swapped, SYN+ACK for a SYN, a reply for a request.
 ///
 /// It comes in where the packet went out; from the machine itself it goes out where the packet came in. `None` where
-/// nothing got through, or nothing answers: nobody is answered at the unspecified address.
+/// nothing got through, or nothing answers: nobody is answered at an unspecified, multicast or broadcast address.
 #[must_use]
 pub fn reply(journey: &Journey) -> Option<Packet> {
     let last = journey.hops.last()?;
@@ -19,7 +21,7 @@ pub fn reply(journey: &Journey) -> Option<Packet> {
     };
     let sent = &last.after;
     let first = &journey.hops.first()?.before;
-    if first.src.is_unspecified() {
+    if is_nobody(first.src) {
         return None;
     }
     let way = match first.way {
@@ -54,4 +56,12 @@ pub fn reply(journey: &Journey) -> Option<Packet> {
         _ => {}
     }
     Some(reply)
+}
+
+/// Whether nobody has the address: 0.0.0.0/8, `::`, multicast, 255.255.255.255.
+fn is_nobody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[0] == 0 || address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unspecified() || address.is_multicast(),
+    }
 }

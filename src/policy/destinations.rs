@@ -183,7 +183,11 @@ impl Zones<'_> {
             .map(|only| &only[usize::from(family == Family::Inet6)]);
         let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
             all.union(&match purpose {
-                Purpose::Flows | Purpose::Surely => self.hosts(id, family, only.is_some(), purpose),
+                Purpose::Flows | Purpose::Surely => {
+                    let links = zone.addressless[usize::from(family == Family::Inet6)].intersection(&linked(family));
+                    let links = links.minus(self.network.own_beside(id, family));
+                    self.hosts(id, family, only.is_some(), purpose).union(&links)
+                }
                 _ if !self.network.in_one_domain(id, by) => RangeSet::empty(),
                 Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely => self
                     .network

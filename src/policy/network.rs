@@ -389,7 +389,7 @@ fn redirects(rule: &Rule) -> bool {
 }
 
 /// The sources and destinations of packets that are refused as soon as they come from a wire.
-fn refused(family: Family) -> (RangeSet, RangeSet) {
+pub(super) fn refused(family: Family) -> (RangeSet, RangeSet) {
     match family {
         Family::Inet => (number("127.0.0.0/8"), number("127.0.0.0/8")),
         Family::Inet6 => {

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::addresses::prefix;
 use super::ast::Hosts;
 use super::hosts::Resolved;
+use super::network::refused;
 use super::special::globally_reachable;
 use super::zones::Zones;
 use crate::context::Interface;
@@ -42,7 +43,8 @@ impl Zones<'_> {
     }
 
     fn samples_of(&self, id: InterfaceId, interface: &Interface, family: Family) -> Vec<IpNet> {
-        let possible = self.network.unknown_own(id, family);
+        let (refused, _) = refused(family);
+        let possible = self.network.unknown_own(id, family).minus(&refused);
         if possible.is_empty() {
             return Vec::new();
         }

@@ -1,6 +1,6 @@
 //! The sources of a statement: which packets come from one end of its words.
 
-use super::addresses::addressless;
+use super::addresses::{addressless, linked};
 use super::ast::End;
 use super::hosts::Resolved;
 use super::protocols::port_numbers;
@@ -153,9 +153,12 @@ impl Zones<'_> {
             Family::BOTH.into_iter().filter_map(move |family| {
                 let routed = self.network.routed(on, family);
                 let routed = routed.minus(self.network.shared_beside(on, family));
+                // A link-local address is that of its link alone.
+                let others = linked(family).minus(&self.network.own_of(on, family));
+                let others = others.intersection(self.network.own_beside(on, family));
                 PacketBox::all(family)
                     .with(Field::Place, &place)?
-                    .with(Field::Source, &sources(on, family))?
+                    .with(Field::Source, &sources(on, family).minus(&others))?
                     .with(Field::Destination, &routed.minus(self.network.own_beside(on, family)))
             })
         });

@@ -1,10 +1,11 @@
 //! Which addresses are globally reachable, by IANA's special-purpose registries.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-use super::addresses::prefix;
+use super::addresses::{prefix, single};
 use crate::net::{Family, RangeSet};
 
 static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
@@ -17,8 +18,9 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
         })
         .collect();
     entries.sort_by_key(|(net, _)| net.prefix_len());
-    let anycast = RangeSet::from_ranges(ANYCAST.iter().map(|&address| (address, address)));
     Family::BOTH.map(|family| {
+        let anycast = ANYCAST.iter().filter(|address| Family::of(**address) == family);
+        let anycast = anycast.fold(RangeSet::empty(), |all, &address| all.union(&single(address)));
         let all = RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())));
         entries
             .iter()
@@ -36,12 +38,12 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
 
 /// The addresses by which a network's own servers for port control, relays and service discovery are found (RFC 7723, 8155,
 /// 9665): hosts have none of them, and rulesets that block all of 192.0.0.0/24 mean no harm to any.
-const ANYCAST: [u128; 5] = [
-    0xc000_0009,
-    0xc000_000a,
-    (0x2001_0001 << 96) | 1,
-    (0x2001_0001 << 96) | 2,
-    (0x2001_0001 << 96) | 3,
+const ANYCAST: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 9)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 10)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 3)),
 ];
 
 /// The addresses of the family that hosts have and that are globally reachable. (Multicast is not in the registries.)
