@@ -1,8 +1,8 @@
 //! [`Features`]: what rules of a ruleset ask for and do that makes the search look further.
 
 use crate::context::Context;
-use crate::net::Direction;
-use crate::ruleset::{Action, Host, InterfaceMatch, Peer, RouteToKind, Rule, Ruleset, Translation};
+use crate::net::{Direction, Protocol, TcpFlags};
+use crate::ruleset::{Action, Host, InterfaceMatch, KeepState, Peer, RouteToKind, Rule, Ruleset, Translation};
 
 /// What some rule of any anchor does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Features {
     pub(super) asks_before: bool,
     /// Whether some rule asks for priority or type of service.
     pub(super) asks_for_fields: bool,
+    /// Whether some rule may make states of answers of tcp, which the first packet has made none for.
+    pub(super) keeps_answers: bool,
     /// Whether some rule translates the destination of packets on their way out, or sends them elsewhere then.
     pub(super) redirects_outward: bool,
     /// Whether a match rule sets the routing table, and whether some rule asks for a route.
@@ -31,6 +33,7 @@ impl Features {
             features.asks_before |= asks_before(rule);
             features.asks_for_fields |= rule.prio.is_some() || rule.tos.is_some();
             features.redirects_outward |= redirects_outward(rule);
+            features.keeps_answers |= keeps_answers(rule);
             features.sets_tables |= rule.action == Action::Match && rule.rtable.is_some();
             let asks = asks_for_route(&rule.source) || asks_for_route(&rule.destination);
             features.asks_for_routes |= asks;
@@ -65,6 +68,14 @@ fn asks_for_route(peer: &Peer) -> bool {
         Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => true,
         Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => false,
     }
+}
+
+fn keeps_answers(rule: &Rule) -> bool {
+    let is_tcp = rule.protocol.is_none_or(|protocol| protocol == Protocol::TCP);
+    let answers = rule
+        .flags
+        .is_none_or(|flags| flags.matches(TcpFlags::SYN | TcpFlags::ACK));
+    rule.action == Action::Pass && rule.keep_state != KeepState::No && is_tcp && answers
 }
 
 /// Whether more is asked of a packet after its tag, or an anchor asks for that, in which there may be no rule.

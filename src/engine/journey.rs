@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::criteria::About;
+use super::criteria::{About, Fact};
 use super::header::{Field, PacketBox};
 use super::rewriting::{Now, Term};
 use super::space::{InterfaceId, Place};
@@ -316,6 +316,20 @@ impl Class {
             };
             is_it || !holds || fact.unknown != wanted
         })
+    }
+
+    /// Whether all that it asks of the unknown addresses of the interface is that original ones are none of them.
+    #[must_use]
+    pub fn shuns_only(&self, interface: &Interface) -> bool {
+        let wanted = Unknown::Address(Name::from(interface.name.as_str()));
+        let asked = |fact: &Fact| fact.unknown == wanted;
+        let mut settled = self.supposed.facts.iter().filter(|(fact, ..)| asked(fact));
+        let mut open = self.supposed.open.iter().filter(|(fact, _)| asked(fact));
+        open.next().is_none()
+            && settled.all(|(fact, hop, holds)| {
+                let is_address = matches!(fact.about, About::Host(_, Host::Dynamic(_)));
+                hop.is_none() && !holds && is_address
+            })
     }
 
     fn suppose_at(

@@ -167,6 +167,15 @@ impl<'e, 'a> Classes<'e, 'a> {
             Goal::Stopped => !through,
         };
         let is_by = |rules| path.steps.backwards().any(|step| step.is_decided_by(rules));
+        // What its sender sends after an answer may find a state that the answer has made.
+        let after_answer = path.follows && path.back_to.is_none() && end == End::Stopped;
+        let mut unsure = now.clone();
+        let now = if after_answer && self.compiled.list.features.keeps_answers {
+            unsure.unmodelled = Some("states that answers make are not followed".into());
+            &unsure
+        } else {
+            now
+        };
         if wanted && self.question.by.as_ref().is_none_or(is_by) {
             let cover = Cover::new(
                 self.compiled,

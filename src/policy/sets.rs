@@ -4,11 +4,11 @@
 //! where they end (`forbid`, `closed to`), *ends* holds headers at the end: the original header with destination and
 //! port as translated, at the place of the last hop. `allow` and `require` *excuse* by either.
 
-use super::addresses::linked;
+use super::addresses::{addressless, linked};
 use super::ast::{Closed, End, HostItem, Hosts, Packets, Spanned, Statement};
 use super::hosts::Resolved;
 use super::protocols::{beginnings, ports, transports, with_odd_hop_limits};
-use super::zones::{ZoneId, Zones};
+use super::zones::{ZoneId, Zones, whole};
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
@@ -60,7 +60,7 @@ impl Zones<'_> {
         let from = self.sources(&packets.source, Purpose::Flows, &mut selection)?;
         let begin = from.intersection(&to).intersection(&beginnings(packets));
         let wanted = begin.minus(with_odd_hop_limits()).minus(self.on_one_network());
-        let wanted = wanted.minus(self.to_other_links());
+        let wanted = wanted.minus(self.going_nowhere());
         let shared_tcp = self.common.shared_tcp.get_or_init(|| self.network.shared_tcp());
         selection.packets = wanted.minus(shared_tcp);
         selection.unknown.extend(self.perhaps_left(&packets.destination)?);
@@ -235,22 +235,28 @@ impl Zones<'_> {
         boxes.into_iter().collect()
     }
 
-    /// The packets to link-local addresses of the machine that it has on another link than the one where they arrive: there it is
-    /// nobody.
-    fn to_other_links(&self) -> &PacketSet {
+    /// The packets that end nowhere, whatever the rules are: to link-local addresses of the machine that it has on another link than
+    /// the one where they arrive, for there it is nobody; from hosts without an address to where they would have to be sent on.
+    fn going_nowhere(&self) -> &PacketSet {
         let network = self.network;
-        let made = &self.common.to_other_links;
+        let made = &self.common.going_nowhere;
         made.get_or_init(|| {
-            let links = network.interfaces().filter_map(|id| {
+            let arriving = network.interfaces().flat_map(|id| {
+                let place = RangeSet::single(network.engine().space().number(Place::In(id)));
+                let here = move |family| PacketBox::all(family).with(Field::Place, &place);
                 let own = network
                     .own_beside(id, Family::Inet6)
                     .intersection(&linked(Family::Inet6));
-                let place = RangeSet::single(network.engine().space().number(Place::In(id)));
-                PacketBox::all(Family::Inet6)
-                    .with(Field::Place, &place)?
-                    .with(Field::Destination, &own.minus(&network.own_of(id, Family::Inet6)))
+                let of_others = own.minus(&network.own_of(id, Family::Inet6));
+                let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &of_others));
+                let sent_on = Family::BOTH.into_iter().filter_map(|family| {
+                    let elsewhere = whole(family).minus(network.taken_beside(id, family));
+                    let from = here(family)?.with(Field::Source, addressless(family))?;
+                    from.with(Field::Destination, &elsewhere)
+                });
+                sent_on.chain(links).collect::<Vec<_>>()
             });
-            links.collect()
+            arriving.collect()
         })
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Common {
     pub(super) excusing: OnceLock<PacketSet>,
     pub(super) on_one_network: OnceLock<PacketSet>,
     pub(super) within_one_network: OnceLock<PacketSet>,
-    pub(super) to_other_links: OnceLock<PacketSet>,
+    pub(super) going_nowhere: OnceLock<PacketSet>,
     pub(super) shared_tcp: OnceLock<PacketSet>,
     pub(super) never_taken: OnceLock<PacketSet>,
     pub(super) crosses: OnceLock<BTreeSet<Family>>,

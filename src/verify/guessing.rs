@@ -158,6 +158,36 @@ pub(super) fn spare_own(offences: &mut Vec<Offence>, network: &Network<'_>) {
     }
 }
 
+/// Says of offences of more packets than an interface has addresses that are not known: the ends of some are surely none of these.
+pub(super) fn settle_by_number(offences: &mut [Offence], network: &Network<'_>) {
+    let interfaces = &network.engine().context().interfaces;
+    let open = offences
+        .iter_mut()
+        .filter(|one| one.implied.is_none() && !one.class.own_reverse);
+    for offence in open.filter(|one| one.why == Why::GetsThrough) {
+        let family = offence.class.region.family;
+        for (id, interface) in interfaces.iter().enumerate() {
+            let unknown = interface
+                .addresses_of(family)
+                .filter(|address| address.known().is_none());
+            let (count, own) = (unknown.count() as u128, network.unknown_own(id, family));
+            let is_beside = |end| {
+                let numbers = offence.class.region.numbers(end);
+                numbers.len() > count || numbers.is_disjoint(&own)
+            };
+            let condition = Condition {
+                holds: false,
+                ..address_of(interface)
+            };
+            let hangs = offence.class.conditions.contains(&condition);
+            if hangs && offence.class.shuns_only(interface) && is_beside(Field::Source) && is_beside(Field::Destination)
+            {
+                offence.implied = Some(condition);
+            }
+        }
+    }
+}
+
 /// The class, on the condition that its two ends are in no one network of that interface, where that is not known.
 pub(super) fn unless_neighbours(mut class: Class, on: InterfaceId, network: &Network<'_>) -> Class {
     let family = class.region.family;

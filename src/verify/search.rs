@@ -111,6 +111,7 @@ impl Searcher<'_> {
                 let guesses = self.zones.guessed_forbidden(packets)?;
                 found.vacuous &= guesses.is_empty();
                 self.guess(&mut found, guesses, Some(hanging), |question| question);
+                guessing::settle_by_number(&mut found.offences, self.zones.network());
                 for unknown in &selection.without {
                     found.hang_on(unknown, false);
                 }
@@ -183,9 +184,14 @@ impl Searcher<'_> {
         let aside = self.zones.guessed_aside(&region, ends.as_ref());
         if !aside.is_empty() {
             let (arriving, ending) = self.zones.certain_beside_zones();
-            self.guess(&mut found, aside, None, |question| {
-                question.except(&arriving).except_ending_in(&ending)
-            });
+            for guess in aside {
+                let own = excuses.addressed.iter().filter(|(id, _)| *id == guess.interface);
+                let own: Vec<_> = own.map(|(_, packets)| packets.clone()).collect();
+                self.guess(&mut found, vec![guess], None, |question| {
+                    let question = question.except(&arriving).except_ending_in(&ending);
+                    own.iter().fold(question, Question::except)
+                });
+            }
         }
         let mut add = |region: &PacketSet, ends: Option<PacketSet>, (network, holds): (Unknown, bool)| {
             let mut searched = self.getting_through(region, |question| match &ends {
@@ -206,6 +212,7 @@ impl Searcher<'_> {
             !self.is_sent_as_excused(&offence.class, excuses) && !self.is_addressed_as_excused(&offence.class, excuses)
         });
         guessing::spare_named(&mut found.offences, &excuses.named, self.zones.network());
+        guessing::settle_by_number(&mut found.offences, self.zones.network());
         Ok(found)
     }
 

@@ -357,9 +357,12 @@ pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -
     let shared = site.is_shared(domain, packet.dst);
     let together = site.are_neighbours(arrives, packet.src, packet.dst) && !site.is_own(domain, packet.dst) && !shared;
     let refused = shared && packet.protocol == Protocol::TCP || packet.dst.is_ipv6() && packet.src.is_multicast();
+    // Nobody without an address is sent on.
+    let stays = arrives.is_some() && has_no_address(packet.src) && !site.is_own(domain, packet.dst) && !shared;
     what.begins(packet)
         && !together
         && !refused
+        && !stays
         && from.sends(site, packet, For::Flows)
         && to.takes(site, packet.dst, For::Flows, met_first(site, packet))
         && what.takes(packet, packet.dport)
