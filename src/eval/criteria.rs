@@ -72,10 +72,15 @@ impl Machine<'_> {
             pd.new_src,
             Some(pd.interface),
             seen.rtable,
-        )?;
-        require!(source, Source);
-        let destination = self.peer(&rule.destination, &compiled.destination, pd.new_dst, None, seen.rtable)?;
-        require!(destination, Destination);
+        );
+        let destination = self.peer(&rule.destination, &compiled.destination, pd.new_dst, None, seen.rtable);
+        // What is not known of the one end does not matter where the other fails.
+        match (source, destination) {
+            (Ok(false), _) => return Ok(Test::Miss(Criterion::Source)),
+            (_, Ok(false)) => return Ok(Test::Miss(Criterion::Destination)),
+            (Err(unproven), _) | (_, Err(unproven)) => return Err(unproven),
+            (Ok(true), Ok(true)) => {}
+        }
         let os = match pd.virtual_protocol {
             VirtualProtocol::Fragment => {
                 require!(is_for_fragments(rule, pd.protocol), WholePacket);

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
 use super::address::AddressSet;
+use super::head::Head;
 use super::record::Unproven;
 use crate::context::{Context, RouteTable};
 use crate::net::Direction;
@@ -47,6 +48,8 @@ pub struct Machine<'a> {
 pub(super) struct CompiledRuleset<'a> {
     pub(super) path: Name,
     pub(super) rules: Vec<CompiledRule<'a>>,
+    /// The head of each of them.
+    pub(super) heads: Vec<Head>,
 }
 
 /// The place of a rule in a [`Machine`].
@@ -126,9 +129,13 @@ impl<'a> Machine<'a> {
         let rulesets = ruleset
             .anchors
             .iter()
-            .map(|(path, anchor)| CompiledRuleset {
-                path: path.clone(),
-                rules: anchor.rules.iter().map(|rule| compiler.rule(path, rule)).collect(),
+            .map(|(path, anchor)| {
+                let rules: Vec<_> = anchor.rules.iter().map(|rule| compiler.rule(path, rule)).collect();
+                CompiledRuleset {
+                    path: path.clone(),
+                    heads: rules.iter().map(Head::of).collect(),
+                    rules,
+                }
             })
             .collect();
         let mut routes = FxHashMap::default();

@@ -26,6 +26,7 @@ mod criteria;
 mod descriptor;
 mod follow;
 mod fragment;
+mod head;
 mod hop;
 mod icmp;
 mod icmp_state;

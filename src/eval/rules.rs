@@ -104,10 +104,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         let Some(compiled) = machine.rulesets.get(ruleset) else {
             return Ok(Status::Ok);
         };
-        for (rule, compiled) in compiled.rules.iter().enumerate() {
+        for (rule, (head, compiled)) in compiled.heads.iter().zip(&compiled.rules).enumerate() {
             self.steps += 1;
             if self.steps > MAX_STEPS {
                 return Err(Unproven(format!("the packet meets more than {MAX_STEPS} rules")));
+            }
+            if !self.explain && !head.may_match(self.pd) {
+                continue;
             }
             let place = RuleRef { ruleset, rule };
             if !self.matches(place, compiled)? {
