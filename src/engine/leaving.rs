@@ -13,9 +13,9 @@ use super::rewriting::{ChoiceId, Narrowed, Now, Term, shifted};
 use super::search::{Arrival, Classes, Task};
 use super::space::{InterfaceId, Place};
 use super::transport;
-use crate::net::{RangeSet, TcpFlags};
+use crate::net::{Family, RangeSet, TcpFlags};
 use crate::packet::Packet;
-use crate::ruleset::{KeepState, Rule};
+use crate::ruleset::{IcmpMatch, KeepState, Rule};
 
 impl Classes<'_, '_> {
     /// The hop out.
@@ -48,7 +48,17 @@ impl Classes<'_, '_> {
                 end.unmodelled = Some("what answers and is its own reverse is not followed".into());
                 self.ended_at(reverse, End::Stopped, &end);
             } else {
-                self.leave_by_own_state(reverse, place, &now, made);
+                let (dropped, others) = without_type(&reverse.region);
+                if let Some(region) = dropped {
+                    let path = Path {
+                        region,
+                        ..reverse.clone()
+                    };
+                    self.dropped_by_own_state(path, place, &now, Drop::Normalize);
+                }
+                if let Some(region) = others {
+                    self.leave_by_own_state(Path { region, ..reverse }, place, &now, made);
+                }
             }
         }
         now.shift(Field::Ttl, u128::MAX);
@@ -89,22 +99,27 @@ impl Classes<'_, '_> {
                     received: None,
                 };
                 // What is its own reverse finds the state of its way in, which drops it.
-                if found && let Some(mut reverse) = split_reverse(&mut path, now) {
-                    reverse.steps.push(Step {
-                        place,
-                        decider: Decider::OwnState,
-                        verdict: Verdict::Drop(Drop::Synproxy),
-                        translated_by: Vec::new(),
-                        state: false,
-                        now: now.clone(),
-                    });
-                    self.ended_at(reverse, End::Stopped, now);
+                if found && let Some(reverse) = split_reverse(&mut path, now) {
+                    self.dropped_by_own_state(reverse, place, now, Drop::Synproxy);
                 }
                 let (now, tagging) = (self.syn_of_its_own(rule, now), tagging.clone());
                 self.stack.push(Task::Hop(path, Arrival { place, now, tagging }));
             }
         }
         path.region.clone().with(Field::Transport, &line.minus(&begins))
+    }
+
+    /// The hop out of what finds the state of its way in, which drops it.
+    fn dropped_by_own_state(&mut self, mut reverse: Path, place: Place, now: &Now, why: Drop) {
+        reverse.steps.push(Step {
+            place,
+            decider: Decider::OwnState,
+            verdict: Verdict::Drop(why),
+            translated_by: Vec::new(),
+            state: false,
+            now: now.clone(),
+        });
+        self.ended_at(reverse, End::Stopped, now);
     }
 
     /// The SYN that pf sends, of a header.
@@ -189,6 +204,22 @@ fn translated_back(now: &Now) -> Now {
     back
 }
 
+/// The packets of ICMPv6 without a type, 0, and the others: the key of their state has the type where it has an identifier, and they
+/// find it as what it is not for (`pf_icmp_mapping`, `pf_icmp_state_lookup`).
+fn without_type(region: &PacketBox) -> (Option<PacketBox>, Option<PacketBox>) {
+    let line = Field::Transport.line(region.family);
+    let none = typeless(region.family);
+    let part = |set: &RangeSet| region.clone().with(Field::Transport, set);
+    (part(&none), part(&line.minus(&none)))
+}
+
+fn typeless(family: Family) -> RangeSet {
+    match family {
+        Family::Inet => RangeSet::empty(),
+        Family::Inet6 => transport::icmp_match(IcmpMatch { kind: 0, code: None }),
+    }
+}
+
 /// The way of those that are their own reverse by then, if there may be any; the other is that of the rest.
 fn split_reverse(path: &mut Path, now: &Now) -> Option<Path> {
     let Reverse {
@@ -261,6 +292,7 @@ fn own_reverse(region: &PacketBox, now: &Now, narrowed: &Narrowed) -> Option<Rev
         }
     }
     let icmp = transport::protocol(transport::icmp(region.family), region.family);
+    let icmp = icmp.minus(&typeless(region.family));
     let region = region.with(Field::Transport, &Field::Transport.line(now.family).minus(&icmp))?;
     Some(Reverse {
         region,
