@@ -133,9 +133,11 @@ impl Searcher<'_> {
             }
             Demand::Closed(closed) => {
                 let Excuses { surely, perhaps } = self.zones.excuses();
-                let mut found = self.unexcused(closed, perhaps)?;
+                // What `route-to` sends aside may be excused by what is not known: only what surely is excuses it.
+                let is_settled = surely.unknown.is_empty();
+                let mut found = self.unexcused(closed, perhaps, is_settled)?;
                 if found.offences.is_empty() && !surely.unknown.is_empty() {
-                    found = self.unexcused(closed, surely)?;
+                    found = self.unexcused(closed, surely, true)?;
                     for unknown in &surely.unknown {
                         found.hang_on(unknown, false);
                     }
@@ -149,8 +151,9 @@ impl Searcher<'_> {
         }
     }
 
-    /// The packets that offend a `closed` where those are excused.
-    fn unexcused(&self, closed: &Closed, excuses: &Excuse) -> Result<Found, Box<Diagnostic>> {
+    /// The packets that offend a `closed` where those are excused; `aside`: with those to addresses of the machine that are not
+    /// known which `route-to` sends elsewhere.
+    fn unexcused(&self, closed: &Closed, excuses: &Excuse, aside: bool) -> Result<Found, Box<Diagnostic>> {
         let (region, ends) = self.zones.closed(closed)?;
         let unexcused = |question: Question| {
             let question = question.except(&excuses.arriving).except_ending_in(&excuses.ending);
@@ -181,8 +184,8 @@ impl Searcher<'_> {
         let (arriving, ending) = &excuses.certain;
         let unexcused = |question: Question| question.except(arriving).except_ending_in(ending);
         self.guess(&mut found, taken, None, unexcused);
-        let aside = self.zones.guessed_aside(&region, ends.as_ref());
-        if !aside.is_empty() {
+        let aside = aside.then(|| self.zones.guessed_aside(&region, ends.as_ref()));
+        if let Some(aside) = aside.filter(|aside| !aside.is_empty()) {
             let (arriving, ending) = self.zones.certain_beside_zones();
             for guess in aside {
                 let own = excuses.addressed.iter().filter(|(id, _)| *id == guess.interface);
