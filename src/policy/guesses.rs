@@ -178,7 +178,8 @@ impl Zones<'_> {
         Ok(from.intersection(&self.network.engine().space().arriving([interface])))
     }
 
-    /// The same that arrives by others, to which routes lead that the address may lie behind.
+    /// The same that arrives by others, to which routes lead that the address may lie behind, or whose networks, which are not known,
+    /// may hold it.
     fn arriving_elsewhere(&self, source: &End, interface: InterfaceId) -> Made<PacketSet> {
         let from = self.pretending(source, interface)?;
         let others = self.network.interfaces().filter(|&other| other != interface);
@@ -186,6 +187,7 @@ impl Zones<'_> {
         let boxes = others.flat_map(|other| {
             let routed = |family| {
                 let routed = self.network.perhaps_elsewhere(other, family);
+                let routed = routed.union(&self.network.perhaps_routed(other, family));
                 PacketBox::all(family).with(Field::Source, &routed)
             };
             let there: PacketSet = Family::BOTH.into_iter().filter_map(routed).collect();
