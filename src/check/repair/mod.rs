@@ -174,7 +174,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, wounds: &Wounds) ->
         held: &wounds.held,
     };
     let most = wounds.violated.len().min(MOST_MENDED);
-    let wounds = wounds.violated[..most].par_iter();
+    let wounds = wounds.violated[..most].par_iter().with_max_len(1);
     let repairs = wounds.filter_map(|(at, statement, packets)| Some((*at, trials.repair(*statement, packets)?)));
     repairs.collect()
 }
