@@ -66,6 +66,9 @@
 //!                                                        cli: the only one that touches files, environment, terminal
 //! ```
 //!
+//! Inside `engine`: `packets` (points and boxes), `rules` (the list, what its entries ask for), `search` (the ways through
+//! the machine), `answers` (dead rules, differences), each using those before it.
+//!
 //! Imports run one way: source, diagnostic, net, packet, syntax, context, ruleset, print, lower, eval, engine, policy,
 //! verify, lint, report, check, and then cli, which is no part of the library.
 

@@ -25,6 +25,9 @@ const LAYERS: &[&str] = &[
     "check",
 ];
 
+/// The floors of `engine` in import order.
+const FLOORS: &[&str] = &["packets", "rules", "search", "answers"];
+
 /// Layers that share data, never decisions.
 const STRANGERS: &[(&str, &str)] = &[("eval", "engine"), ("engine", "eval")];
 
@@ -67,11 +70,11 @@ fn name(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The modules of the crate that a text names: `crate::lower::…`, `use crate::{net::…, packet}`.
-fn modules_used(text: &str) -> Vec<String> {
+/// Those of the modules that a text names below that path: of `crate::`, as `crate::lower::…`, `use crate::{net::…, packet}`.
+fn modules_used(text: &str, path: &str, modules: &[&str]) -> Vec<String> {
     let mut used = Vec::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
+    for (at, _) in text.match_indices(path) {
+        let rest = &text[at + path.len()..];
         if let Some(group) = rest.strip_prefix('{') {
             let mut depth = 0;
             let mut item = String::new();
@@ -98,46 +101,53 @@ fn modules_used(text: &str) -> Vec<String> {
     };
     used.iter()
         .filter_map(word)
-        .filter(|word| LAYERS.contains(&word.as_str()))
+        .filter(|word| modules.contains(&word.as_str()))
         .collect()
 }
 
-#[test]
-fn imports_run_one_way() {
-    let mut seen = 0;
-    let mut wrong = Vec::new();
-    for (number, layer) in LAYERS.iter().enumerate() {
-        let mut files = files_below(&root().join("src").join(layer), "rs");
-        files.extend(Some(root().join(format!("src/{layer}.rs"))).filter(|file| file.exists()));
+/// What uses a later one of those modules, each a file or folder of that one, and how many imports were seen.
+fn imports_against(order: &[&str], below: &str, path: &str) -> (Vec<String>, usize) {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for (number, module) in order.iter().enumerate() {
+        let mut files = files_below(&root().join(below).join(module), "rs");
+        files.extend(Some(root().join(format!("{below}/{module}.rs"))).filter(|file| file.exists()));
         for file in files {
-            for used in modules_used(&read(&file)) {
+            for used in modules_used(&read(&file), path, order) {
                 seen += 1;
-                let later = LAYERS
-                    .iter()
-                    .position(|&other| other == used)
-                    .is_some_and(|other| other > number);
-                if later || STRANGERS.contains(&(layer, used.as_str())) {
+                let later = order.iter().position(|&other| other == used) > Some(number);
+                if later || STRANGERS.contains(&(module, used.as_str())) {
                     wrong.push(format!("{} uses {used}", name(&file)));
                 }
             }
         }
     }
-    assert!(seen > 0, "no import was found: the search is broken");
-    assert!(
-        wrong.is_empty(),
-        "imports against the order of the layers:\n{}",
-        wrong.join("\n")
-    );
+    (wrong, seen)
+}
+
+#[test]
+fn imports_run_one_way() {
+    for (order, below, path) in [(LAYERS, "src", "crate::"), (FLOORS, "src/engine", "crate::engine::")] {
+        let (wrong, seen) = imports_against(order, below, path);
+        assert!(seen > 0, "no import was found in {below}: the search is broken");
+        assert!(
+            wrong.is_empty(),
+            "imports against the order of the layers:\n{}",
+            wrong.join("\n")
+        );
+    }
 }
 
 #[test]
 fn the_search_for_imports_finds_them() {
-    assert_eq!(modules_used("use crate::net::Family;"), ["net"]);
+    let used = |text| modules_used(text, "crate::", LAYERS);
+    assert_eq!(used("use crate::net::Family;"), ["net"]);
     assert_eq!(
-        modules_used("use crate::{net::{Family, Direction}, packet::Packet};"),
+        used("use crate::{net::{Family, Direction}, packet::Packet};"),
         ["net", "packet"]
     );
-    assert_eq!(modules_used("let x = crate::lower::lower();"), ["lower"]);
+    assert_eq!(used("let x = crate::lower::lower();"), ["lower"]);
+    let floors = modules_used("use crate::engine::search::path::Path;", "crate::engine::", FLOORS);
+    assert_eq!(floors, ["search"]);
 }
 
 #[test]

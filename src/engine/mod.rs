@@ -16,68 +16,33 @@
 //!
 //! Knows nothing of `eval`: the two are checked against each other.
 
-mod aim;
-mod around;
-mod boxes;
-mod calls;
-mod compiled;
-mod cover;
-mod criteria;
-mod dead;
-mod decided;
-mod difference;
-mod edit;
-mod excuse;
-mod features;
-mod filled;
-mod first_match;
-mod following;
-mod frame;
+mod answers;
 #[cfg(test)]
 #[path = "../../tests/support/generate.rs"]
 #[allow(dead_code, reason = "benches use the rest")]
 mod generate;
-pub mod header;
-mod hop;
-mod hosts;
-mod index;
-mod journey;
-mod leaving;
-mod list;
-mod memo;
-mod met;
-mod nearby;
-mod onward;
-mod overriding;
-mod path;
-mod question;
-mod rewrite;
-mod rewriting;
-mod rival;
-mod routable;
-mod routing;
+mod packets;
+mod rules;
 mod search;
-mod set;
-mod space;
-mod suppositions;
-mod translate;
-pub mod transport;
-mod witness;
 
-pub use dead::{DeadRule, Idle, RedundantRule};
-pub use decided::{Decided, Effort};
-pub use difference::{Change, Difference};
-pub(crate) use edit::Noticing;
-pub use header::{Field, Header, PacketBox};
-pub use journey::{Class, Condition, Decider, Drop, End, Ends, Hop, Journey, Undecided, Unknown, Value, Verdict};
-pub(crate) use memo::Memo;
-pub use question::{Goal, Question, Scope};
-pub use set::PacketSet;
-pub use space::{InterfaceId, Place, Space, address, address_number};
+pub use answers::dead::{DeadRule, Idle, RedundantRule};
+pub use answers::decided::{Decided, Effort};
+pub use answers::difference::{Change, Difference};
+pub(crate) use answers::edit::Noticing;
+pub use packets::header::{Field, Header, PacketBox};
+pub use packets::set::PacketSet;
+pub use packets::space::{InterfaceId, Place, Space, address, address_number};
+pub use packets::transport;
+pub use rules::list::Drop;
+pub(crate) use rules::memo::Memo;
+pub use rules::unknown::Unknown;
+pub use search::journey::{Class, Condition, Decider, End, Ends, Hop, Journey, Undecided, Value, Verdict};
+pub use search::question::{Goal, Question, Scope};
 
-use self::compiled::Compiled;
-use self::nearby::Nearby;
-use self::search::Classes;
+use self::packets::witness;
+use self::rules::nearby::Nearby;
+use self::search::classes::Classes;
+use self::search::compiled::Compiled;
 use crate::context::Context;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Ruleset;

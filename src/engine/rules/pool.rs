@@ -1,0 +1,141 @@
+//! What the pools of nat-to, rdr-to, af-to and route-to can give.
+
+use ipnet::IpNet;
+
+use super::hosts;
+use super::routing::prefix;
+use crate::context::Context;
+use crate::engine::packets::space::address_number;
+use crate::net::{Family, RangeSet};
+use crate::ruleset::{Name, Pool, PoolAddress, PoolKind, Rule, Ruleset, Translation};
+
+/// What a pool can give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Supply {
+    /// Nothing: the translation cannot be made.
+    Nothing,
+    /// One of these.
+    OneOf(RangeSet),
+    /// The address with its network part replaced.
+    Masked(IpNet),
+    /// An address of that interface that is not known.
+    AddressOf(Name),
+    /// It may be any address: what pf makes of such a pool is not modelled, for that reason.
+    Unmodelled(&'static str),
+}
+
+/// What the pool of a rule of that anchor can give for a family.
+pub(in crate::engine) fn supply(
+    ruleset: &Ruleset,
+    context: &Context,
+    pool: &Pool,
+    anchor: &str,
+    family: Family,
+) -> Supply {
+    let any = |set: RangeSet| {
+        if set.is_empty() {
+            Supply::Nothing
+        } else {
+            Supply::OneOf(set)
+        }
+    };
+    let first_only = pool.kind == PoolKind::First;
+    match &pool.address {
+        PoolAddress::Prefix(net) if Family::of(net.addr()) != family => Supply::Nothing,
+        PoolAddress::Prefix(net) => match pool.kind {
+            PoolKind::First => any(RangeSet::single(address_number(net.network()))),
+            PoolKind::Bitmask => Supply::Masked(*net),
+            PoolKind::Random | PoolKind::SourceHash(_) | PoolKind::RoundRobin => any(prefix(*net)),
+            PoolKind::LeastStates => Supply::Unmodelled("least-states of a single network is not followed"),
+        },
+        PoolAddress::Dynamic(dynamic) => {
+            let (nets, unknown) = hosts::of_dynamic(context, dynamic, family);
+            match (nets.as_slice(), unknown) {
+                (several, _) if pool.kind == PoolKind::LeastStates && has_network(several) => least_states(several),
+                (_, Some(interface)) if nets.is_empty() || first_only => Supply::AddressOf(interface),
+                ([], _) => Supply::Nothing,
+                ([first, ..], _) if first_only => any(RangeSet::single(address_number(first.network()))),
+                ([only], None) if pool.kind == PoolKind::Bitmask => Supply::Masked(*only),
+                (_, Some(_)) => Supply::Unmodelled("a pool of which not all addresses are known is not followed"),
+                (several, None) => any(RangeSet::from_ranges(
+                    several.iter().flat_map(|net| prefix(*net).ranges().to_vec()),
+                )),
+            }
+        }
+        PoolAddress::Other(_) => Supply::Unmodelled("a pool that is no address, network or table is not followed"),
+        PoolAddress::Table(name) => {
+            let table = ruleset.table(anchor, name);
+            let entries = table.iter().flat_map(|table| &table.entries);
+            let entries = entries.filter(|entry| !entry.negated && Family::of(entry.prefix.addr()) == family);
+            let nets: Vec<IpNet> = entries.map(|entry| entry.prefix).collect();
+            if pool.kind == PoolKind::LeastStates && has_network(&nets) {
+                return least_states(&nets);
+            }
+            let found = hosts::of_table(table, name, family);
+            match found.maybe {
+                Some((maybe, _)) => any(found.surely.union(&maybe)),
+                None => any(found.surely),
+            }
+        }
+    }
+}
+
+fn has_network(nets: &[IpNet]) -> bool {
+    nets.iter().any(|net| net.prefix_len() < net.max_prefix_len())
+}
+
+/// What `least-states` takes where there are networks: of these pf counts no states, and so can give none of their addresses
+/// (`pfr_states_increase`). Where there are hosts beside them it is for the counts to say which it tries.
+fn least_states(nets: &[IpNet]) -> Supply {
+    match nets.iter().all(|net| net.prefix_len() < net.max_prefix_len()) {
+        true => Supply::Nothing,
+        false => Supply::Unmodelled("least-states of networks and hosts is not followed"),
+    }
+}
+
+/// Whether a rule's translation surely cannot be made for packets of that family.
+pub(in crate::engine) fn fails(
+    ruleset: &Ruleset,
+    context: &Context,
+    anchor: &str,
+    rule: &Rule,
+    family: Family,
+) -> bool {
+    let nothing = |pool: &Pool, family: Family| supply(ruleset, context, pool, anchor, family) == Supply::Nothing;
+    match rule.translation.as_deref() {
+        None => false,
+        Some(Translation::Nat { pool, .. } | Translation::Rdr { pool, .. }) => nothing(pool, family),
+        Some(Translation::NatAndRdr { nat, rdr, .. }) => nothing(nat, family) || nothing(rdr, family),
+        Some(Translation::Af(af)) => {
+            nothing(&af.source, af.family) || af.destination.as_ref().is_some_and(|pool| nothing(pool, af.family))
+        }
+    }
+}
+
+/// The table that a rule's translation takes an address from for packets of that family, where its contents are not known:
+/// there may be none in it.
+pub(in crate::engine) fn unknown_table(ruleset: &Ruleset, anchor: &str, rule: &Rule, family: Family) -> Option<Name> {
+    let table = |pool: &Pool, family: Family| unknown_table_of(ruleset, anchor, pool, family);
+    match rule.translation.as_deref()? {
+        Translation::Nat { pool, .. } | Translation::Rdr { pool, .. } => table(pool, family),
+        Translation::NatAndRdr { nat, rdr, .. } => table(nat, family).or_else(|| table(rdr, family)),
+        Translation::Af(af) => {
+            let destination = af.destination.as_ref();
+            table(&af.source, af.family).or_else(|| table(destination?, af.family))
+        }
+    }
+}
+
+/// The table of a pool whose contents are not known.
+pub(in crate::engine) fn unknown_table_of(
+    ruleset: &Ruleset,
+    anchor: &str,
+    pool: &Pool,
+    family: Family,
+) -> Option<Name> {
+    let PoolAddress::Table(name) = &pool.address else {
+        return None;
+    };
+    let maybe = hosts::of_table(ruleset.table(anchor, name), name, family).maybe;
+    maybe.map(|_| name.clone())
+}
