@@ -283,12 +283,13 @@ impl Target {
             })?,
             None => read_limited(stdin().lock()).map_err(|error| Failure::new(format!("standard input: {error}")))?,
         };
+        // A pf.conf from standard input has no neighbours: what lies in the working directory is not its.
+        let siblings = self.path.as_ref().map_or_else(Vec::new, |_| loader.siblings());
 
         let mut texts = Texts::default();
         let context = input.context.as_ref().or(self.router.context.as_ref());
-        // A pf.conf from standard input has no neighbours: what lies in the working directory is not its.
-        if context.is_none() && self.path.is_some() {
-            texts.read_siblings(folder, &loader)?;
+        if context.is_none() {
+            texts.read_siblings(&siblings, folder, &loader)?;
         }
         if input.live {
             for (command, kind) in [("ifconfig -A", Kind::Ifconfig), ("route -n show", Kind::Routes)] {
@@ -303,7 +304,7 @@ impl Target {
         }
         match context {
             Some(path) => texts.read_named(path, &Kind::ContextToml)?,
-            None if self.path.is_some() && loader.siblings().iter().any(|name| name == "context.toml") => {
+            None if siblings.iter().any(|name| name == "context.toml") => {
                 texts.read_sibling("context.toml", folder, &loader, &Kind::ContextToml)?;
             }
             None => {}
@@ -348,10 +349,9 @@ impl Target {
         let assumed = context::assumptions(&context, &facts.assumed);
 
         let policies = match self.router.policies.as_slice() {
-            [] => loader
-                .siblings()
-                .into_iter()
-                .filter(|name| self.path.is_some() && name.ends_with(".policy"))
+            [] => siblings
+                .iter()
+                .filter(|name| name.ends_with(".policy"))
                 .map(|name| folder.join(name))
                 .collect(),
             named => named.to_vec(),
@@ -414,12 +414,11 @@ struct Texts {
 }
 
 impl Texts {
-    /// Reads every file beside pf.conf that describes an OpenBSD machine.
-    fn read_siblings(&mut self, folder: &Path, loader: &DiskLoader) -> Result<(), Failure> {
-        let mut found: Vec<(String, Kind)> = loader
-            .siblings()
-            .into_iter()
-            .filter_map(|name| Kind::of_file(&name).map(|kind| (name, kind)))
+    /// Reads those of the files beside pf.conf that describe an OpenBSD machine.
+    fn read_siblings(&mut self, siblings: &[String], folder: &Path, loader: &DiskLoader) -> Result<(), Failure> {
+        let mut found: Vec<(&String, Kind)> = siblings
+            .iter()
+            .filter_map(|name| Kind::of_file(name).map(|kind| (name, kind)))
             .filter(|(_, kind)| *kind != Kind::ContextToml)
             .collect();
         // As in the kernel, hardware comes before what netstart(8) creates.
@@ -428,7 +427,7 @@ impl Texts {
             _ => true,
         });
         for (name, kind) in found {
-            self.read_sibling(&name, folder, loader, &kind)?;
+            self.read_sibling(name, folder, loader, &kind)?;
         }
         Ok(())
     }

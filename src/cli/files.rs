@@ -96,7 +96,10 @@ impl DiskLoader {
             .into_iter()
             .flatten()
             .flatten()
-            .filter(|entry| !entry.path().is_dir())
+            .filter(|entry| match entry.file_type() {
+                Ok(kind) if !kind.is_symlink() => !kind.is_dir(),
+                Ok(_) | Err(_) => !entry.path().is_dir(),
+            })
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
@@ -150,7 +153,9 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::TooLarge(LARGEST));
     }
     let file = File::open(path).map_err(|error| load_error(&error))?;
-    read_limited(file)
+    let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or(0) + 1);
+    read_into(&mut bytes, file)?;
+    Ok(bytes)
 }
 
 /// Everything that can be read from there, up to the limit.
@@ -159,14 +164,19 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
 /// [`LoadError`], where reading fails or there is more.
 pub(crate) fn read_limited(from: impl Read) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
+    read_into(&mut bytes, from)?;
+    Ok(bytes)
+}
+
+fn read_into(bytes: &mut Vec<u8>, from: impl Read) -> Result<(), LoadError> {
     let read = from
         .take(LARGEST + 1)
-        .read_to_end(&mut bytes)
+        .read_to_end(bytes)
         .map_err(|error| load_error(&error))?;
     if read as u64 > LARGEST {
         return Err(LoadError::TooLarge(LARGEST));
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn load_error(error: &std::io::Error) -> LoadError {

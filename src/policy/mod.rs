@@ -10,6 +10,7 @@ pub mod ast;
 mod build;
 mod build_numbers;
 mod destinations;
+mod elsewhere;
 mod excuses;
 mod grammar;
 mod guesses;

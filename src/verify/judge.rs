@@ -73,6 +73,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     let compare = || {
         let mut complaints = contradictions(case.zones);
         complaints.extend(unused_allows(case.zones));
+        complaints.extend(case.zones.hosts_elsewhere());
         complaints
     };
     let (judged, complaints) = rayon::join(judge_all, compare);

@@ -285,28 +285,36 @@ impl PacketBox {
     /// What is in this and not in the other, as disjoint boxes.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Vec<Self> {
-        if self.is_disjoint(other) {
-            return vec![self.clone()];
-        }
         let mut pieces = Vec::new();
+        self.minus_into(other, &mut pieces);
+        pieces
+    }
+
+    /// Adds the boxes of [`minus`](Self::minus) to others.
+    pub(super) fn minus_into(&self, other: &Self, pieces: &mut Vec<Self>) {
+        if self.is_disjoint(other) {
+            pieces.push(self.clone());
+            return;
+        }
+        let is_within = |(field, set): &(Field, &RangeSet)| self.limit(*field).is_some_and(|own| own.is_subset(set));
+        let mut cuts = other.limits().filter(|cut| !is_within(cut)).peekable();
         let mut rest = self.clone();
-        for (field, set) in other.limits() {
-            let own = rest.limit(field);
-            if own.is_some_and(|own| own.is_subset(set)) {
-                continue;
-            }
-            let outside = match own {
+        while let Some((field, set)) = cuts.next() {
+            let outside = match self.limit(field) {
                 Some(own) => own.minus(set),
                 None => field.line(self.family).minus(set),
             };
+            if cuts.peek().is_none() {
+                pieces.extend(rest.replaced(field, &outside));
+                return;
+            }
             pieces.extend(rest.clone().replaced(field, &outside));
             // The boxes overlap, so what is left of `rest` is never empty.
             let Some(inside) = rest.with(field, set) else {
-                return pieces;
+                return;
             };
             rest = inside;
         }
-        pieces
     }
 
     /// The packet with the least number in every field.

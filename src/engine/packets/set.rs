@@ -89,9 +89,16 @@ impl PacketSet {
     /// The packets in this and not in the other.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        other.boxes.iter().fold(self.clone(), |left, cut| {
-            left.boxes.iter().flat_map(|part| part.minus(cut)).collect()
-        })
+        let mut left = self.clone();
+        for cut in &other.boxes {
+            if left.boxes.iter().all(|part| part.is_disjoint(cut)) {
+                continue;
+            }
+            let mut pieces = Vec::with_capacity(left.boxes.len() + 1);
+            left.boxes.iter().for_each(|part| part.minus_into(cut, &mut pieces));
+            left.boxes = pieces;
+        }
+        left
     }
 
     /// Whether every packet of this is in the other.
