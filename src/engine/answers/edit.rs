@@ -156,13 +156,17 @@ fn all(ruleset: &Ruleset) -> impl Iterator<Item = &Rule> {
 }
 
 /// The numbers of the rules that are in one list alone: those that the longest common sequence leaves out.
-fn apart(old: &[Rule], new: &[Rule], same: impl Fn(&Rule, &Rule) -> bool) -> (Vec<usize>, Vec<usize>) {
+fn apart(old: &[Rule], new: &[Rule], same: impl Fn(&Rule, &Rule) -> bool + Sync) -> (Vec<usize>, Vec<usize>) {
     let same = |a: usize, b: usize| old.get(a).zip(new.get(b)).is_some_and(|(a, b)| same(a, b));
     let shorter = old.len().min(new.len());
-    let begin = (0..shorter).take_while(|&at| same(at, at)).count();
-    let end = (0..shorter - begin)
-        .take_while(|&at| same(old.len() - 1 - at, new.len() - 1 - at))
-        .count();
+    let begin = || (0..shorter).take_while(|&at| same(at, at)).count();
+    let end = || {
+        let alike = |at: &usize| same(old.len() - 1 - at, new.len() - 1 - at);
+        (0..shorter).take_while(alike).count()
+    };
+    let (begin, end) = rayon::join(begin, end);
+    // What repeats itself may be taken for the beginning and for the end.
+    let end = end.min(shorter - begin);
     let (old_rest, new_rest) = (begin..old.len() - end, begin..new.len() - end);
     if old_rest.len().saturating_mul(new_rest.len()) > PAIRS {
         return (old_rest.collect(), new_rest.collect());

@@ -1,7 +1,10 @@
 //! What a rule asks for, as boxes over the header at its place in the evaluation (the `PF_TEST_ATTRIB`s of
 //! `pf_match_rule`). A rule becomes several boxes where a criterion binds some packets and not others.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use smallvec::{SmallVec, smallvec};
 
 use super::hosts::{self, Hosts};
 use super::memo::Memo;
@@ -53,13 +56,15 @@ impl Alternative {
     }
 }
 
+/// The boxes of a rule: mostly one.
+pub(super) type Alternatives = SmallVec<[Alternative; 1]>;
+
 /// What rules are read against.
 pub(in crate::engine) struct Reader<'a, 's> {
     pub(super) ruleset: &'a Ruleset,
     pub(super) context: &'a Context,
     pub(super) space: &'s Space,
-    /// The routing tables of the routing domains.
-    pub(super) routes: Vec<(u32, Routes)>,
+    routes: OnceLock<Vec<(u32, Routes)>>,
     // What many rules ask for alike.
     places: Memo<AskedPlaces, RangeSet>,
     transports: Memo<AskedTransport, RangeSet>,
@@ -74,25 +79,35 @@ type AskedTransport = (Option<Protocol>, Option<FlagsMatch>, Option<IcmpMatch>, 
 
 impl<'a, 's> Reader<'a, 's> {
     pub(in crate::engine) fn new(ruleset: &'a Ruleset, context: &'a Context, space: &'s Space) -> Self {
-        let mut domains: Vec<u32> = context.interfaces.iter().map(|interface| interface.rdomain).collect();
-        domains.sort_unstable();
-        domains.dedup();
-        let routes = domains
-            .into_iter()
-            .map(|domain| (domain, Routes::new(context, space, domain)));
         Self {
             ruleset,
             context,
             space,
-            routes: routes.collect(),
+            routes: OnceLock::new(),
             places: Memo::default(),
             transports: Memo::default(),
             tables: Memo::default(),
         }
     }
 
+    /// The routing tables of the routing domains.
+    pub(super) fn routes(&self) -> &[(u32, Routes)] {
+        self.routes.get_or_init(|| {
+            let domains: BTreeSet<u32> = self
+                .context
+                .interfaces
+                .iter()
+                .map(|interface| interface.rdomain)
+                .collect();
+            let domains = domains.into_iter();
+            domains
+                .map(|domain| (domain, Routes::new(self.context, self.space, domain)))
+                .collect()
+        })
+    }
+
     /// The boxes of a rule of that anchor, disjoint. `number` is the rule's in the list; the tag is not asked here.
-    pub(in crate::engine) fn alternatives(&self, rule: &Rule, anchor: &str, number: usize) -> Vec<Alternative> {
+    pub(in crate::engine) fn alternatives(&self, rule: &Rule, anchor: &str, number: usize) -> Alternatives {
         let families = Family::BOTH
             .into_iter()
             .filter(|family| rule.family.is_none_or(|own| own == *family));
@@ -101,18 +116,21 @@ impl<'a, 's> Reader<'a, 's> {
             .collect()
     }
 
-    fn of_family(&self, rule: &Rule, anchor: &str, number: usize, family: Family) -> Vec<Alternative> {
+    fn of_family(&self, rule: &Rule, anchor: &str, number: usize, family: Family) -> Alternatives {
         let places = self.places(rule);
         let all = PacketBox::all(family).with(Field::Place, &places);
-        let mut found: Vec<Alternative> = all
-            .into_iter()
-            .map(|region| Alternative {
-                region,
-                facts: Vec::new(),
-            })
-            .collect();
-        let mut refine = |step: &dyn Fn(Alternative) -> Vec<Alternative>| {
-            found = std::mem::take(&mut found).into_iter().flat_map(step).collect();
+        let all = all.map(|region| Alternative {
+            region,
+            facts: Vec::new(),
+        });
+        let mut found: Alternatives = all.into_iter().collect();
+        let mut refine = |step: &dyn Fn(Alternative) -> Alternatives| {
+            let refined = std::mem::take(&mut found).into_iter().map(step);
+            let joined = refined.reduce(|mut all, more| {
+                all.extend(more);
+                all
+            });
+            found = joined.unwrap_or_default();
         };
         let of_rule = |unknown: Unknown| Fact {
             unknown,
@@ -145,7 +163,7 @@ impl<'a, 's> Reader<'a, 's> {
             (rule.once && !matches!(rule.action, Action::Anchor(_))).then_some(Unknown::Once),
         ];
         for unknown in open.into_iter().flatten() {
-            refine(&|part| vec![part.if_so(of_rule(unknown.clone()), true)]);
+            refine(&|part| smallvec![part.if_so(of_rule(unknown.clone()), true)]);
         }
         found
     }
@@ -233,7 +251,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// One end: its host and its port.
-    fn peer(&self, part: Alternative, field: Field, peer: &Peer, anchor: &str) -> Vec<Alternative> {
+    fn peer(&self, part: Alternative, field: Field, peer: &Peer, anchor: &str) -> Alternatives {
         let ports = match field {
             Field::Source => Field::SourcePort,
             _ => Field::DestinationPort,
@@ -242,9 +260,11 @@ impl<'a, 's> Reader<'a, 's> {
             Some(port) => part.narrowed(ports, &numbers(port, u16::MAX)),
             None => Some(part),
         };
-        let Some(part) = part else { return Vec::new() };
+        let Some(part) = part else {
+            return Alternatives::new();
+        };
         match peer.host {
-            Host::Any if !peer.negated => vec![part],
+            Host::Any if !peer.negated => smallvec![part],
             Host::NoRoute | Host::RouteLabel(_) => self.by_routing_domain(&part, field, peer),
             Host::UrpfFailed => self.by_interface(&part, field, peer.negated),
             Host::Any | Host::Prefix(_) | Host::Range(..) | Host::Dynamic(_) | Host::Table(_) => {
@@ -254,7 +274,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    fn in_hosts(part: Alternative, field: Field, peer: &Peer, hosts: Hosts) -> Vec<Alternative> {
+    fn in_hosts(part: Alternative, field: Field, peer: &Peer, hosts: Hosts) -> Alternatives {
         let hosts = if peer.negated {
             hosts.negated(part.region.family)
         } else {
@@ -291,57 +311,67 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// Protocol, flags, icmp, fragments, os.
-    fn transport(&self, part: Alternative, rule: &Rule, os: &Fact) -> Vec<Alternative> {
+    fn transport(&self, part: Alternative, rule: &Rule, os: &Fact) -> Alternatives {
         let family = part.region.family;
         let all = match rule.protocol {
             Some(protocol) => transport::protocol(protocol, family).intersection(&transport::line(family)),
             None => transport::line(family),
         };
-        let tcp = transport::protocol(Protocol::TCP, family);
-        let constrained = rule.protocol.is_some();
-        let mut found = Vec::new();
-        if !rule.fragment {
-            let sloppy = rule.state.as_ref().is_some_and(|state| state.sloppy);
-            let queries_only = rule.keep_state != KeepState::No && !sloppy;
-            let whole = self.whole((rule.protocol, rule.flags, rule.icmp, queries_only, family), &all);
-            let narrowed = constrained || rule.flags.is_some() || queries_only;
-            let part = if self.space.reassembles() {
-                Some(part.clone())
-            } else {
-                part.with(Field::Fragment, &RangeSet::single(0))
-            };
-            let with = |set: &RangeSet| part.as_ref().and_then(|part| part.with(Field::Transport, set));
-            match &rule.os {
-                None if narrowed => found.extend(with(&whole)),
-                None => found.extend(part.clone()),
-                Some(name) => {
-                    let opening =
-                        transport::flags_where(|flags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK));
-                    let sure = if &**name == "unknown" {
-                        opening.clone()
-                    } else {
-                        tcp.clone()
-                    };
-                    found.extend(with(&whole.minus(&sure)));
-                    found.extend(with(&whole.intersection(&opening)).map(|part| part.if_so(os.clone(), true)));
-                }
-            }
-        }
         let asks_for_payload = rule.source.port.is_some()
             || rule.destination.port.is_some()
             || rule.icmp.is_some()
             || rule.user.is_some()
             || rule.group.is_some();
-        if !self.space.reassembles() && !asks_for_payload {
-            let fragments = if rule.flags.is_some() { all.minus(&tcp) } else { all };
-            let part = part.with(Field::Fragment, &RangeSet::range(1, 2));
-            found.extend(part.and_then(|part| part.with(Field::Transport, &fragments)));
-        }
+        let fragments = if self.space.reassembles() || asks_for_payload {
+            None
+        } else {
+            let of_fragments = match rule.flags {
+                Some(_) => all.minus(&transport::protocol(Protocol::TCP, family)),
+                None => all.clone(),
+            };
+            let fragments = part.with(Field::Fragment, &RangeSet::range(1, 2));
+            fragments.and_then(|fragments| fragments.narrowed(Field::Transport, &of_fragments))
+        };
+        let part = if self.space.reassembles() {
+            Some(part)
+        } else {
+            part.narrowed(Field::Fragment, &RangeSet::single(0))
+        };
+        let whole = part.filter(|_| !rule.fragment);
+        let mut found = whole.map_or_else(Alternatives::new, |part| self.whole(part, rule, &all, os));
+        found.extend(fragments);
         found
     }
 
+    /// Whole packets of a protocol of which those are the numbers.
+    fn whole(&self, part: Alternative, rule: &Rule, all: &RangeSet, os: &Fact) -> Alternatives {
+        let family = part.region.family;
+        let sloppy = rule.state.as_ref().is_some_and(|state| state.sloppy);
+        let queries_only = rule.keep_state != KeepState::No && !sloppy;
+        let constrained = rule.protocol.is_some() || rule.flags.is_some() || queries_only;
+        let asked = (rule.protocol, rule.flags, rule.icmp, queries_only, family);
+        let Some(name) = &rule.os else {
+            let narrowed = if constrained {
+                part.narrowed(Field::Transport, &self.asked_of_whole(asked, all))
+            } else {
+                Some(part)
+            };
+            return narrowed.into_iter().collect();
+        };
+        let whole = self.asked_of_whole(asked, all);
+        let opening = transport::flags_where(|flags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK));
+        let sure = match &**name {
+            "unknown" => opening.clone(),
+            _ => transport::protocol(Protocol::TCP, family),
+        };
+        let of_os = part.with(Field::Transport, &whole.intersection(&opening));
+        let of_os = of_os.map(|part| part.if_so(os.clone(), true));
+        let others = part.narrowed(Field::Transport, &whole.minus(&sure));
+        others.into_iter().chain(of_os).collect()
+    }
+
     /// The numbers of whole packets among `all`, those of the protocol, that pass the tests.
-    fn whole(&self, asked: AskedTransport, all: &RangeSet) -> Arc<RangeSet> {
+    fn asked_of_whole(&self, asked: AskedTransport, all: &RangeSet) -> Arc<RangeSet> {
         let (_, flags, icmp, queries_only, family) = asked;
         self.transports.get(asked, || {
             let mut whole = all.clone();
@@ -362,9 +392,9 @@ impl<'a, 's> Reader<'a, 's> {
     /// `user` and `group`: of the local socket (`pf_socket_lookup`). Which one pf finds, nobody can say: one that listens
     /// on every address is found for packets to its port wherever they go, and for those that come from it on their way
     /// out; where there is none the owner is unknown.
-    fn owner(&self, part: Alternative, rule: &Rule, fact: &Fact) -> Vec<Alternative> {
+    fn owner(&self, part: Alternative, rule: &Rule, fact: &Fact) -> Alternatives {
         if rule.user.is_none() && rule.group.is_none() {
-            return vec![part];
+            return smallvec![part];
         }
         let family = part.region.family;
         let ported = transport::ported();

@@ -34,7 +34,7 @@ impl Features {
             features.asks_for_fields |= rule.prio.is_some() || rule.tos.is_some();
             features.redirects_outward |= redirects_outward(rule);
             features.keeps_answers |= keeps_answers(rule);
-            features.sets_tables |= rule.action == Action::Match && rule.rtable.is_some();
+            features.sets_tables |= matches!(rule.action, Action::Match) && rule.rtable.is_some();
             let asks = asks_for_route(&rule.source) || asks_for_route(&rule.destination);
             features.asks_for_routes |= asks;
             let asks = asks || matches!(rule.interface, InterfaceMatch::Rdomain { .. });
@@ -75,7 +75,7 @@ fn keeps_answers(rule: &Rule) -> bool {
     let answers = rule
         .flags
         .is_none_or(|flags| flags.matches(TcpFlags::SYN | TcpFlags::ACK));
-    rule.action == Action::Pass && rule.keep_state != KeepState::No && is_tcp && answers
+    matches!(rule.action, Action::Pass) && rule.keep_state != KeepState::No && is_tcp && answers
 }
 
 /// Whether more is asked of a packet after its tag, or an anchor asks for that, in which there may be no rule.

@@ -3,7 +3,7 @@
 //! An interface whose address is not known has a network that is not known either: what lies in no network that is known may
 //! lie there, whatever route leads elsewhere.
 
-use super::criteria::{About, Alternative, Fact, Reader};
+use super::criteria::{About, Alternative, Alternatives, Fact, Reader};
 use super::routing::{Piece, Routes, Target, line, link_local};
 use super::unknown::Unknown;
 use crate::engine::packets::header::Field;
@@ -13,9 +13,9 @@ use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, Peer};
 
 impl Reader<'_, '_> {
     /// `no-route` and `route "label"`: by the table of the packet's routing domain.
-    pub(super) fn by_routing_domain(&self, part: &Alternative, field: Field, peer: &Peer) -> Vec<Alternative> {
+    pub(super) fn by_routing_domain(&self, part: &Alternative, field: Field, peer: &Peer) -> Alternatives {
         let family = part.region.family;
-        let in_domain = self.routes.iter().flat_map(|(domain, routes)| {
+        let in_domain = self.routes().iter().flat_map(|(domain, routes)| {
             let places = self.places_of(|id| self.rdomain(id) == Some(*domain));
             let found = match &peer.host {
                 Host::RouteLabel(label) => routes.addresses(family, |piece| piece.label.as_deref() == Some(&**label)),
@@ -25,7 +25,7 @@ impl Reader<'_, '_> {
             };
             let unknown = self.unknown_networks(*domain, field, family, |_| true);
             let there = part.with(Field::Place, &places);
-            there.map_or_else(Vec::new, |there| match peer.negated {
+            there.map_or_else(Alternatives::new, |there| match peer.negated {
                 false => there.outside(field, &found, &unknown).into_iter().collect(),
                 true => {
                     let surely = there.with(field, &line(family).minus(&found));
@@ -40,12 +40,12 @@ impl Reader<'_, '_> {
     }
 
     /// `urpf-failed`: the address is not routed to the interface of the packet.
-    pub(super) fn by_interface(&self, part: &Alternative, field: Field, negated: bool) -> Vec<Alternative> {
+    pub(super) fn by_interface(&self, part: &Alternative, field: Field, negated: bool) -> Alternatives {
         let interfaces = 0..self.context.interfaces.len();
         let on_interface = interfaces.filter_map(|id| {
             let there = part.with(Field::Place, &self.places_of(|other| other == id))?;
             let rdomain = self.rdomain(id)?;
-            let (_, routes) = self.routes.iter().find(|(domain, _)| *domain == rdomain)?;
+            let (_, routes) = self.routes().iter().find(|(domain, _)| *domain == rdomain)?;
             Some(self.checked_on(id, (rdomain, routes), &there, (field, negated)))
         });
         on_interface.flatten().collect()
@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
         (rdomain, routes): (u32, &Routes),
         there: &Alternative,
         (field, negated): (Field, bool),
-    ) -> Vec<Alternative> {
+    ) -> Alternatives {
         let family = there.region.family;
         let is_here = |piece: &Piece| match piece.target {
             Target::Local(on) | Target::Via(on) | Target::Reject(on) => on == id,
@@ -78,7 +78,7 @@ impl Reader<'_, '_> {
         let elsewhere = elsewhere.minus(&by_route).minus(&here);
         let others = self.unknown_networks(rdomain, field, family, |other| other != id);
         let own = self.unknown_networks(rdomain, field, family, |other| other == id);
-        let mut found = Vec::new();
+        let mut found = Alternatives::new();
         if negated {
             found.extend(there.with(field, &here));
             found.extend(there.outside(field, &by_route, &others));
