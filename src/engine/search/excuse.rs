@@ -16,7 +16,7 @@ pub(super) struct Excuse {
 }
 
 /// Whether a packet of a way is excused, whatever pf takes from a pool; `within` is made smaller so that the answer is the same for all
-/// of it. (A reason may be larger than the box in which nothing is a reason.)
+/// of it: where one excuse does, by that one alone.
 pub(super) fn is_excused(excuses: &[Excuse], path: &Path, at: &Header, within: &mut PacketBox) -> bool {
     let (family, narrowed) = (path.region.family, &path.supposed.narrowed);
     let whole = within.clone();
