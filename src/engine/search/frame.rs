@@ -135,7 +135,8 @@ impl Frame {
             .all(|part| self.now(part.position).may_be_in(&part.region, region))
     }
 
-    /// The entries that may decide or end the evaluation somewhere in the region, by their numbers, in order.
+    /// The entries that may decide or end the evaluation somewhere in the region, by their numbers, in order. Behind a quick
+    /// one that decides whatever comes to it there are none.
     pub(in crate::engine) fn overlapping(&self, ground: &Ground<'_, '_>, region: &PacketBox) -> Vec<usize> {
         let nows = || self.steps.iter().map(|(_, now)| now).chain([&self.start]);
         let hull = |field: Field| {
@@ -145,18 +146,25 @@ impl Frame {
             })
         };
         let query: Hulls = Index::FIELDS.map(hull);
-        let mut found = Vec::new();
+        let (mut found, mut last) = (Vec::new(), usize::MAX);
         let asked = |number: usize, field: Field| {
             let limit = ground.list.entries.get(number)?.own()?.region.limit(field)?;
             Some((limit.first()?, limit.last()?))
         };
         self.met.index.overlapping(&query, &asked, &mut |number| {
+            if number > last {
+                return;
+            }
             ground.budget.spend();
             let mut entry = ground.entries(std::slice::from_ref(&number));
-            if entry.next().is_some_and(|entry| self.may_match(entry, region)) {
+            if let Some(entry) = entry.next().filter(|entry| self.may_match(entry, region)) {
                 found.push(number);
+                if entry.quick && entry.kind.decides() && self.surely_matches(entry, region) {
+                    last = number;
+                }
             }
         });
+        found.retain(|&number| number <= last);
         found.sort_unstable();
         found
     }
