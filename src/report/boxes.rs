@@ -5,6 +5,7 @@ use crate::engine::{Engine, Field, InterfaceId, PacketBox, PacketSet, Place, tra
 use crate::net::{Family, Protocol, RangeSet, names};
 use crate::policy::ast::Packets;
 use crate::policy::{Network, ZoneOnMachine, Zones, addressless, beginnings};
+use crate::ruleset::IcmpMatch;
 
 /// How many ranges of addresses or ports are listed before «…».
 const MOST: usize = 6;
@@ -445,11 +446,26 @@ pub(super) fn protocols(transports: &RangeSet, family: Family) -> Vec<(String, O
     }
     // Each of the others is one number.
     let others = here.minus(&transport::ported()).minus(&whole);
+    let named = |set: &RangeSet| -> Vec<String> { transport::protocols(set, family).into_iter().map(name).collect() };
     if others.len() > MOST as u128 {
-        words.push(("other protocols".to_owned(), None));
+        // The icmp of the other family and fragments are dropped before any rule, or put together.
+        let unseen = transport::protocol(transport::icmp(family.other()), family);
+        let unseen = unseen.union(&transport::protocol(Protocol::FRAGMENT, family));
+        let missing = line
+            .minus(&here)
+            .minus(&transport::ported())
+            .minus(&whole)
+            .minus(&unseen);
+        words.push((
+            match missing.len() {
+                0 => "other protocols".to_owned(),
+                few if few <= MOST as u128 => format!("other protocols but {}", named(&missing).join(" ")),
+                _ => "other protocols (some)".to_owned(),
+            },
+            None,
+        ));
     } else {
-        let others = transport::protocols(&others, family).into_iter();
-        words.extend(others.map(|other| (name(other), None)));
+        words.extend(named(&others).into_iter().map(|other| (other, None)));
     }
     words
 }
@@ -478,10 +494,16 @@ fn icmp_words(name: &str, part: &RangeSet, whole: &RangeSet, family: Family) -> 
     if types.len() > MOST {
         return format!("{name} (some types)");
     }
-    let words: Vec<String> = types
-        .iter()
-        .map(|&kind| names::icmp_type_name(family, kind).map_or_else(|| kind.to_string(), str::to_owned))
-        .collect();
+    let word = |&kind: &u8| {
+        let name = names::icmp_type_name(family, kind).map_or_else(|| kind.to_string(), str::to_owned);
+        let all = transport::icmp_match(IcmpMatch { kind, code: None });
+        let has_codes = (0..=u8::MAX).any(|code| names::icmp_code_name(family, kind, code).is_some());
+        match has_codes && !all.is_subset(part) {
+            true => format!("{name} (some codes)"),
+            false => name,
+        }
+    };
+    let words: Vec<String> = types.iter().map(word).collect();
     format!("{name} {}", words.join(" "))
 }
 

@@ -5,11 +5,12 @@ use crate::engine::{Engine, Goal, Question};
 use crate::policy::Zones;
 use crate::policy::ast::{Demand, Expectation, Spanned};
 
-/// The errors of statements that contradict each other.
-pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
+/// The errors of statements that contradict each other, each with the numbers of the two. (Where a rule redirects what the
+/// one requires to where the other does not forbid it, both may hold.)
+pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<([usize; 2], Diagnostic)> {
     let policy = zones.policy();
     let mut findings = Vec::new();
-    for required in &policy.statements {
+    for (number, required) in policy.statements.iter().enumerate() {
         let Demand::Require(_, expectations) = &required.demand else {
             continue;
         };
@@ -20,7 +21,7 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
         }
         let Ok(flows) = zones.flows_of(required) else { continue };
         let flows = flows.packets.minus(zones.never_taken());
-        for forbidden in &policy.statements {
+        for (other, forbidden) in policy.statements.iter().enumerate() {
             let Demand::Forbid(packets) = &forbidden.demand else {
                 continue;
             };
@@ -30,14 +31,12 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<Diagnostic> {
             // By the packet as it arrives: what is forbidden by where it ends may be required under another address.
             let both = zones.ending_unchanged(&flows.intersection(&region.packets));
             if !both.intersection(&ends).is_empty() {
-                findings.push(
-                    Diagnostic::new(
-                        Code::ContradictingStatements,
-                        "this `require` asks for what a `forbid` forbids",
-                    )
+                let says = "this `require` asks for what a `forbid` forbids";
+                let finding = Diagnostic::new(Code::ContradictingStatements, says)
                     .at(required.span)
-                    .related(forbidden.span, "forbidden here"),
-                );
+                    .related(forbidden.span, "forbidden here")
+                    .help("where it is to be redirected, say so: `rdr-to HOST`");
+                findings.push(([number, other], finding));
             }
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct Expected {
 }
 
 enum What {
-    /// The new source must be among these; `None`: the source must stay.
+    /// The new source must be among these; `None`: the source and its port must stay.
     Source(Option<Target>),
     /// The new destination and its port must be among these; `None`: they must stay.
     Destination(Option<(Target, Option<RangeSet>)>),
@@ -75,8 +75,7 @@ impl Expected {
             None => vec![class.region.clone()],
         };
         // What is kept, be it by chance, is not translated to what it is.
-        let translated = |fields: &[Field], there: &dyn Fn(&PacketBox) -> Result<bool, String>| {
-            let kept = class.keeping(fields, true);
+        let translated = |kept: Option<PacketBox>, there: &dyn Fn(&PacketBox) -> Result<bool, String>| {
             let moved = match &kept {
                 Some(kept) => class.region.minus(kept),
                 None => vec![class.region.clone()],
@@ -90,13 +89,22 @@ impl Expected {
             Ok(unmet)
         };
         match &self.what {
-            What::Source(None) => Ok(untranslated(&[Field::Source])),
-            What::Source(Some(target)) => translated(&[Field::Source], &|part| {
-                target.holds(class.at_end(Field::Source, part), &last.ends.source, family, engine)
-            }),
+            What::Source(None) => Ok(untranslated(&[Field::Source, Field::SourcePort])),
+            What::Source(Some(target)) => {
+                // A port that pf chooses is another: that it may be the same is no matter.
+                let at_port = class.keeping(&[Field::SourcePort], false);
+                let kept = class.keeping(&[Field::Source], true);
+                let kept = kept
+                    .zip(at_port)
+                    .and_then(|(kept, at_port)| kept.intersection(&at_port));
+                translated(kept, &|part| {
+                    target.holds(class.at_end(Field::Source, part), &last.ends.source, family, engine)
+                })
+            }
             What::Destination(None) => Ok(untranslated(&[Field::Destination, Field::DestinationPort])),
             What::Destination(Some((target, ports))) => {
-                translated(&[Field::Destination, Field::DestinationPort], &|part| {
+                let kept = class.keeping(&[Field::Destination, Field::DestinationPort], true);
+                translated(kept, &|part| {
                     let number = class.at_end(Field::DestinationPort, part);
                     let at_port = ports
                         .as_ref()
@@ -126,8 +134,10 @@ impl Expected {
             .iter()
             .filter(|hop| !hop.state.as_ref().is_some_and(|state| state.existing));
         match &self.what {
-            What::Source(None) => before.src == after.src,
-            What::Source(Some(target)) => before.src != after.src && target.has(after.src),
+            What::Source(None) => (before.src, before.sport) == (after.src, after.sport),
+            What::Source(Some(target)) => {
+                (before.src, before.sport) != (after.src, after.sport) && target.has(after.src)
+            }
             What::Destination(None) => (before.dst, before.dport) == (after.dst, after.dport),
             What::Destination(Some((target, ports))) => {
                 let at_port = |ports: &RangeSet| ports.contains(u128::from(after.dport));

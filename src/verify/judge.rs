@@ -71,12 +71,11 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
         statements.map(|statement| judge.judged(statement)).collect()
     };
     let compare = || {
-        let mut complaints = contradictions(case.zones);
-        complaints.extend(unused_allows(case.zones));
+        let mut complaints = unused_allows(case.zones);
         complaints.extend(case.zones.hosts_elsewhere());
-        complaints
+        (contradictions(case.zones), complaints)
     };
-    let (judged, complaints) = rayon::join(judge_all, compare);
+    let (judged, (contradictions, complaints)) = rayon::join(judge_all, compare);
     for (number, judged) in judged.into_iter().enumerate() {
         match judged {
             Ok((outcome, faults)) => {
@@ -95,6 +94,12 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
             diagnostics.extend(half_closed(statement, policy));
         }
     }
+    let holds = |number: &usize| {
+        let mut judgements = verified.judgements.iter();
+        judgements.any(|judgement| judgement.statement == *number && matches!(judgement.outcome, Outcome::Holds))
+    };
+    let contradictions = contradictions.into_iter().filter(|(both, _)| !both.iter().all(holds));
+    diagnostics.extend(contradictions.map(|(_, finding)| finding));
     diagnostics.extend(complaints);
     (verified, diagnostics)
 }

@@ -291,8 +291,10 @@ impl Expect {
         let last = journey.last().expect("a hop");
         let rules = || journey.hops.iter().flat_map(|hop| hop.rule.iter().chain(&hop.matches));
         match self {
-            Self::Nat(to) => last.src != packet.src && site.is_of(interface(to), last.src),
-            Self::NoNat => last.src == packet.src,
+            Self::Nat(to) => {
+                (last.src, last.sport) != (packet.src, packet.sport) && site.is_of(interface(to), last.src)
+            }
+            Self::NoNat => (last.src, last.sport) == (packet.src, packet.sport),
             Self::Rdr(to) => (last.dst, last.dport) != (packet.dst, packet.dport) && last.dst == ip(to),
             Self::NoRdr => (last.dst, last.dport) == (packet.dst, packet.dport),
             Self::Label(label) => rules()
