@@ -195,11 +195,9 @@ impl Context {
     }
 
     /// The same with the link-local addresses that the kernel gives to interfaces with IPv6 (`in6_ifattach_linklocal` in
-    /// in6_ifattach.c), where no source lists them: some address of that network stands for each.
+    /// in6_ifattach.c), where no source lists them, and to those that learn their addresses (`autoconf` asks from it): some
+    /// address of that network stands for each.
     fn with_link_locals(&self) -> Option<Circumstance> {
-        if !self.link_locals_open {
-            return None;
-        }
         let mut context = self.clone();
         let mut names = Vec::new();
         for (number, interface) in context.interfaces.iter_mut().enumerate() {
@@ -207,7 +205,8 @@ impl Context {
             let is_listed = inet6
                 .iter()
                 .any(|address| address.known().is_some_and(|net| is_link_local(net.addr())));
-            let has_none = !inet6.is_empty() && !is_listed;
+            let is_open = self.link_locals_open || inet6.iter().any(|address| address.known().is_none());
+            let has_none = is_open && !inet6.is_empty() && !is_listed;
             let host = 0x0200_00ff_fe00_0000 | number as u128;
             let address = IpAddr::V6((0xfe80 << 112 | host).into());
             if let (true, false, Ok(net)) = (has_none, interface.down, IpNet::new(address, 64)) {
