@@ -101,11 +101,17 @@ pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Sho
         lines.extend(words);
         lines.push(format!("    {way}"));
     }
-    if lines.is_empty() && more.is_empty() {
+    let others = namer.lines(&flows.others.simplified().joined());
+    if !others.is_empty() {
+        lines.push(format!(
+            "no flow gets from {from} to {to}, but packets that begin none:"
+        ));
+        lines.extend(others.iter().cloned());
+    } else if lines.is_empty() && more.is_empty() {
         lines.push(format!("nothing gets from {from} to {to}"));
     }
     lines.extend(more.iter().map(|why| format!("and perhaps more: {why}")));
-    let json = json!({"from": from, "to": to, "flows": listed, "more": more});
+    let json = json!({"from": from, "to": to, "flows": listed, "others": others, "more": more});
     Shown::new(&lines, &lines, json, more.is_empty())
 }
 

@@ -62,6 +62,8 @@ pub enum Extent {
 pub struct Flows {
     /// Classes of their first packets.
     pub classes: Vec<Class>,
+    /// Where no flow gets through, packets that begin none and do.
+    pub others: PacketSet,
     /// Why there may be more, if so.
     pub more: Vec<Undecided>,
 }
@@ -112,13 +114,20 @@ pub fn flows(zones: &Zones<'_>, from: &End, to: &End, effort: Effort) -> Flows {
     let Some(between) = Between::new(zones, from, to, effort) else {
         let why = "not all names are known".to_owned();
         return Flows {
-            classes: Vec::new(),
             more: vec![Undecided::Unmodelled(why)],
+            ..Flows::default()
         };
     };
-    let Through { classes, more } = between.through(Some(&between.honest.intersection(&all_beginnings())));
+    let Through { classes, mut more } = between.through(Some(&between.honest.intersection(&all_beginnings())));
+    let mut others = PacketSet::empty();
+    if classes.is_empty() {
+        let any = between.through(Some(&between.honest));
+        others = any.classes.into_iter().map(|(class, _)| class.region).collect();
+        more.extend(any.more);
+    }
     Flows {
         classes: classes.into_iter().map(|(class, _)| class).collect(),
+        others,
         more,
     }
 }
