@@ -1,6 +1,6 @@
 //! The destinations of a statement: which packets go to one end of its words.
 
-use super::addresses::{addressless, linked};
+use super::addresses::linked;
 use super::ast::End;
 use super::hosts::{Named, Resolved};
 use super::protocols::port_numbers;
@@ -107,9 +107,7 @@ impl Zones<'_> {
                 hosts.minus(network.own_beside(by, family))
             }
             (Resolved::Any, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely) => whole(family),
-            (Resolved::Itself, Purpose::Flows | Purpose::Surely) => {
-                network.own_beside(by, family).minus(addressless(family))
-            }
+            (Resolved::Itself, Purpose::Flows | Purpose::Surely) => network.own_beside(by, family).clone(),
             // What ends where it came in was taken in, in whatever domain a rule's `rtable` has looked it up.
             (Resolved::Itself, Purpose::Everything) if direction == Direction::In => network.taken(family).clone(),
             (Resolved::Itself, Purpose::Everything | Purpose::Excuse | Purpose::ExcuseSurely) => {

@@ -244,9 +244,8 @@ impl Zones<'_> {
             let arriving = network.interfaces().flat_map(|id| {
                 let place = RangeSet::single(network.engine().space().number(Place::In(id)));
                 let here = move |family| PacketBox::all(family).with(Field::Place, &place);
-                let own = network
-                    .own_beside(id, Family::Inet6)
-                    .intersection(&linked(Family::Inet6));
+                // In whatever routing domain that link is.
+                let own = network.own(Family::Inet6).intersection(&linked(Family::Inet6));
                 let of_others = own.minus(&network.own_of(id, Family::Inet6));
                 let links = here(Family::Inet6).and_then(|here| here.with(Field::Destination, &of_others));
                 let sent_on = Family::BOTH.into_iter().filter_map(|family| {

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use ipnet::IpNet;
 
 use super::addresses::{prefix, single};
-use super::zones::whole;
 use crate::net::{Family, RangeSet};
 
 static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
@@ -19,13 +18,14 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
         })
         .collect();
     entries.sort_by_key(|(net, _)| net.prefix_len());
-    let [inet, inet6] = Family::BOTH.map(|family| {
+    Family::BOTH.map(|family| {
         let anycast = ANYCAST.iter().filter(|address| Family::of(**address) == family);
         let anycast = anycast.fold(RangeSet::empty(), |all, &address| all.union(&single(address)));
+        let all = RangeSet::range(0, u128::MAX >> (128 - u32::from(family.bits())));
         entries
             .iter()
             .filter(|(net, _)| Family::of(net.addr()) == family)
-            .fold(whole(family), |reachable, (net, global)| {
+            .fold(all, |reachable, (net, global)| {
                 if *global {
                     reachable.union(&prefix(*net))
                 } else {
@@ -33,20 +33,8 @@ static REACHABLE: LazyLock<[RangeSet; 2]> = LazyLock::new(|| {
                 }
             })
             .minus(&anycast)
-    });
-    // RFC 6052, 3.1: no other IPv4 addresses stand behind that prefix. Multicast is not in the registries.
-    let hosts = inet.minus(&RangeSet::range(0xe000_0000, 0xefff_ffff));
-    let embedded = hosts.complement(whole(Family::Inet).last().unwrap_or(0));
-    let embedded = embedded
-        .ranges()
-        .iter()
-        .map(|(first, last)| (WELL_KNOWN + first, WELL_KNOWN + last));
-    let inet6 = inet6.minus(&RangeSet::from_ranges(embedded));
-    [inet, inet6]
+    })
 });
-
-/// The prefix 64:ff9b::/96, behind which IPv4 hosts stand.
-const WELL_KNOWN: u128 = 0x64_ff9b << 96;
 
 /// The addresses by which a network's own servers for port control, relays and service discovery are found (RFC 7723, 8155,
 /// 9665): hosts have none of them, and rulesets that block all of 192.0.0.0/24 mean no harm to any.
@@ -77,7 +65,7 @@ mod tests {
             let address = address.parse().unwrap();
             globally_reachable(Family::of(address)).contains(address_number(address))
         };
-        for address in ["9.9.9.9", "2001:4860::1", "2001:4:112::1", "64:ff9b::9.9.9.9"] {
+        for address in ["9.9.9.9", "2001:4860::1", "2001:4:112::1"] {
             assert!(global(address), "{address}");
         }
         for address in [
@@ -89,9 +77,6 @@ mod tests {
             "2001:5::1",
             "fe80::1",
             "::1",
-            "64:ff9b::0.0.0.50",
-            "64:ff9b::10.0.0.1",
-            "64:ff9b::224.0.0.1",
         ] {
             assert!(!global(address), "{address}");
         }

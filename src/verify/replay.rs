@@ -319,9 +319,9 @@ pub(crate) fn gets_through(machine: &Machine<'_>, network: &Network<'_>, mut pac
     Some(passes(&journey) && forwardable(&journey))
 }
 
-/// The way of the packet. Broadcast and multicast end at the machine, whatever routes there are, and only the hop in is
-/// evaluated; but where that has changed the destination, or routes them itself, they are sent on as any other. What pf sends in
-/// place of a packet is the rest of its way.
+/// The way of the packet. What is to a broadcast or multicast address behind the hop in ends at the machine, whatever routes
+/// there are, and only that hop is evaluated; but where pf routes it itself, it is sent on as any other. What pf sends in place
+/// of a packet is the rest of its way.
 ///
 /// The choices come with what has them asked for from the beginning again.
 fn follow<C: Choices>(
@@ -331,15 +331,19 @@ fn follow<C: Choices>(
     memory: &mut Memory,
     (choices, restart): (&mut C, impl Fn(&mut C)),
 ) -> Result<Journey, Unproven> {
+    let stays = |journey: &Journey| {
+        let stays = |hop: &Evaluation| {
+            let shared = network.shared_by_table(hop.rtable, hop.after.family);
+            hop.verdict == Verdict::Pass && shared.contains(address_number(hop.after.dst))
+        };
+        !routed_by_pf(journey) && journey.hops.first().is_some_and(stays)
+    };
+    let mut before = (packet.way == Way::Forward).then(|| memory.clone());
     if packet.way == Way::Forward && is_shared(packet, network) {
         packet.way = Way::In;
         let mut after = memory.clone();
         let journey = machine.follow(packet, &mut after, choices)?;
-        let goes_on = |hop: &Evaluation| {
-            let shared = network.shared_by_table(hop.rtable, hop.after.family);
-            !shared.contains(address_number(hop.after.dst))
-        };
-        if !routed_by_pf(&journey) && !journey.hops.last().is_some_and(goes_on) {
+        if stays(&journey) || !passes(&journey) {
             *memory = after;
             return Ok(journey);
         }
@@ -347,6 +351,12 @@ fn follow<C: Choices>(
         restart(choices);
     }
     let mut journey = machine.follow(packet, memory, choices)?;
+    if let Some(before) = before.take_if(|_| stays(&journey)) {
+        *memory = before;
+        packet.way = Way::In;
+        restart(choices);
+        return machine.follow(packet, memory, choices);
+    }
     if let Some(sent) = machine.sent_instead(&journey) {
         let onward = machine.follow(&sent, memory, choices)?;
         journey.hops.extend(onward.hops);
@@ -397,7 +407,9 @@ fn forwardable(journey: &Journey) -> bool {
     };
     let destination = match after.dst {
         IpAddr::V4(destination) => !matches!(destination.octets()[0], 0 | 127) && !destination.is_multicast(),
-        IpAddr::V6(destination) => !destination.is_multicast() && !destination.is_loopback(),
+        IpAddr::V6(destination) => {
+            !destination.is_multicast() && !destination.is_loopback() && !destination.is_unicast_link_local()
+        }
     };
     source && destination
 }
