@@ -379,7 +379,12 @@ impl Drafter<'_> {
         let mut boxes = Vec::new();
         for class in self.engine.classes(question) {
             match class {
-                Ok(class) if boxes.len() < MOST_CLASSES => boxes.push(class.region),
+                // By the port where it ends, as by the hosts.
+                Ok(class) if boxes.len() < MOST_CLASSES => {
+                    let port = class.at_end(Field::DestinationPort, &class.region);
+                    let ended = port.and_then(|port| class.region.clone().replaced(Field::DestinationPort, &port));
+                    boxes.push(ended.unwrap_or(class.region));
+                }
                 // What is not looked at to its end may be everything.
                 Ok(_) | Err(_) => return vec![line],
             }

@@ -189,11 +189,19 @@ impl Replayer<'_> {
         choices: &mut Script,
     ) -> Result<(Packet, Journey, bool), Unproven> {
         let answer = |there: &Journey| {
-            let answer = reply(there).and_then(|reply| met_by(reply, there, self.network));
+            let answer = reply(there).map(|answer| met_by(answer, there, self.network));
             answer.ok_or_else(|| Unproven("there is no reply".to_owned()))
         };
         let is_lost = |back: &Journey| !passes(back) || !comes_back(back, journey);
-        let first = answer(journey)?;
+        // What the machine has no route for is met by no rule.
+        let nowhere = Journey {
+            hops: Vec::new(),
+            end: End::NoRoute,
+        };
+        let (first, is_sent) = answer(journey)?;
+        if !is_sent {
+            return Ok((first, nowhere, true));
+        }
         let back = self.machine.follow(&first, memory, choices)?;
         let lost = is_lost(&back);
         if lost || packet.protocol != Protocol::TCP {
@@ -211,10 +219,11 @@ impl Replayer<'_> {
         if !passes(&there) {
             return Ok((later, there, true));
         }
-        let next = Packet {
-            flags,
-            ..answer(&there)?
-        };
+        let (next, is_sent) = answer(&there)?;
+        let next = Packet { flags, ..next };
+        if !is_sent {
+            return Ok((next, nowhere, true));
+        }
         let then = self.machine.follow(&next, memory, choices)?;
         Ok(match is_lost(&then) {
             true => (next, then, true),
@@ -231,25 +240,29 @@ fn later_flags(class: &Class) -> TcpFlags {
     first.map_or(TcpFlags::ACK, transport::flags_at)
 }
 
-/// The reply as it meets the machine: for the machine itself it may come in, its own goes out by the route.
-fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> Option<Packet> {
-    let context = network.engine().context();
-    if journey.hops.first()?.before.way == Way::Out {
+/// The reply as it meets the machine: for the machine itself it may come in, its own goes out by the route; and whether there
+/// is one.
+fn met_by(mut reply: Packet, journey: &Journey, network: &Network<'_>) -> (Packet, bool) {
+    let (Some(first), Some(last)) = (journey.hops.first(), journey.hops.last()) else {
+        return (reply, false);
+    };
+    if first.before.way == Way::Out {
         reply.way = Way::Forward;
     } else if reply.way == Way::Out && !is_of_link(reply.dst) {
         // It answers in the domain where it has found the address its own; to a link-local address where that is.
-        let rtable = journey.hops.last()?.rtable;
+        let context = network.engine().context();
         let domain = context.interfaces.iter().map(|interface| interface.rdomain);
-        let rdomain = domain.filter(|&rdomain| rdomain == rtable).max().unwrap_or(0);
+        let rdomain = domain.filter(|&rdomain| rdomain == last.rtable).max().unwrap_or(0);
         let table = context.route_table(rdomain);
-        let route = table.lookup(reply.dst).filter(|route| !route.reject)?;
-        let by = match route.kind {
-            RouteKind::Local => &context.loopback_of(rdomain)?.name,
-            RouteKind::Connected | RouteKind::Given => route.interface,
-        };
+        let route = table.lookup(reply.dst).filter(|route| !route.reject);
+        let by = route.and_then(|route| match route.kind {
+            RouteKind::Local => Some(context.loopback_of(rdomain)?.name.as_str()),
+            RouteKind::Connected | RouteKind::Given => Some(route.interface),
+        });
+        let Some(by) = by else { return (reply, false) };
         by.clone_into(&mut reply.interface);
     }
-    Some(reply)
+    (reply, true)
 }
 
 /// Whether it is an address of one link, in no routing table.

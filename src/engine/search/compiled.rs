@@ -99,7 +99,7 @@ impl<'a> Compiled<'a> {
             .get(rtable, || Routes::new(self.context, &self.space, rtable))
     }
 
-    fn rdomain(&self, interface: InterfaceId) -> u32 {
+    pub(super) fn rdomain(&self, interface: InterfaceId) -> u32 {
         self.context.interfaces.get(interface).map_or(0, |known| known.rdomain)
     }
 

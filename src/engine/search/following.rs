@@ -11,6 +11,7 @@ use super::journey::{Class, Decider, End};
 use super::path::{Back, Path};
 use super::question::Question;
 use super::rewriting::{Now, Term};
+use crate::context::InterfaceAddress;
 use crate::engine::packets::header::{Field, PacketBox};
 use crate::engine::packets::space::{InterfaceId, Place};
 use crate::engine::packets::transport;
@@ -206,7 +207,7 @@ impl<'e, 'a> Classes<'e, 'a> {
                 Place::In(on) => Back::To(on),
                 Place::Out { .. } => Back::Itself,
             };
-            let somebody = somebody(class.region.family);
+            let somebody = somebody(compiled, first.place.interface(), class.region.family);
             let answered = class.region.clone().with(Field::Source, &somebody);
             let replies = answered.map(|answered| search.replies(&answered, &header));
             for (region, now) in replies.into_iter().flatten() {
@@ -317,12 +318,21 @@ impl<'e, 'a> Classes<'e, 'a> {
     }
 }
 
-/// The addresses at which somebody may be answered: no unspecified one, no multicast, no broadcast.
-fn somebody(family: Family) -> RangeSet {
+/// The addresses at which somebody may be answered whose packets come by that interface: no unspecified one, no multicast, no
+/// broadcast.
+fn somebody(compiled: &Compiled<'_>, on: InterfaceId, family: Family) -> RangeSet {
     let line = Field::Source.line(family);
     line.minus(&match family {
         Family::Inet => {
-            RangeSet::from_ranges([(0, 0x00ff_ffff), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)])
+            let rdomain = compiled.rdomain(on);
+            let beside = compiled.context.interfaces.iter();
+            let shared = beside.filter(|beside| beside.rdomain == rdomain).flat_map(|beside| {
+                let nets = beside.addresses_of(family).filter_map(InterfaceAddress::known);
+                nets.filter_map(|net| beside.shared_of(net))
+            });
+            let shared = shared.map(|address| (u128::from(u32::from(address)), u128::from(u32::from(address))));
+            let nobody = [(0, 0x00ff_ffff), (0xe000_0000, 0xefff_ffff), (0xffff_ffff, 0xffff_ffff)];
+            RangeSet::from_ranges(shared.chain(nobody))
         }
         Family::Inet6 => RangeSet::from_ranges([(0, 0), (0xff00 << 112, u128::MAX)]),
     })

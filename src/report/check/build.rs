@@ -392,6 +392,9 @@ fn lost(example: &verify::Counterexample) -> String {
             "gets through, its reply leaves by {}, not by {}",
             last.after.interface, first.before.interface
         ),
+        _ if example.reply.as_ref().is_some_and(|(_, back)| back.hops.is_empty()) => {
+            "gets through, for its reply there is no route".to_owned()
+        }
         _ => "gets through, its reply does not come back".to_owned(),
     }
 }
