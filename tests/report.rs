@@ -90,7 +90,7 @@ fn every_expectation_that_fails_is_named() {
 
 #[test]
 fn an_address_that_pf_may_choose_though_the_packet_has_it_already_is_shown() {
-    let pf_conf = "block\npass out on em0 inet proto udp nat-to { 203.0.113.8 203.0.113.9 203.0.113.7 }\n";
+    let pf_conf = "block\npass out on em0 inet proto udp nat-to { 203.0.113.8 203.0.113.9 203.0.113.7 } static-port\n";
     let nat = "nat-to { 203.0.113.8 203.0.113.9 203.0.113.7 }";
     let router = check(
         pf_conf,
@@ -328,4 +328,50 @@ fn a_network_is_called_as_the_user_calls_its_interface() {
         let text = rendered(&pf_conf, "", Look::default());
         assert!(text.contains(&format!("  {zone} > self")), "{name}: {text}");
     }
+}
+
+#[test]
+fn what_is_long_is_told_by_its_ends() {
+    let verbose = Look {
+        verbose: true,
+        ..Look::default()
+    };
+    let matches: String = (0..40)
+        .map(|at| format!("match in on em1 proto tcp tag T{at}\n"))
+        .collect();
+    let pf_conf = format!("block\n{matches}pass in on em1 proto tcp tagged T39\npass out on em0\n");
+    let policy = format!("{ZONES}forbid proto tcp from lan to internet\n");
+    let short = rendered(&pf_conf, &policy, Look::default());
+    assert!(short.contains("… 30 more that match"), "{short}");
+    assert!(
+        short.contains("tag T0 ") && !short.contains("tag T20") && short.contains("tagged"),
+        "{short}"
+    );
+    let whole = rendered(&pf_conf, &policy, verbose);
+    assert!(whole.contains("tag T20"), "{whole}");
+
+    let users: String = (1000..1040)
+        .map(|port| format!("pass in on em1 proto tcp to port {port} user {port}\n"))
+        .collect();
+    let pf_conf = format!("block\n{users}pass out on em0\n");
+    let short = rendered(&pf_conf, &policy, Look::default());
+    assert!(short.contains("… 32 reasons more"), "{short}");
+    let whole = rendered(&pf_conf, &policy, verbose);
+    assert!(
+        whole.contains("user 1000") && !whole.contains("reasons more"),
+        "{whole}"
+    );
+}
+
+#[test]
+fn protocols_that_are_not_among_the_others_are_named() {
+    let policy = format!("{ZONES}forbid inet from lan to internet\n");
+    let text = rendered("pass\nblock in inet proto esp\n", &policy, Look::default());
+    assert!(text.contains("other protocols but esp"), "{text}");
+    let text = rendered(
+        "block\npass inet proto icmp icmp-type unreach code needfrag\n",
+        &policy,
+        Look::default(),
+    );
+    assert!(text.contains("icmp unreach (some codes)"), "{text}");
 }

@@ -3,7 +3,7 @@
 #[path = "support/outcome.rs"]
 mod outcome;
 
-use outcome::check;
+use outcome::{MACHINE, ZONES, check, judged};
 
 /// One rule redirects, the next what it has made of the packets: hosts of the first target are not reached.
 #[test]
@@ -132,4 +132,51 @@ fn what_route_to_takes_from_the_machine_is_not_held_to_reach_it() {
     let statement = "require inet proto tcp from lan to em1 port 80";
     check(&rules(""), &[(statement, "holds")]);
     check(&rules(" route-to 192.0.2.9"), &[(statement, "unproven")]);
+}
+
+#[test]
+fn a_port_that_is_changed_is_a_translation() {
+    // nat-to gives the machine's own packets the address that they have, and another port.
+    check(
+        "block\nmatch out on em0 inet nat-to (em0)\npass out on em0 inet\n",
+        &[
+            (
+                "require inet proto udp from self port 500 to wan port 500 nat-to none",
+                "violated",
+            ),
+            ("require inet proto udp from self to wan port 53 nat-to (em0)", "holds"),
+            (
+                "require inet proto udp from self to wan port 53 nat-to 198.51.100.9",
+                "violated",
+            ),
+        ],
+    );
+    check(
+        "block\nmatch out on em0 inet nat-to (em0) static-port\npass out on em0 inet\n",
+        &[
+            (
+                "require inet proto udp from self port 500 to wan port 500 nat-to none",
+                "holds",
+            ),
+            (
+                "require inet proto udp from self to wan port 53 nat-to (em0)",
+                "violated",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_redirected_elsewhere_contradicts_no_forbid() {
+    let pf_conf = "block\npass in on em0 inet proto tcp to em0 port 80 rdr-to 192.0.2.80\n\
+                   pass out on em3 inet proto tcp to 192.0.2.80 port 80\n";
+    let both = "require inet proto tcp from wan to 198.51.100.1 port 80\nforbid from wan to self\n";
+    let contradict = |pf_conf: &str| {
+        let (_, router) = judged(pf_conf, MACHINE, ZONES, both);
+        let mut messages = router.findings.iter().map(|finding| finding.message.as_str());
+        messages.any(|message| message.contains("asks for what a `forbid` forbids"))
+    };
+    assert!(!contradict(pf_conf));
+    assert!(contradict("block\n"));
+    assert!(contradict("pass\n"));
 }

@@ -13,6 +13,10 @@ const SHOWN: usize = 3;
 const ALL: usize = 6;
 /// What is shorter is said again for each statement.
 const LONG: usize = 60;
+/// How many reasons are told of one statement.
+const REASONS: usize = 8;
+/// Of more rules that match on one hop than twice so many, the first and the last are shown.
+const ROWS: usize = 6;
 /// How many lines of flows that no statement speaks of are shown.
 const UNSPOKEN: usize = 3;
 
@@ -135,8 +139,9 @@ impl Writer<'_> {
     fn shared(&mut self, router: &Router) {
         let mut counts: IndexMap<&str, usize> = IndexMap::new();
         for statement in &router.statements {
-            let more = statement.more.iter().flatten();
-            let words: IndexSet<&str> = statement.reasons.iter().chain(more).map(String::as_str).collect();
+            let more = statement.more.as_deref().unwrap_or_default();
+            let told = self.told_of(&statement.reasons).iter().chain(self.told_of(more));
+            let words: IndexSet<&str> = told.map(String::as_str).collect();
             for word in words.into_iter().filter(|word| word.len() > LONG) {
                 *counts.entry(word).or_default() += 1;
             }
@@ -156,8 +161,19 @@ impl Writer<'_> {
         }
     }
 
+    /// As many reasons as are told.
+    fn told_of<'r>(&self, reasons: &'r [String]) -> &'r [String] {
+        match reasons.get(..REASONS) {
+            Some(first) if !self.look.verbose => first,
+            _ => reasons,
+        }
+    }
+
     /// Reasons in lines; those that were said of several statements by their numbers.
     fn reasons(&mut self, reasons: &[String], head: &str) {
+        let left = reasons.len();
+        let reasons = self.told_of(reasons);
+        let left = left - reasons.len();
         let number = |reason: &String| Some(self.shared.iter().position(|known| known == reason)? + 1);
         let (known, own): (Vec<&String>, Vec<&String>) = reasons.iter().partition(|reason| number(reason).is_some());
         let numbers = known.into_iter().filter_map(number).map(|number| format!("[{number}]"));
@@ -169,6 +185,9 @@ impl Writer<'_> {
         for line in lines {
             let line = self.look.wrap(&format!("  {head}{line}"), 4);
             self.line(&line);
+        }
+        if left > 0 {
+            self.line(&format!("  … {left} reasons more (`--verbose` shows all)"));
         }
     }
 
@@ -387,9 +406,20 @@ impl Writer<'_> {
                 let interface = printable(interface);
                 let mut head = format!("    {direction:<4} {interface:<width$}  ");
                 let blank = " ".repeat(head.chars().count());
-                for row in rows {
-                    self.row(&head, row);
-                    head.clone_from(&blank);
+                let left_out = match self.look.verbose || rows.len() <= 2 * ROWS {
+                    true => 0..0,
+                    false => ROWS..rows.len() - ROWS,
+                };
+                let is_shown = |at: usize, row: &Row| !left_out.contains(&at) || row.decides;
+                let hidden = (0..).zip(rows).filter(|&(at, row)| !is_shown(at, row)).count();
+                for (at, row) in rows.iter().enumerate() {
+                    if at == left_out.start && hidden > 0 {
+                        self.line(&format!("{blank}… {hidden} more that match (`--verbose` shows all)"));
+                    }
+                    if is_shown(at, row) {
+                        self.row(&head, row);
+                        head.clone_from(&blank);
+                    }
                 }
                 if let Some(words) = outcome {
                     let words = self.look.wrap(&format!("{head}{}", printable(words)), blank.len() + 2);
