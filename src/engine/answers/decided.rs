@@ -137,11 +137,9 @@ impl PacketBox {
     }
 }
 
+/// The logarithm of how many numbers are in the set, between powers of two in a line.
 fn bits(set: &crate::net::RangeSet) -> f64 {
-    let size: f64 = set
-        .ranges()
-        .iter()
-        .map(|&(first, last)| (last - first) as f64 + 1.0)
-        .sum();
-    size.log2()
+    let size = set.len().max(1);
+    let whole = size.ilog2();
+    f64::from(whole) + size as f64 / (1_u128 << whole) as f64 - 1.0
 }
