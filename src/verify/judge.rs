@@ -1,5 +1,6 @@
 //! From the packets that offend a statement to its outcome.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -13,8 +14,9 @@ use super::replay::{Choice, Replay, Replayer};
 use super::search::Searcher;
 use super::witness;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::{Class, Condition, Engine, Field, Noticing, PacketSet, Value, address};
+use crate::engine::{Class, Condition, Engine, Field, Noticing, PacketSet, Unknown, Value, address};
 use crate::eval::Machine;
+use crate::net::{Family, Protocol, RangeSet};
 use crate::packet::Packet;
 use crate::policy::Zones;
 use crate::policy::ast::{Closed, Demand, Policy, Statement};
@@ -366,11 +368,16 @@ impl Judge<'_> {
             let Some(header) = witness::choose(&class.region, &class.equal, self.searcher.zones) else {
                 continue;
             };
-            let packet = engine.space().packet(&header);
+            let mut packet = engine.space().packet(&header);
+            packet.target = solicited(&packet, class, replayer.network.own(Family::Inet6));
             let possible = packet.clone();
             match replayer.replay(packet, &cause.why, class, choice) {
                 Replay::Confirmed(example) => {
                     cause.conditions.clone_from(&class.conditions);
+                    if example.packet.target.is_some() {
+                        // It is the packet that says to whom it goes, no pool.
+                        cause.conditions.retain(|condition| condition.unknown != Unknown::Pool);
+                    }
                     cause.example = Some(*example);
                     return None;
                 }
@@ -389,5 +396,26 @@ impl Judge<'_> {
             }
         }
         None
+    }
+}
+
+/// Whom a neighbour solicitation asks for so that it goes where those of the class do: translated, it is sent to that address
+/// (`pf_state_key_addr_setup`). The machine's own, if it may be.
+fn solicited(packet: &Packet, class: &Class, own: &RangeSet) -> Option<Ipv6Addr> {
+    let asks = packet.protocol == Protocol::ICMP6 && packet.icmp.as_ref().is_some_and(|icmp| icmp.kind == 135);
+    let Some(Value::OneOf(_)) = class
+        .journey
+        .hops
+        .last()
+        .map(|hop| &hop.ends.destination)
+        .filter(|_| asks)
+    else {
+        return None;
+    };
+    let sent_to = class.at_end(Field::Destination, &class.region)?;
+    let best = sent_to.intersection(own).first().or_else(|| sent_to.first())?;
+    match address(best, Family::Inet6) {
+        IpAddr::V6(target) => Some(target),
+        IpAddr::V4(_) => None,
     }
 }

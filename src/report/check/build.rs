@@ -451,6 +451,9 @@ pub(crate) fn ends(packet: &Packet) -> String {
         };
         let kind = names::icmp_type_name(family, icmp.kind).map_or_else(|| icmp.kind.to_string(), str::to_owned);
         words.push_str(&format!(" {kind}"));
+        if let Some(target) = packet.target {
+            words.push_str(&format!(" target {target}"));
+        }
         if icmp.code != 0 {
             words.push_str(&format!(" code {}", icmp.code));
         }
