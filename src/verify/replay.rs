@@ -351,7 +351,7 @@ fn follow<C: Choices>(
         };
         !routed_by_pf(journey) && journey.hops.first().is_some_and(stays)
     };
-    let mut before = (packet.way == Way::Forward).then(|| memory.clone());
+    let before = (packet.way == Way::Forward).then(|| memory.clone());
     if packet.way == Way::Forward && is_shared(packet, network) {
         packet.way = Way::In;
         let mut after = memory.clone();
@@ -364,7 +364,7 @@ fn follow<C: Choices>(
         restart(choices);
     }
     let mut journey = machine.follow(packet, memory, choices)?;
-    if let Some(before) = before.take_if(|_| stays(&journey)) {
+    if let Some(before) = before.filter(|_| stays(&journey)) {
         *memory = before;
         packet.way = Way::In;
         restart(choices);
