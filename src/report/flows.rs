@@ -101,16 +101,18 @@ pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Sho
         lines.extend(words);
         lines.push(format!("    {way}"));
     }
-    let others = namer.lines(&flows.others.simplified().joined());
-    if !others.is_empty() {
-        lines.push(format!(
-            "no flow gets from {from} to {to}, but packets that begin none:"
-        ));
-        lines.extend(others.iter().cloned());
-    } else if lines.is_empty() && more.is_empty() {
+    if lines.is_empty() && more.is_empty() {
         lines.push(format!("nothing gets from {from} to {to}"));
+    } else if !lines.is_empty() && !flows.begin {
+        let head = format!("no flow gets from {from} to {to}, but packets that begin none:");
+        lines.insert(0, head);
     }
     lines.extend(more.iter().map(|why| format!("and perhaps more: {why}")));
+    let (listed, others) = if flows.begin {
+        (listed, Vec::new())
+    } else {
+        (Vec::new(), listed)
+    };
     let json = json!({"from": from, "to": to, "flows": listed, "others": others, "more": more});
     Shown::new(&lines, &lines, json, more.is_empty())
 }

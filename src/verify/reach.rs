@@ -60,10 +60,10 @@ pub enum Extent {
 /// The flows from one end to another that get through, by what becomes of them.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
-    /// Classes of their first packets.
+    /// Classes of their first packets; where no flow gets through, of those that begin none and do.
     pub classes: Vec<Class>,
-    /// Where no flow gets through, packets that begin none and do.
-    pub others: PacketSet,
+    /// Whether those begin flows.
+    pub begin: bool,
     /// Why there may be more, if so.
     pub more: Vec<Undecided>,
 }
@@ -118,16 +118,16 @@ pub fn flows(zones: &Zones<'_>, from: &End, to: &End, effort: Effort) -> Flows {
             ..Flows::default()
         };
     };
-    let Through { classes, mut more } = between.through(Some(&between.honest.intersection(&all_beginnings())));
-    let mut others = PacketSet::empty();
-    if classes.is_empty() {
-        let any = between.through(Some(&between.honest));
-        others = any.classes.into_iter().map(|(class, _)| class.region).collect();
-        more.extend(any.more);
-    }
+    let first = between.through(Some(&between.honest.intersection(&all_beginnings())));
+    let begin = !first.classes.is_empty();
+    let Through { classes, more } = if begin || !first.more.is_empty() {
+        first
+    } else {
+        between.through(Some(&between.honest))
+    };
     Flows {
         classes: classes.into_iter().map(|(class, _)| class).collect(),
-        others,
+        begin,
         more,
     }
 }

@@ -345,11 +345,11 @@ fn follow<C: Choices>(
     (choices, restart): (&mut C, impl Fn(&mut C)),
 ) -> Result<Journey, Unproven> {
     let stays = |journey: &Journey| {
-        let stays = |hop: &Evaluation| {
+        let is_taken = |hop: &Evaluation| {
             let shared = network.shared_by_table(hop.rtable, hop.after.family);
             hop.verdict == Verdict::Pass && shared.contains(address_number(hop.after.dst))
         };
-        !routed_by_pf(journey) && journey.hops.first().is_some_and(stays)
+        !routed_by_pf(journey) && journey.hops.first().is_some_and(is_taken)
     };
     let before = (packet.way == Way::Forward).then(|| memory.clone());
     if packet.way == Way::Forward && is_shared(packet, network) {

@@ -171,11 +171,10 @@ impl Writer<'_> {
 
     /// Reasons in lines; those that were said of several statements by their numbers.
     fn reasons(&mut self, reasons: &[String], head: &str) {
-        let left = reasons.len();
-        let reasons = self.told_of(reasons);
-        let left = left - reasons.len();
+        let told = self.told_of(reasons);
+        let left = reasons.len() - told.len();
         let number = |reason: &String| Some(self.shared.iter().position(|known| known == reason)? + 1);
-        let (known, own): (Vec<&String>, Vec<&String>) = reasons.iter().partition(|reason| number(reason).is_some());
+        let (known, own): (Vec<&String>, Vec<&String>) = told.iter().partition(|reason| number(reason).is_some());
         let numbers = known.into_iter().filter_map(number).map(|number| format!("[{number}]"));
         let numbers: Vec<String> = numbers.collect();
         let mut lines: Vec<String> = own.into_iter().map(|reason| printable(reason).into_owned()).collect();
