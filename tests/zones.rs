@@ -72,3 +72,57 @@ fn hosts_of_a_zone_that_are_behind_another_interface_are_told() {
         assert_eq!(findings.count(), told, "{zone}, {statement}: {:?}", router.findings);
     }
 }
+
+/// A `require` holds wherever its packets leave, but somebody who means the hosts of a network is told that they are sent past it.
+#[test]
+fn what_route_to_sends_past_its_network_is_told() {
+    let aside = "pass in on em1 route-to 198.51.100.254\npass out\n";
+    for (rules, statement, told) in [
+        (aside, "require proto tcp from lan to dmz", 1),
+        (aside, "require proto tcp from lan to 192.0.2.9", 1),
+        (aside, "require proto tcp from lan to wan", 0),
+        (aside, "require proto tcp from dmz to lan", 0),
+        (aside, "forbid proto tcp from lan to dmz", 0),
+        // Only some of them.
+        (
+            "pass in on em1 route-to 198.51.100.254\npass in on em1 proto tcp to any port 80\npass out\n",
+            "require proto tcp from lan to dmz",
+            1,
+        ),
+        (
+            "pass in on em1 route-to 198.51.100.254\npass in on em1 to 192.0.2.0/24\npass out\n",
+            "require proto tcp from lan to dmz",
+            0,
+        ),
+        // Through a host of the network itself, and behind the way out there are the same hosts as elsewhere.
+        (
+            "pass in on em1 route-to 192.0.2.5\npass out\n",
+            "require proto tcp from lan to dmz",
+            0,
+        ),
+        (
+            "pass in on em1 route-to 192.0.2.5\npass out\n",
+            "require proto tcp from lan to wan",
+            0,
+        ),
+    ] {
+        let (sources, router) = judged(rules, MACHINE, ZONES, &format!("{statement}\n"));
+        let findings: Vec<_> = router
+            .findings
+            .iter()
+            .filter(|finding| finding.message.contains("though their hosts are behind"))
+            .collect();
+        assert_eq!(findings.len(), told, "{rules}{statement}: {:?}", router.findings);
+        for finding in findings {
+            assert!(
+                finding
+                    .message
+                    .contains("out by em0, though their hosts are behind em3"),
+                "{}",
+                finding.message
+            );
+            let sender = finding.related.first().map(|label| sources.location(label.span).line);
+            assert_eq!(sender, Some(1), "{finding:?}");
+        }
+    }
+}

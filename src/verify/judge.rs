@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::agreement::{contradictions, unused_allows};
+use super::astray::sent_astray;
 use super::coverage::Coverage;
 use super::expectation::Expected;
 use super::found::{Found, Offence};
@@ -75,6 +76,7 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     let compare = || {
         let mut complaints = unused_allows(case.zones);
         complaints.extend(case.zones.hosts_elsewhere());
+        complaints.extend(sent_astray(case));
         (contradictions(case.zones), complaints)
     };
     let (judged, (contradictions, complaints)) = rayon::join(judge_all, compare);

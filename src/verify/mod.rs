@@ -6,6 +6,7 @@
 //! as a finding. What the engine leaves undecided is *unproven*, never held.
 
 mod agreement;
+mod astray;
 mod choices;
 mod coverage;
 mod draft;
