@@ -108,10 +108,14 @@ pub fn verify(case: Case<'_>) -> (Verified, Vec<Diagnostic>) {
     (verified, diagnostics)
 }
 
-/// Whether the statements of those numbers hold, all of them.
-pub(crate) fn hold(case: Case<'_>, numbers: &[usize]) -> bool {
-    let searcher = Searcher::new(case);
-    numbers.par_iter().all(|&number| {
+/// Whether the statements of those numbers hold, all of them. With packets, where it is known that no others get through that
+/// offend it: a `forbid` or `closed`.
+pub(crate) fn hold(case: Case<'_>, asked: &[(usize, Option<&PacketSet>)]) -> bool {
+    asked.par_iter().all(|&(number, among)| {
+        let searcher = Searcher {
+            among,
+            ..Searcher::new(case)
+        };
         let statement = case.zones.policy().statements.get(number);
         let found = statement.and_then(|statement| Some((statement, searcher.offences(statement).ok()?)));
         found.is_some_and(|(statement, found)| {

@@ -35,6 +35,8 @@ struct Hanging<'a> {
 pub(super) struct Searcher<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) zones: &'a Zones<'a>,
+    /// The only packets that may get through and must not, where that is known.
+    pub(super) among: Option<&'a PacketSet>,
 }
 
 impl<'a> Searcher<'a> {
@@ -42,6 +44,7 @@ impl<'a> Searcher<'a> {
         Self {
             engine: case.engine,
             zones: case.zones,
+            among: None,
         }
     }
 }
@@ -301,7 +304,8 @@ impl Searcher<'_> {
 
     fn passing(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
         let mut found = Found::default();
-        for classes in getting_through(self.engine, self.zones, region, narrow) {
+        let among = self.among.map(|among| region.intersection(among));
+        for classes in getting_through(self.engine, self.zones, among.as_ref().unwrap_or(region), narrow) {
             found.collect(classes, &Why::GetsThrough, |_| true);
         }
         found

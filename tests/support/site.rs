@@ -8,7 +8,7 @@ use pfproof::net::Family;
 use pfproof::source::Sources;
 
 /// The machines. Their interfaces on wires are the same three, with the same first addresses.
-const MACHINES: [&str; 9] = [
+pub(crate) const MACHINES: [&str; 9] = [
     // A router as most are; an address of its own on no wire.
     r#"
 [interface.em0]

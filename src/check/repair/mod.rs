@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::context::Context;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::engine::{Engine, Noticing};
+use crate::engine::{Engine, Noticing, PacketSet};
 use crate::eval::Machine;
 use crate::lower::{self, lower};
 use crate::packet::Packet;
@@ -126,10 +126,21 @@ impl Writing<'_> {
 
 /// What is to be mended, and what must stay as it is.
 pub(super) struct Wounds {
-    /// Of each violated statement the number of its judgement, its own number, and packets that must not get through.
-    violated: Vec<(usize, usize, Vec<Packet>)>,
+    violated: Vec<Wound>,
     /// The numbers of the statements that hold.
     held: Vec<usize>,
+}
+
+/// A violated statement.
+struct Wound {
+    /// The number of its judgement.
+    at: usize,
+    /// Its own number.
+    statement: usize,
+    /// Packets that must not get through.
+    must_stop: Vec<Packet>,
+    /// All that offend it, where they are known.
+    offending: Option<PacketSet>,
 }
 
 impl Wounds {
@@ -141,8 +152,18 @@ impl Wounds {
                 Outcome::Holds => held.push(judgement.statement),
                 Outcome::Violated(violation) => {
                     let examples = violation.causes.iter().filter_map(|cause| cause.example.as_ref());
-                    let packets = examples.map(|example| example.packet.clone());
-                    violated.push((at, judgement.statement, packets.collect()));
+                    let all = || {
+                        violation
+                            .causes
+                            .iter()
+                            .flat_map(|cause| cause.packets.boxes().iter().cloned())
+                    };
+                    violated.push(Wound {
+                        at,
+                        statement: judgement.statement,
+                        must_stop: examples.map(|example| example.packet.clone()).collect(),
+                        offending: (!violation.more).then(|| all().collect()),
+                    });
                 }
                 Outcome::Unproven { .. } | Outcome::Vacuous => {}
             }
@@ -175,7 +196,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, wounds: &Wounds) ->
     };
     let most = wounds.violated.len().min(MOST_MENDED);
     let wounds = wounds.violated[..most].par_iter().with_max_len(1);
-    let repairs = wounds.filter_map(|(at, statement, packets)| Some((*at, trials.repair(*statement, packets)?)));
+    let repairs = wounds.filter_map(|wound| Some((wound.at, trials.repair(wound)?)));
     repairs.collect()
 }
 
@@ -223,9 +244,10 @@ struct Trials<'a> {
 }
 
 impl Trials<'_> {
-    fn repair(&self, number: usize, must_stop: &[Packet]) -> Option<Repair> {
+    fn repair(&self, wound: &Wound) -> Option<Repair> {
         let patient = self.patient;
-        let statement = patient.zones.policy().statements.get(number)?;
+        let must_stop = &wound.must_stop;
+        let statement = patient.zones.policy().statements.get(wound.statement)?;
         let mut chosen: Vec<Candidate> = Vec::new();
         let mut passing = must_stop.len();
         let mut proofs = 0;
@@ -253,7 +275,7 @@ impl Trials<'_> {
                     return None;
                 }
                 proofs += 1;
-                if self.is_proved(number, &rules, chosen.iter().all(Candidate::only_blocks)) {
+                if self.is_proved(wound, &rules, chosen.iter().all(Candidate::only_blocks)) {
                     let after = (self.patient.name.to_owned(), self.line);
                     return Some(Repair { rules, after });
                 }
@@ -325,7 +347,7 @@ impl Trials<'_> {
 
     /// Whether with the rules added to the text the statement holds, and those that held still do. `only_block` says that
     /// the rules block and do nothing else.
-    fn is_proved(&self, number: usize, rules: &[String], only_block: bool) -> bool {
+    fn is_proved(&self, wound: &Wound, rules: &[String], only_block: bool) -> bool {
         let patient = self.patient;
         let mut text = String::with_capacity(patient.text.len() + 200);
         let mut lines = patient.text.split_inclusive('\n');
@@ -351,21 +373,23 @@ impl Trials<'_> {
         }
         let statements = &zones.policy().statements;
         let noticing = Noticing::of(zones.network().engine().ruleset(), &engine);
-        let may_break = |&&held: &&usize| {
+        // INVARIANT: what gets through where some rules more block got through before, on the same way: it breaks no `forbid` and
+        // no `closed` that held, and of others only what offended before still may.
+        let may_break = |held: usize| {
             let statement = statements.get(held);
-            // INVARIANT: what gets through where some rules more block got through before: it breaks no `forbid`, no `closed`.
             let blocks = only_block && statement.is_some_and(|one| !matches!(one.demand, Demand::Require(..)));
             let noticing = statement.zip(noticing.as_ref());
             !blocks && !noticing.is_some_and(|(statement, noticing)| is_required_of_others(zones, statement, noticing))
         };
-        let mut demanded = vec![number];
-        demanded.extend(self.held.iter().filter(may_break));
+        let mut asked = vec![(wound.statement, wound.offending.as_ref().filter(|_| only_block))];
+        let held = self.held.iter().filter(|held| may_break(**held));
+        asked.extend(held.map(|&held| (held, None)));
         let case = Case {
             zones,
             engine: &engine,
             assumed_anchors: &assumed_anchors,
         };
-        hold(case, &demanded)
+        hold(case, &asked)
     }
 }
 
