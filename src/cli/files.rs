@@ -152,10 +152,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     if kind.len() > LARGEST {
         return Err(LoadError::TooLarge(LARGEST));
     }
-    let file = File::open(path).map_err(|error| load_error(&error))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or(0) + 1);
-    read_into(&mut bytes, file)?;
-    Ok(bytes)
+    read_limited(File::open(path).map_err(|error| load_error(&error))?)
 }
 
 /// Everything that can be read from there, up to the limit.
@@ -164,19 +161,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
 /// [`LoadError`], where reading fails or there is more.
 pub(crate) fn read_limited(from: impl Read) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
-    read_into(&mut bytes, from)?;
-    Ok(bytes)
-}
-
-fn read_into(bytes: &mut Vec<u8>, from: impl Read) -> Result<(), LoadError> {
-    let read = from
-        .take(LARGEST + 1)
-        .read_to_end(bytes)
-        .map_err(|error| load_error(&error))?;
-    if read as u64 > LARGEST {
+    let read = from.take(LARGEST + 1).read_to_end(&mut bytes);
+    if read.map_err(|error| load_error(&error))? as u64 > LARGEST {
         return Err(LoadError::TooLarge(LARGEST));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 fn load_error(error: &std::io::Error) -> LoadError {
