@@ -36,7 +36,11 @@ impl Zones<'_> {
         let items = hosts.filter_map(|hosts| self.resolve(hosts).ok()).flatten();
         items.filter_map(|(item, resolved)| match resolved {
             Resolved::Zone(zone) if !item.negated => self.all().get(zone),
-            _ => None,
+            Resolved::Zone(_)
+            | Resolved::Any
+            | Resolved::Itself
+            | Resolved::Addresses(_)
+            | Resolved::UnknownTable(..) => None,
         })
     }
 
@@ -95,7 +99,8 @@ impl Zones<'_> {
         items
             .filter_map(|(item, resolved)| match resolved {
                 Resolved::Addresses(named) => Some((item, elsewhere(item, &named.all)?)),
-                _ => None,
+                // Of a table of which not all entries are known some may be here.
+                Resolved::Any | Resolved::Itself | Resolved::Zone(_) | Resolved::UnknownTable(..) => None,
             })
             .collect()
     }
