@@ -1,7 +1,7 @@
 //! The destinations of a statement: which packets go to one end of its words.
 
 use super::addresses::linked;
-use super::ast::End;
+use super::ast::{Demand, End};
 use super::hosts::{Named, Resolved};
 use super::protocols::port_numbers;
 use super::sets::{Made, Purpose, Selection};
@@ -71,6 +71,33 @@ impl Zones<'_> {
             split.collect()
         };
         Family::BOTH.into_iter().flat_map(of).collect()
+    }
+
+    /// The destinations of that family that a statement means by their addresses, whosever they are: where one of them is an
+    /// address of the machine that is not known, it is meant still. A `require` means hosts, but what it names one by one.
+    #[must_use]
+    pub fn meant_by_address(&self, demand: &Demand, family: Family) -> RangeSet {
+        let Some(packets) = demand.packets() else {
+            return whole(family);
+        };
+        let asks_of_hosts = matches!(demand, Demand::Require(..));
+        let by_address = |resolved: &Resolved| match resolved {
+            Resolved::Zone(_) => RangeSet::empty(),
+            Resolved::Addresses(named) | Resolved::UnknownTable(_, named) => {
+                let named = if asks_of_hosts { &named.singly } else { &named.all };
+                named[usize::from(family == Family::Inet6)].clone()
+            }
+            Resolved::Any | Resolved::Itself if asks_of_hosts => RangeSet::empty(),
+            Resolved::Any | Resolved::Itself => whole(family),
+        };
+        let Some(hosts) = &packets.destination.hosts else {
+            return by_address(&Resolved::Any);
+        };
+        let items = self.resolve(hosts).into_iter().flatten();
+        let meant = items.filter(|(item, _)| !item.negated);
+        meant.fold(RangeSet::empty(), |all, (_, resolved)| {
+            all.union(&by_address(&resolved))
+        })
     }
 
     /// The addresses of a zone that are its only if a network that is not known holds them. (A flow to them is required

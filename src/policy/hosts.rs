@@ -50,14 +50,16 @@ impl Named {
         }
     }
 
-    /// The contents of a table that are known: the longest prefix wins.
+    /// The contents of a table that are known: the longest prefix wins, and of equal ones the first (`pfr_match_addr`,
+    /// `pfr_add_addrs`).
     fn contents(table: &Table) -> Self {
         let mut entries: Vec<_> = table.entries.iter().collect();
         if entries.iter().all(|entry| !entry.negated) {
             let nets: Vec<IpNet> = entries.iter().map(|entry| entry.prefix).collect();
             return Self::new(&nets);
         }
-        entries.sort_by_key(|entry| entry.prefix.prefix_len());
+        entries.sort_by_key(|entry| (entry.prefix.prefix_len(), entry.prefix.addr()));
+        entries.dedup_by_key(|entry| entry.prefix.trunc());
         entries.into_iter().fold(Self::default(), |contents, entry| {
             let named = Self::new(&[entry.prefix]);
             if entry.negated {

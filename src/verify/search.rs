@@ -74,8 +74,9 @@ impl Searcher<'_> {
                     by_address: &selection.by_address,
                     leading: &selection.perhaps,
                 };
-                let mut found = self
-                    .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, false));
+                let mut found = self.with_unknown_networks(&region, Some(hanging), |region| {
+                    self.required(region, &statement.demand, &expected, false)
+                });
                 found.vacuous = region.is_empty();
                 for guess in self.zones.guessed_flows(packets)? {
                     let region = guess.packets.minus(self.zones.never_taken());
@@ -84,8 +85,9 @@ impl Searcher<'_> {
                         arriving: &guess.packets,
                         ..hanging
                     };
-                    let searched = self
-                        .with_unknown_networks(&region, Some(hanging), |region| self.required(region, &expected, true));
+                    let searched = self.with_unknown_networks(&region, Some(hanging), |region| {
+                        self.required(region, &statement.demand, &expected, true)
+                    });
                     guessing::add(&mut found, searched, &guess, self.zones.network(), false);
                 }
                 guessing::spare_from_machine(&mut found.offences, self.zones.network());
@@ -108,6 +110,10 @@ impl Searcher<'_> {
                 };
                 let mut found = self.with_unknown_networks(&region, Some(hanging), |region| {
                     self.passing(region, |question| question.ending_in(ends.clone()))
+                });
+                found.offences.retain(|Offence { class, .. }| {
+                    let is_taken_in = class.journey.end == End::Local && self.is_to_unknown_self(class);
+                    !is_taken_in || self.is_meant_by_address(class, &statement.demand)
                 });
                 // What af-to makes of them may end where they themselves cannot.
                 found.vacuous = vacuous && found.offences.is_empty();
@@ -311,17 +317,19 @@ impl Searcher<'_> {
         found
     }
 
-    /// The packets of the region that do not get through, or not as required; to the machine itself, where its address is not
-    /// known, only if that is meant.
-    fn required(&self, region: &PacketSet, expected: &[Expected], to_itself: bool) -> Found {
+    /// The packets of the region that do not get through, or not as required; `to_itself`: they are to the machine itself, whose
+    /// address is not known.
+    fn required(&self, region: &PacketSet, demand: &Demand, expected: &[Expected], to_itself: bool) -> Found {
         let mut found = Found::default();
         let mut amiss = Found::default();
         let all = Question::new(region.clone(), Goal::Any).without_copies();
         let mut passing = 0;
+        let is_meant = |class: &Class| class.journey.end != End::Local && self.is_meant_by_address(class, demand);
         for class in self.engine.classes(all) {
             match class {
                 Err(undecided) => found.undecided(undecided),
-                Ok(class) if !to_itself && self.is_of_unknown_self(&class) => {}
+                Ok(class) if self.is_from_unknown_self(&class) => {}
+                Ok(class) if !to_itself && self.is_to_unknown_self(&class) && !is_meant(&class) => {}
                 Ok(class) if !class.journey.gets_through() => {
                     // A destination without a route holds, if no rule has made it one.
                     let is_stopped = class.journey.end != End::NoRoute || self.is_sent_elsewhere(&class);
@@ -440,18 +448,40 @@ impl Searcher<'_> {
         })
     }
 
-    /// Whether packets of a class arrive only if one of their ends is an address of the machine itself that is not known:
-    /// those of a zone have no such ends.
-    fn is_of_unknown_self(&self, class: &Class) -> bool {
-        let context = self.engine.context();
+    /// Whether packets of a class arrive only if their source is an address of the machine itself that is not known: no host of a
+    /// zone sends them.
+    fn is_from_unknown_self(&self, class: &Class) -> bool {
         let arrives = class.journey.hops.first().map(|hop| hop.place.direction()) == Some(Direction::In);
-        let unknown = |own: &&Interface| own.has_unknown(class.region.family);
-        let mut owners = context.interfaces.iter().filter(unknown);
-        arrives
-            && owners.any(|own| {
-                class.supposes(Field::Source, own, context, true)
-                    || class.journey.end == End::Local && class.supposes(Field::Destination, own, context, true)
-            })
+        arrives && self.owners(class, Field::Source).next().is_some()
+    }
+
+    /// Whether packets of a class arrive only if their destination is an address of the machine itself that is not known: they are
+    /// to no host of a zone.
+    fn is_to_unknown_self(&self, class: &Class) -> bool {
+        let Some(Place::In(on)) = class.journey.hops.first().map(|hop| hop.place) else {
+            return false;
+        };
+        // In another routing domain, or of an interface that is down, it is the machine's only if the stack has found it so.
+        let here = self.engine.context().interfaces.get(on);
+        let is_own = |own: &Interface| !own.down && here.is_some_and(|here| here.rdomain == own.rdomain);
+        let mut owners = self.owners(class, Field::Destination);
+        owners.any(|own| class.journey.end == End::Local || is_own(own))
+    }
+
+    /// Whether an address that packets of a class are to is one that the statement means whosever it is.
+    fn is_meant_by_address(&self, class: &Class, demand: &Demand) -> bool {
+        let meant = self.zones.meant_by_address(demand, class.region.family);
+        !class.region.numbers(Field::Destination).is_disjoint(&meant)
+    }
+
+    /// The interfaces of which an address that is not known is that end of the packets of a class, as they first were.
+    fn owners<'c>(&'c self, class: &'c Class, end: Field) -> impl Iterator<Item = &'c Interface> {
+        let context = self.engine.context();
+        let unknown = context
+            .interfaces
+            .iter()
+            .filter(|own| own.has_unknown(class.region.family));
+        unknown.filter(move |own| class.supposes(end, own, context, true))
     }
 
     fn as_required(&self, class: &Class, expected: &[Expected], found: &mut Found) {

@@ -179,7 +179,7 @@ fn beside_all(context: &Context, dynamic: &DynamicAddress, family: Family) -> Ra
 }
 
 /// The interfaces that are meant.
-fn members<'c>(context: &'c Context, dynamic: &DynamicAddress) -> Vec<&'c Interface> {
+pub(super) fn members<'c>(context: &'c Context, dynamic: &DynamicAddress) -> Vec<&'c Interface> {
     let group = match &*dynamic.interface {
         "self" => "all",
         other => other,

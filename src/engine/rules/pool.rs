@@ -2,12 +2,14 @@
 
 use ipnet::IpNet;
 
+use super::criteria::{About, Fact};
 use super::hosts;
-use super::routing::prefix;
+use super::routing::{line, prefix};
+use super::unknown::Unknown;
 use crate::context::Context;
 use crate::engine::packets::space::address_number;
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{Name, Pool, PoolAddress, PoolKind, Rule, Ruleset, Translation};
+use crate::ruleset::{DynamicAddress, Host, Modifiers, Name, Pool, PoolAddress, PoolKind, Rule, Ruleset, Translation};
 
 /// What a pool can give.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +20,58 @@ pub(in crate::engine) enum Supply {
     OneOf(RangeSet),
     /// The address with its network part replaced.
     Masked(IpNet),
-    /// An address of that interface that is not known.
-    AddressOf(Name),
+    /// An address that is not known.
+    Open(OpenAddress),
     /// It may be any address: what pf makes of such a pool is not modelled, for that reason.
     Unmodelled(&'static str),
+}
+
+/// An address of an interface that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct OpenAddress {
+    /// Whose.
+    pub(in crate::engine) interface: Name,
+    /// Whether it is surely an address that the interface itself has, not another of its network or group.
+    is_own: bool,
+    /// What it may be: none that lies in a network of another interface.
+    pub(in crate::engine) may_be: RangeSet,
+}
+
+impl OpenAddress {
+    /// One that `(if)` stands for, of that interface.
+    fn of(interface: Name, context: &Context, dynamic: &DynamicAddress, family: Family) -> Self {
+        let modifiers = Modifiers {
+            no_alias: false,
+            ..dynamic.modifiers
+        };
+        let is_plain = modifiers == Modifiers::default() && dynamic.prefix.is_none() && !dynamic.load_time;
+        let own = context
+            .interface(&interface)
+            .filter(|_| is_plain && hosts::members(context, dynamic).len() == 1);
+        let beside = own.into_iter().flat_map(|own| context.networks_beside(own, family));
+        let may_be = beside.fold(line(family), |any, net| any.minus(&prefix(net)));
+        Self {
+            interface,
+            is_own: own.is_some(),
+            may_be,
+        }
+    }
+
+    /// Whether it is surely in what `(if)` stands for, if that is known by that fact.
+    pub(in crate::engine) fn is_in(&self, fact: &Fact, family: Family) -> bool {
+        let About::Host(_, Host::Dynamic(dynamic)) = &fact.about else {
+            return false;
+        };
+        let Modifiers {
+            network,
+            broadcast,
+            peer,
+            no_alias,
+        } = dynamic.modifiers;
+        // A network has the address in it, but no link-local one.
+        let has_own = !broadcast && !peer && !no_alias && !dynamic.load_time && (!network || family == Family::Inet);
+        self.is_own && has_own && fact.unknown == Unknown::Address(self.interface.clone())
+    }
 }
 
 /// What the pool of a rule of that anchor can give for a family.
@@ -52,7 +102,9 @@ pub(in crate::engine) fn supply(
             let (nets, unknown) = hosts::of_dynamic(context, dynamic, family);
             match (nets.as_slice(), unknown) {
                 (several, _) if pool.kind == PoolKind::LeastStates && has_network(several) => least_states(several),
-                (_, Some(interface)) if nets.is_empty() || first_only => Supply::AddressOf(interface),
+                (_, Some(interface)) if nets.is_empty() || first_only => {
+                    Supply::Open(OpenAddress::of(interface, context, dynamic, family))
+                }
                 ([], _) => Supply::Nothing,
                 ([first, ..], _) if first_only => any(RangeSet::single(address_number(first.network()))),
                 ([only], None) if pool.kind == PoolKind::Bitmask => Supply::Masked(*only),

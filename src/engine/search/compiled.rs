@@ -351,7 +351,7 @@ impl<'a> Compiled<'a> {
         let is_open = pool::unknown_table_of(self.ruleset, anchor, &route.pool, family).is_some();
         let gateways = match pool::supply(self.ruleset, self.context, &route.pool, anchor, family) {
             Supply::Nothing => return vec![None],
-            Supply::AddressOf(name) => return vec![self.space.interface(&name)],
+            Supply::Open(address) => return vec![self.space.interface(&address.interface)],
             Supply::OneOf(set) => set,
             Supply::Masked(net) => prefix(net),
             Supply::Unmodelled(_) => line(family),
@@ -399,7 +399,7 @@ impl<'a> Compiled<'a> {
         let perhaps = match pool::supply(self.ruleset, self.context, &route.pool, anchor, family) {
             Supply::OneOf(set) => self.perhaps_elsewhere(&set, rtable, family),
             Supply::Masked(net) => self.perhaps_elsewhere(&prefix(net), rtable, family),
-            Supply::Nothing | Supply::AddressOf(_) | Supply::Unmodelled(_) => false,
+            Supply::Nothing | Supply::Open(_) | Supply::Unmodelled(_) => false,
         };
         let unknown = self.unknown_networks(rtable, family).into_iter().next();
         unknown

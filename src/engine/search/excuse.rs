@@ -72,7 +72,7 @@ impl Excuse {
         let mut terms = Field::ALL.into_iter().map(|field| end.term(field));
         terms.find_map(|term| match term {
             Term::OneOf(known, all) if *known == id => Some(Now::values(id, all, narrowed)),
-            Term::OneOf(..) | Term::From(..) | Term::AddressOf(_) => None,
+            Term::OneOf(..) | Term::From(..) | Term::Open(_) => None,
         })
     }
 }

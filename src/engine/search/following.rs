@@ -224,7 +224,7 @@ impl<'e, 'a> Classes<'e, 'a> {
     fn chosen_anew(&mut self, term: &Term) -> Term {
         match term {
             Term::OneOf(_, values) => Term::OneOf(self.fresh(), values.clone()),
-            Term::From(..) | Term::AddressOf(_) => term.clone(),
+            Term::From(..) | Term::Open(_) => term.clone(),
         }
     }
 

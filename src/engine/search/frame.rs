@@ -10,7 +10,7 @@ use crate::engine::packets::around::{Around, narrow};
 use crate::engine::packets::header::{Field, Header, PacketBox};
 use crate::engine::rules::criteria::{About, Fact};
 use crate::engine::rules::index::{Hulls, Index};
-use crate::engine::rules::list::{Entry, List, Position};
+use crate::engine::rules::list::{Entry, List, Part, Position};
 use crate::engine::rules::met::Met;
 use crate::engine::rules::unknown::Unknown;
 use crate::net::{Family, RangeSet};
@@ -200,7 +200,7 @@ impl Frame {
                 return None;
             }
             for (field, set) in part.region.limits() {
-                match now.read(field, set, self.original, &supposed.narrowed) {
+                match self.read(part, field, set, supposed) {
                     Reading::On(field, set) => pulled = pulled.with(field, &set)?,
                     Reading::Always(true) => {}
                     Reading::Always(false) => return None,
@@ -211,6 +211,16 @@ impl Frame {
             self.facts(part.facts.iter(), now, supposed, &mut needs)?;
         }
         Some((pulled, needs))
+    }
+
+    /// How what a part of an entry asks of a field reads on the original header.
+    fn read<'p>(&self, part: &'p Part, field: Field, set: &'p RangeSet, supposed: &Suppositions) -> Reading<'p> {
+        let now = self.now(part.position);
+        let mut facts = part.facts.iter();
+        match facts.find(|(fact, _)| is_settled(fact, field, now)) {
+            Some((_, holds)) => Reading::Always(*holds),
+            None => now.read(field, set, self.original, &supposed.narrowed),
+        }
     }
 
     /// Adds the facts that are open; `None` where one is known not to be so, or another of them says that it is not.
@@ -230,7 +240,12 @@ impl Frame {
                 About::Host(field, _) => self.moment(*field, now),
                 About::Rule(_) => Moment::from(self.hop) * HEADERS,
             });
-            match supposed.known(fact, hop).or_else(|| known(&needs.facts, fact, hop)) {
+            let settled = match &fact.about {
+                About::Host(field, _) => is_settled(fact, *field, now).then_some(true),
+                About::Rule(_) => None,
+            };
+            let supposed = || supposed.known(fact, hop).or_else(|| known(&needs.facts, fact, hop));
+            match settled.or_else(supposed) {
                 Some(known) if known != *holds => return None,
                 Some(_) => {}
                 None => needs.facts.push((fact.clone(), hop, *holds)),
@@ -266,7 +281,7 @@ impl Frame {
             && part.region.limits().all(|(field, set)| match now.term(field) {
                 Term::From(from, 0) => region.limit(*from).is_some_and(|own| own.is_subset(set)),
                 Term::OneOf(_, all) => all.is_subset(set),
-                Term::From(..) | Term::AddressOf(_) => false,
+                Term::From(..) | Term::Open(_) => false,
             })
     }
 
@@ -313,7 +328,7 @@ impl Frame {
                 return Match::No;
             }
             for (field, set) in part.region.limits() {
-                match now.read(field, set, self.original, &supposed.narrowed) {
+                match self.read(part, field, set, supposed) {
                     Reading::On(field, set) => around.ask(field, set, at, within),
                     Reading::Always(true) => {}
                     Reading::Always(false) => return Match::No,
@@ -435,6 +450,12 @@ impl Tagging {
     pub(super) const NONE: Self = Self::OneOf(RangeSet::single(0));
 }
 
+/// Whether what a fact says of a field is so whatever the address is that a rule has put there.
+fn is_settled(fact: &Fact, field: Field, now: &Now) -> bool {
+    let is_about = matches!(fact.about, About::Host(about, _) if about == field);
+    is_about && matches!(now.term(field), Term::Open(address) if address.is_in(fact, now.family))
+}
+
 /// The least and the greatest number that a field can have in a region; `None` where it may have any.
 fn hull(term: &Term, region: &PacketBox) -> Option<(u128, u128)> {
     match term {
@@ -444,6 +465,6 @@ fn hull(term: &Term, region: &PacketBox) -> Option<(u128, u128)> {
             (first <= last).then_some((first, last))
         }
         Term::OneOf(_, set) => Some((set.first()?, set.last()?)),
-        Term::AddressOf(_) => None,
+        Term::Open(_) => None,
     }
 }

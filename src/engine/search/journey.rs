@@ -284,7 +284,8 @@ impl Class {
                     .next()
                     .is_some_and(|first| first.known().is_none());
                 // An address is in its own network, but not all of that network is the address.
-                let of_others = modifiers.broadcast || modifiers.peer || holds && modifiers.network;
+                let is_wider = modifiers.network || dynamic.prefix.is_some();
+                let of_others = modifiers.broadcast || modifiers.peer || holds && is_wider;
                 *about == field
                     && so == holds
                     && !dynamic.load_time
@@ -322,7 +323,7 @@ impl Class {
                     let set = Now::values(*id, all, &self.supposed.narrowed);
                     kept.with(field, set).filter(|_| by_chance || set.len() == 1)
                 }
-                Term::From(..) | Term::AddressOf(_) => None,
+                Term::From(..) | Term::Open(_) => None,
             }
         })
     }

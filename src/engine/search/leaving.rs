@@ -286,8 +286,8 @@ fn own_reverse(region: &PacketBox, now: &Now, narrowed: &Narrowed) -> Option<Rev
                 choose(*other_id, other, other);
             }
             // That may be any address.
-            (Term::AddressOf(name), _) | (_, Term::AddressOf(name)) => open.push(Fact {
-                unknown: Unknown::Address(name.clone()),
+            (Term::Open(address), _) | (_, Term::Open(address)) => open.push(Fact {
+                unknown: Unknown::Address(address.interface.clone()),
                 about: About::Rule(List::NO_RULE),
             }),
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::journey::{Ends, Value};
 use crate::engine::packets::header::{Field, Header, PacketBox};
+use crate::engine::rules::pool::OpenAddress;
 use crate::engine::rules::routing::link_local;
 use crate::net::{Family, RangeSet};
 use crate::ruleset::Name;
@@ -19,8 +20,8 @@ pub(super) enum Term {
     From(Field, u128),
     /// One of these numbers; more than one is pf's choice.
     OneOf(ChoiceId, RangeSet),
-    /// An address of that interface that is not known.
-    AddressOf(Name),
+    /// An address that is not known.
+    Open(Arc<OpenAddress>),
 }
 
 /// A header in terms of the original one.
@@ -94,7 +95,7 @@ impl Now {
         let term = match self.term(field) {
             Term::From(from, before) => Term::From(*from, before.wrapping_add(by)),
             Term::OneOf(id, set) => Term::OneOf(*id, shifted(set, by)),
-            Term::AddressOf(name) => Term::AddressOf(name.clone()),
+            Term::Open(address) => Term::Open(Arc::clone(address)),
         };
         self.set(field, term);
     }
@@ -148,7 +149,9 @@ impl Now {
                     Reading::Choice(*id, inside, outside)
                 }
             }
-            Term::AddressOf(name) => Reading::Unknown(name.clone()),
+            Term::Open(address) if address.may_be.is_disjoint(set) => Reading::Always(false),
+            Term::Open(address) if address.may_be.is_subset(set) => Reading::Always(true),
+            Term::Open(address) => Reading::Unknown(address.interface.clone()),
         }
     }
 
@@ -191,7 +194,7 @@ impl Now {
                 region.limit(*from).is_none_or(|own| !own.is_disjoint(&preimage))
             }
             Term::OneOf(_, all) => !all.is_disjoint(set),
-            Term::AddressOf(_) => true,
+            Term::Open(address) => !address.may_be.is_disjoint(set),
         }
     }
 
@@ -199,7 +202,7 @@ impl Now {
     pub(in crate::engine) fn is_like(&self, other: &Self) -> bool {
         let alike = |one: &Term, other: &Term| match (one, other) {
             (Term::OneOf(_, one), Term::OneOf(_, other)) => one == other,
-            (Term::From(..) | Term::OneOf(..) | Term::AddressOf(_), _) => one == other,
+            (Term::From(..) | Term::OneOf(..) | Term::Open(_), _) => one == other,
         };
         self.family == other.family
             && self
@@ -214,7 +217,7 @@ impl Now {
         match self.term(field) {
             Term::From(from, by) => Some(original.get(*from).wrapping_add(*by)),
             Term::OneOf(_, set) => set.first().filter(|_| set.len() == 1),
-            Term::AddressOf(_) => None,
+            Term::Open(_) => None,
         }
     }
 
@@ -223,7 +226,7 @@ impl Now {
         match self.term(field) {
             Term::From(from, by) => Some(shifted(&region.numbers(*from), *by)),
             Term::OneOf(id, all) => Some(Self::values(*id, all, narrowed).clone()),
-            Term::AddressOf(_) => None,
+            Term::Open(_) => None,
         }
     }
 
@@ -233,7 +236,7 @@ impl Now {
             Term::From(from, 0) if *from == field => Value::Same,
             Term::From(..) => Value::Moved,
             Term::OneOf(id, all) => Value::OneOf(Self::values(*id, all, narrowed).clone()),
-            Term::AddressOf(name) => Value::AddressOf(name.clone()),
+            Term::Open(address) => Value::AddressOf(address.interface.clone()),
         };
         Ends {
             family: self.family,

@@ -139,7 +139,7 @@ impl Translator<'_, '_> {
         match now.term(field) {
             Term::From(from, _) => self.within.numbers(*from),
             Term::OneOf(_, set) => set.clone(),
-            Term::AddressOf(_) => RangeSet::empty(),
+            Term::Open(_) => RangeSet::empty(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Translator<'_, '_> {
         let term = match supply {
             Supply::Nothing => return false,
             Supply::OneOf(set) => self.one_of(set),
-            Supply::AddressOf(name) => Term::AddressOf(name),
+            Supply::Open(address) => Term::Open(address.into()),
             Supply::Unmodelled(why) => {
                 now.unmodelled = Some(why.into());
                 self.one_of(line(now.family))
