@@ -94,3 +94,21 @@ fn a_repair_mends_and_breaks_nothing() {
         .unwrap_or_else(|failure| panic!("{failure}"));
     assert!(repairs.get() > 0, "nothing was mended");
 }
+
+/// What a policy allows somebody uses: a repair that would stop it is none.
+#[test]
+fn a_repair_stops_nothing_that_is_allowed() {
+    let machine = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em0\"\n";
+    let text = "block in\npass out\npass in on em0 inet proto tcp to em0 port 22\n\
+                pass in on em0 inet proto tcp to em0 port 2222\n";
+    let repaired = |allowed: &str| {
+        let policy = format!("zone internet on em0\n{allowed}closed from internet\n");
+        let router = judged(text, machine, &policy);
+        let closed = router.statements.last().expect("`closed`");
+        assert_eq!(closed.outcome, "violated");
+        closed.repair.as_ref().map(|repair| repair.rules.clone())
+    };
+    assert!(repaired("").is_some_and(|rules| rules.iter().any(|rule| rule.ends_with("to self"))));
+    assert_eq!(repaired("allow inet proto tcp from internet to self port 22\n"), None);
+}

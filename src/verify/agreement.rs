@@ -1,9 +1,9 @@
 //! Whether the statements of a policy fit each other: a `require` that a `forbid` contradicts, an `allow` without use.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::engine::{Engine, Goal, Question};
-use crate::policy::Zones;
+use crate::engine::{Goal, Question};
 use crate::policy::ast::{Demand, Expectation, Spanned};
+use crate::policy::{Excuse, Zones};
 
 /// The errors of statements that contradict each other, each with the numbers of the two. (Where a rule redirects what the
 /// one requires to where the other does not forbid it, both may hold.)
@@ -43,9 +43,13 @@ pub(super) fn contradictions(zones: &Zones<'_>) -> Vec<([usize; 2], Diagnostic)>
     findings
 }
 
-/// Whether some packet of the question gets through; yes where the engine cannot say.
-fn any_gets_through(engine: &Engine<'_>, question: Question) -> bool {
-    engine.classes(question).next().is_some()
+/// The questions which of the packets get through that an `allow` excuses.
+pub(super) fn excused<'z>(zones: &'z Zones<'_>, excuse: &'z Excuse) -> impl Iterator<Item = Question> + 'z {
+    let arriving = Question::new(excuse.at_most(), Goal::GetsThrough);
+    let ending = [(zones.everything(), &excuse.ending)].into_iter();
+    let ending = ending.chain(excuse.crossing.iter().map(|(first, last)| (first, last)));
+    let ending = ending.map(|(first, last)| Question::new(first.clone(), Goal::GetsThrough).ending_in(last.clone()));
+    [arriving].into_iter().chain(ending)
 }
 
 /// The `allow` statements of which no packet gets through.
@@ -59,17 +63,10 @@ pub(super) fn unused_allows(zones: &Zones<'_>) -> Vec<Diagnostic> {
         let Ok(excuse) = zones.excused_by(statement) else {
             continue;
         };
-        let arriving = excuse.at_most();
-        let all = zones.everything();
-        let ending = [(all, &excuse.ending)].into_iter();
-        let mut ending = ending.chain(excuse.crossing.iter().map(|(first, last)| (first, last)));
-        let used = any_gets_through(engine, Question::new(arriving.clone(), Goal::GetsThrough))
-            || ending.any(|(first, last)| {
-                let question = Question::new(first.clone(), Goal::GetsThrough);
-                any_gets_through(engine, question.ending_in(last.clone()))
-            });
+        // Where the engine cannot say, it may be used.
+        let used = excused(zones, &excuse).any(|question| engine.classes(question).next().is_some());
         // What is not known of its tables and networks may get through.
-        if !arriving.is_empty() && !used && excuse.unknown.is_empty() {
+        if !excuse.at_most().is_empty() && !used && excuse.unknown.is_empty() {
             findings.push(
                 Diagnostic::new(Code::UnusedAllow, "nothing that this `allow` allows gets through")
                     .at(statement.span)

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::agreement::{contradictions, unused_allows};
+use super::agreement::{contradictions, excused, unused_allows};
 use super::astray::sent_astray;
 use super::coverage::Coverage;
 use super::expectation::Expected;
@@ -25,6 +25,9 @@ use crate::ruleset::Name;
 
 /// How many causes of one statement get a counterexample.
 const MOST_EXAMPLES: usize = 50;
+
+/// Of how many ways of what an `allow` lets pass a packet is shown.
+const MOST_ALLOWED: usize = 20;
 
 /// A policy on a machine with a ruleset.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +156,22 @@ pub(crate) fn must_pass(zones: &Zones<'_>, numbers: &[usize]) -> Vec<Packet> {
         let headers = region.boxes().iter().take(MOST_EXAMPLES);
         let headers = headers.filter_map(|part| witness::choose(part, &[], zones));
         packets.extend(headers.map(|header| space.packet(&header)));
+    }
+    packets
+}
+
+/// For each `allow` packets that get through whatever is not known: one of each of a few ways.
+pub(crate) fn may_pass(zones: &Zones<'_>) -> Vec<Packet> {
+    let engine = zones.network().engine();
+    let statements = zones.policy().statements.iter();
+    let allowed = statements.filter(|statement| matches!(statement.demand, Demand::Allow(_)));
+    let mut packets = Vec::new();
+    for excuse in allowed.filter_map(|statement| zones.excused_by(statement).ok()) {
+        let classes = excused(zones, &excuse).flat_map(|question| engine.classes(question.except(zones.never_taken())));
+        let sure = |class: &Class| class.conditions.is_empty() && !class.own_reverse;
+        let sure = classes.filter_map(Result::ok).filter(sure).take(MOST_ALLOWED);
+        let headers = sure.filter_map(|class| witness::choose(&class.region, &class.equal, zones));
+        packets.extend(headers.map(|header| engine.space().packet(&header)));
     }
     packets
 }

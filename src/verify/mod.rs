@@ -28,7 +28,7 @@ pub use coverage::{Coverage, RulesSpokenOf};
 pub use draft::draft;
 pub(crate) use draft::parsed;
 pub use judge::{Case, Verified, coverage, verify};
-pub(crate) use judge::{hold, is_required_of_others, must_pass};
+pub(crate) use judge::{hold, is_required_of_others, may_pass, must_pass};
 pub use matrix::{Matrix, Rounds, matrix, surroundings};
 pub use outcome::{Cause, Counterexample, Doubt, Judgement, Outcome, Violation, Why};
 pub use reach::{Effort, Extent, Flows, Reach, flows, reach};

@@ -20,7 +20,7 @@ use crate::report::check::Repair;
 use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
-use crate::verify::{Case, Outcome, Verified, gets_through, hold, is_required_of_others, must_pass};
+use crate::verify::{Case, Outcome, Verified, gets_through, hold, is_required_of_others, may_pass, must_pass};
 
 /// Rulesets with more rules are not mended.
 const MOST_RULES: usize = 1000;
@@ -60,6 +60,21 @@ impl Patient<'_> {
             defines: self.defines,
             loader: self.loader,
         }
+    }
+
+    /// Whether a packet gets through.
+    fn fate(&self, machine: &Machine<'_>, packet: &Packet) -> Option<bool> {
+        gets_through(machine, self.zones.network(), packet.clone())
+    }
+
+    /// The packets that have to get through still: those that statements which hold require, and those that do now and are
+    /// allowed, for somebody uses what a policy allows.
+    fn must_pass(&self, held: &[usize]) -> Vec<Packet> {
+        let mut packets = must_pass(self.zones, held);
+        let machine = Machine::new(self.ruleset, self.context).with_programs();
+        let allowed = may_pass(self.zones).into_iter();
+        packets.extend(allowed.filter(|packet| self.fate(&machine, packet) == Some(true)));
+        packets
     }
 
     /// The candidates that pfctl takes, each with its rules.
@@ -191,7 +206,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, wounds: &Wounds) ->
         patient,
         line,
         at,
-        must_pass: must_pass(patient.zones, &wounds.held),
+        must_pass: patient.must_pass(&wounds.held),
         held: &wounds.held,
     };
     let most = wounds.violated.len().min(MOST_MENDED);
@@ -238,7 +253,7 @@ struct Trials<'a> {
     /// Where rules are put: the line of the text, and the number in the ruleset.
     line: u32,
     at: usize,
-    /// The statements that hold, and packets that they require to get through.
+    /// The statements that hold, and packets that have to get through still.
     held: &'a [usize],
     must_pass: Vec<Packet>,
 }
@@ -299,7 +314,7 @@ impl Trials<'_> {
         let breaks = self
             .must_pass
             .iter()
-            .any(|packet| self.fate(&machine, packet) == Some(false));
+            .any(|packet| self.patient.fate(&machine, packet) == Some(false));
         (!breaks).then_some(passing)
     }
 
@@ -322,13 +337,8 @@ impl Trials<'_> {
 
     /// How many of the packets surely get through. What the evaluator cannot say is left to the proof.
     fn passing(&self, machine: &Machine<'_>, packets: &[Packet]) -> usize {
-        let through = |packet: &&Packet| self.fate(machine, packet) == Some(true);
+        let through = |packet: &&Packet| self.patient.fate(machine, packet) == Some(true);
         packets.iter().filter(through).count()
-    }
-
-    /// Whether a packet gets through.
-    fn fate(&self, machine: &Machine<'_>, packet: &Packet) -> Option<bool> {
-        gets_through(machine, self.patient.zones.network(), packet.clone())
     }
 
     /// The texts of the candidates without those that are not needed to stop the packets.
