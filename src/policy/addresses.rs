@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::special::globally_reachable;
 use super::zones::whole;
-use crate::context::{Interface, InterfaceAddress, RouteKind, RouteTable, TableRoute};
+use crate::context::{Context, Interface, InterfaceAddress, RouteKind, RouteTable, TableRoute};
 use crate::engine::{Engine, address_number};
 use crate::net::{Family, RangeSet};
 
@@ -110,6 +110,8 @@ pub(super) struct Behind {
     pub(super) usual_hosts: RangeSet,
     /// Whether a default route leaves by it.
     pub(super) default: bool,
+    /// What no route leads anywhere (`reject`), if a default route leaves by it: who sends from there is beyond it.
+    pub(super) unrouted: RangeSet,
 }
 
 /// The routing tables of the routing domains.
@@ -186,11 +188,27 @@ impl Addresses {
                 behind.default = default;
             }
         }
+        facts.settle_unrouted(context, family);
         facts
     }
 }
 
 impl Addresses {
+    /// What is routed out of no interface of a routing domain is beyond those by which its default routes leave.
+    fn settle_unrouted(&mut self, context: &Context, family: Family) {
+        let domains: Vec<u32> = context.interfaces.iter().map(|known| known.rdomain).collect();
+        let mut unrouted: BTreeMap<u32, RangeSet> = BTreeMap::new();
+        for (rdomain, behind) in domains.iter().zip(&self.interfaces) {
+            let rest = unrouted.entry(*rdomain).or_insert_with(|| whole(family));
+            *rest = rest.minus(&behind.routed);
+        }
+        for (rdomain, behind) in domains.iter().zip(&mut self.interfaces) {
+            if let Some(rest) = unrouted.get(rdomain).filter(|_| behind.default) {
+                behind.unrouted = rest.clone();
+            }
+        }
+    }
+
     /// What goes by a carp(4) interface is met on its device: there are its networks, its link-local addresses, and the
     /// others where the device has none itself.
     fn settle_carps(&mut self, engine: &Engine<'_>, family: Family) {

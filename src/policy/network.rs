@@ -167,6 +167,13 @@ impl<'a> Network<'a> {
         self.routed(interface, family).union(addressless(family))
     }
 
+    /// What is routed nowhere, if a default route leaves by the interface: who sends from there is beyond it.
+    #[must_use]
+    pub fn unrouted(&self, interface: InterfaceId, family: Family) -> RangeSet {
+        self.behind(interface, family)
+            .map_or_else(RangeSet::empty, |behind| behind.unrouted.clone())
+    }
+
     /// Whether two interfaces are in one routing domain.
     #[must_use]
     pub fn in_one_domain(&self, one: InterfaceId, other: InterfaceId) -> bool {

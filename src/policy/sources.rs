@@ -115,10 +115,17 @@ impl Zones<'_> {
                             .intersection(only)
                             .union(&without_address)
                     }
-                    (Purpose::Excuse, None) => self.network.sources(id, family),
-                    (Purpose::ExcuseSurely, None) => self.network.sure_sources(id, family),
-                    (Purpose::ExcuseSurely, Some(only)) => self.network.sure_sources(id, family).intersection(only),
-                    (Purpose::Excuse, Some(only)) => self.network.sources(id, family).intersection(only),
+                    (Purpose::Excuse | Purpose::ExcuseSurely, only) => {
+                        let routed = match purpose {
+                            Purpose::Excuse => network.sources(id, family),
+                            _ => network.sure_sources(id, family),
+                        };
+                        let really = routed.union(&network.unrouted(id, family));
+                        match only {
+                            None => really,
+                            Some(only) => really.intersection(only),
+                        }
+                    }
                 }
             })
         });

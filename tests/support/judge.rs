@@ -93,7 +93,7 @@ impl Item {
                 let meant = only.is_none_or(|only| in_net(only, source));
                 let real = match purpose {
                     For::All => true,
-                    For::Excuse => site.comes_by(on, source) || has_no_address(source),
+                    For::Excuse => site.comes_by(on, source) || has_no_address(source) || site.is_beyond(on, source),
                     For::Flows => {
                         let host = site.is_host(site.domain(on), source);
                         let host = site.comes_by(on, source) && host && site.is_near(on, source);

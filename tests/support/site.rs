@@ -344,6 +344,17 @@ impl Site {
         }
     }
 
+    /// Whether the address is routed nowhere, and a default route leaves by that interface.
+    pub(crate) fn is_beyond(&self, on: usize, address: IpAddr) -> bool {
+        let domain = self.domain(on);
+        let any = if address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let mut defaults = self
+            .routes
+            .iter()
+            .filter(|(to, _, there)| to.to_string() == any && *there == domain);
+        self.behind(domain, address) == NOWHERE && defaults.any(|&(_, by, _)| by == on)
+    }
+
     pub(crate) fn is_own(&self, domain: u32, address: IpAddr) -> bool {
         self.own
             .iter()
