@@ -161,14 +161,14 @@ fn no_interface(context: &Context, name: &str, span: Span) -> Diagnostic {
 /// The routes, each with its interface; one whose interface cannot be found, or is not there where all are listed, is
 /// reported and left out.
 fn routes(context: &Context, said: &[RouteFacts], all_listed: bool, diagnostics: &mut Vec<Diagnostic>) -> Vec<Route> {
-    // Gateways are looked up among the networks of interfaces alone.
+    // Gateways are looked up among the networks of interfaces, and behind them the routes by an interface that come before.
     let mut tables: FxHashMap<u32, RouteTable<'_>> = FxHashMap::default();
     let mut routes = Vec::new();
     for route in said {
         let table = tables
             .entry(route.rtable)
             .or_insert_with(|| context.kernel_table(route.rtable));
-        match interface_of(context, table, route) {
+        match interface_of(context, table, &routes, route) {
             Ok(interface) if all_listed && context.interface(&interface).is_none() => {
                 diagnostics.push(no_interface(context, &interface, route.span));
             }
@@ -186,9 +186,14 @@ fn routes(context: &Context, said: &[RouteFacts], all_listed: bool, diagnostics:
     routes
 }
 
-/// The interface of a route: the one that is said, else the one in whose network its gateway lies, else the only one
-/// whose network is not known.
-fn interface_of(context: &Context, table: &RouteTable<'_>, route: &RouteFacts) -> Result<String, Diagnostic> {
+/// The interface of a route: the one that is said, else the one in whose network its gateway lies, or by which a route of
+/// those `before` leads to it, else the only one whose network is not known.
+fn interface_of(
+    context: &Context,
+    table: &RouteTable<'_>,
+    before: &[Route],
+    route: &RouteFacts,
+) -> Result<String, Diagnostic> {
     if let Some(interface) = &route.interface {
         return Ok(interface.clone());
     }
@@ -202,6 +207,12 @@ fn interface_of(context: &Context, table: &RouteTable<'_>, route: &RouteFacts) -
     let family = Family::of(via);
     if let Some(found) = table.lookup(via) {
         return Ok(found.interface.to_owned());
+    }
+    let mut direct = before
+        .iter()
+        .filter(|known| known.rtable == route.rtable && known.via.is_none() && !known.reject);
+    if let Some(found) = direct.find(|known| known.to.prefix_len() > 0 && known.to.contains(&via)) {
+        return Ok(found.interface.clone());
     }
     let mut unknown = context.interfaces.iter().filter(|interface| {
         interface.rdomain == route.rtable && interface.addresses.contains(&InterfaceAddress::Unknown(family))

@@ -57,11 +57,11 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
                 argument();
             }
             // Options before the command: -n, -q, -v, together too; -T takes its table as they do.
-            option if option.starts_with('-') && !adds => {
-                if option.ends_with('T') {
-                    route.rtable = words::rtable(&argument()?.value)?;
-                }
-            }
+            option if option.starts_with('-') && !adds => match option.split_once('T') {
+                Some((_, "")) => route.rtable = words::rtable(&argument()?.value)?,
+                Some((_, table)) => route.rtable = words::rtable(table)?,
+                None => {}
+            },
             _ if !adds => return None,
             option if option.starts_with('-') => diagnostics.push(odd(word, "is no modifier of route(8)")),
             _ if to.is_none() => to = Some(word),
@@ -87,7 +87,8 @@ pub(super) fn read(words: &[Said<String>], span: Span, diagnostics: &mut Vec<Dia
             return None;
         }
     };
-    if by_interface || super::is_interface_name(&gateway.value) {
+    // By an interface, which may be said by an address of its own too.
+    if by_interface && address(&gateway.value).is_none() || super::is_interface_name(&gateway.value) {
         route.interface.get_or_insert_with(|| gateway.value.clone());
         return route
             .interface

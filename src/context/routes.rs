@@ -88,10 +88,12 @@ fn route(
         return Err(odd(interface, "is no name of an interface: the route is left out"));
     }
     let has = |flag| flags.value.contains(flag);
-    // Up, made by hand or by a daemon; not to a neighbour (L), an own address (l), a broadcast address (b), and not
-    // cloned from one (c).
-    let is_given = has('U') && (has('S') || has('G') || has('D') || has('1')) && !has('L') && !has('l') && !has('b');
-    if !is_given || gateway.value.starts_with("link#") {
+    // Up, made by hand or by a daemon; not to a neighbour (L) that was found, an own address (l), a broadcast address (b).
+    let is_given = has('U') && (has('S') || has('G') || has('D') || has('1')) && !has('l') && !has('b');
+    let is_found = has('L') && !has('S') || has('c');
+    // By an interface itself, that is not the machine's own (of FreeBSD, an own address).
+    let by_interface = gateway.value.starts_with("link#") || has('L');
+    if !is_given || is_found || by_interface && (!has('S') || interface.value.starts_with("lo")) {
         return Ok(None);
     }
     let net = match to.value.as_str() {

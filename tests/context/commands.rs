@@ -128,6 +128,37 @@ Destination                       Gateway                       Flags     Netif 
 }
 
 #[test]
+fn routes_by_an_interface_itself_are_read() {
+    let routes = "\
+Routing tables
+
+Internet:
+Destination        Gateway            Flags   Refs      Use   Mtu  Prio Iface
+default            172.31.1.1         UGS        5       53     -     8 vio0
+10.66/16           link#9             UCS        0        0     -     8 vlan10
+172.31.1.1         link#1             UHLS       1        0     -     8 vio0
+192.0.2/24         192.0.2.45         UCn        0        0     -     4 vio0
+192.0.2.45         fe:e1:ba:d0:1:2    UHLl       0        0     -     1 vio0
+192.0.2.1          fe:e1:ba:d0:1:3    UHLch      0        0     -     3 vio0
+192.0.2.2          fe:e1:ba:d0:1:4    UHLc       0        0     -     3 vio0
+";
+    let (context, said) = from_texts(&[
+        (Kind::HostnameIf("vio0".to_owned()), "inet 192.0.2.45/24\n"),
+        (Kind::HostnameIf("vlan10".to_owned()), "inet 10.1.1.1/24\n"),
+        (Kind::Routes, routes),
+    ]);
+    assert_eq!(said, Vec::<String>::new());
+    assert_eq!(
+        shown_routes(&context),
+        [
+            "0.0.0.0/0 vio0 via 172.31.1.1",
+            "10.66.0.0/16 vlan10",
+            "172.31.1.1/32 vio0",
+        ]
+    );
+}
+
+#[test]
 fn sources_add_up_and_contradictions_are_said() {
     let em0 = |text| (Kind::HostnameIf("em0".to_owned()), text);
     let toml = |text| (Kind::ContextToml, text);

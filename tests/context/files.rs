@@ -3,6 +3,30 @@
 use super::*;
 
 #[test]
+fn gateways_behind_a_route_by_an_interface_are_found() {
+    let vio0 = "inet 192.0.2.45 255.255.255.255\n\
+                !route add -inet 172.31.1.1 -llinfo -link -static -iface vio0\n\
+                !route add -inet default 172.31.1.1\n\
+                !route add -inet 172.31.2.0/24 -iface 192.0.2.45\n";
+    let vio1 = "rdomain 1\ninet 10.0.0.1/24\n!route -T1 add default 10.0.0.254\n!route -nT1 add 10.9/16 10.0.0.253\n";
+    let (context, said) = from_texts(&[
+        (Kind::HostnameIf("vio0".to_owned()), vio0),
+        (Kind::HostnameIf("vio1".to_owned()), vio1),
+    ]);
+    assert_eq!(said, Vec::<String>::new());
+    assert_eq!(
+        shown_routes(&context),
+        [
+            "172.31.1.1/32 vio0",
+            "0.0.0.0/0 vio0 via 172.31.1.1",
+            "172.31.2.0/24 vio0 via 192.0.2.45",
+            "0.0.0.0/0 vio1 via 10.0.0.254 rtable 1",
+            "10.9.0.0/16 vio1 via 10.0.0.253 rtable 1",
+        ]
+    );
+}
+
+#[test]
 fn hostname_files_are_read_as_netstart_unpacks_them() {
     for (name, text, expected) in [
         ("em0", "inet 10.0.1.12 255.255.255.0 10.0.1.255\n", "10.0.1.12/24"),
