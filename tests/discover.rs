@@ -585,3 +585,33 @@ fn included_files_are_called_so_that_they_can_be_opened() {
         assert!(out.contains(&format!("machine/etc/{file}: error")), "{file}: {out}");
     }
 }
+
+#[test]
+fn of_several_machines_each_line_says_which() {
+    let machine =
+        "[interface.em0]\naddresses = [\"198.51.100.1/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n";
+    let tree = Tree::new(&[
+        (
+            "pfproof.toml",
+            "[[router]]\nconfig = \"*/pf.conf\"\npolicy = \"all.policy\"\n",
+        ),
+        (
+            "all.policy",
+            "zone lan on em1\nzone wan on em0\nforbid inet from lan to wan\n",
+        ),
+        ("a/pf.conf", "pass\n"),
+        ("a/context.toml", machine),
+        ("b/pf.conf", "pass in\npass out\n"),
+        ("b/context.toml", machine),
+        ("c/pf.conf", "block\n"),
+        ("c/context.toml", machine),
+    ]);
+    let (out, _, status) = tree.run(&["check", "--format", "short"]);
+    assert_eq!(status, 1, "{out}");
+    let violated: Vec<&str> = out.lines().filter(|line| line.contains("error[violated]")).collect();
+    let whose: Vec<&str> = violated
+        .iter()
+        .filter_map(|line| line.rsplit_once(" (").map(|(_, whose)| whose))
+        .collect();
+    assert_eq!(whose, ["a/pf.conf)", "b/pf.conf)"], "{out}");
+}

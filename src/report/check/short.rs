@@ -5,7 +5,7 @@ use crate::report::look::printable;
 use crate::report::short;
 use crate::source::Sources;
 
-/// The lines: `FILE:LINE:COLUMN: error[violated]: forbid from iot to clients: PACKET`.
+/// The lines: `FILE:LINE:COLUMN: error[violated]: forbid from iot to clients: PACKET`; of several machines each says which.
 pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
     let mut out = String::new();
     for (router, sources) in report.routers.iter().zip(sources) {
@@ -33,8 +33,13 @@ pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
                 .as_ref()
                 .map(|reasons| format!(" (and more: {})", reasons.join("; ")));
             let more = more.unwrap_or_default();
+            // A policy may be about many machines.
+            let whose = match report.routers.len() {
+                1 => String::new(),
+                _ => format!(" ({})", router.config),
+            };
             let text = format!(
-                "{file}:{line}:{column}: error[{outcome}]: {}{why}{more}",
+                "{file}:{line}:{column}: error[{outcome}]: {}{why}{more}{whose}",
                 statement.text
             );
             out.push_str(&printable(&text));
