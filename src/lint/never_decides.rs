@@ -195,12 +195,16 @@ impl Explainer<'_> {
                 Met::Matched(rule, _) => rule == id,
                 Met::Missed(..) => false,
             });
-            let known = |id: &RuleId| self.engine.ruleset().rule(id);
-            let changed: Vec<&RuleId> = hop
-                .translated_by
-                .iter()
-                .filter(|id| known(id).is_some_and(|rule| rule.action == Action::Match))
-                .collect();
+            // Of what is blocked in the end the hop names no translation.
+            let translates = |id: &&RuleId| {
+                let rule = self.engine.ruleset().rule(id);
+                rule.is_some_and(|rule| rule.action == Action::Match && rule.translation.is_some())
+            };
+            let matched = seen.met.iter().filter_map(|met| match met {
+                Met::Matched(rule, _) => Some(rule),
+                Met::Missed(..) => None,
+            });
+            let changed: Vec<&RuleId> = matched.filter(translates).collect();
             match &hop.decider {
                 // Behind a quick rule, or a quick anchor, nothing is met.
                 Decider::Rule(rule)
