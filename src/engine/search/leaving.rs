@@ -18,6 +18,9 @@ use crate::net::{Family, RangeSet, TcpFlags};
 use crate::packet::Packet;
 use crate::ruleset::{IcmpMatch, KeepState, Rule};
 
+/// How many numbers that pf may choose are followed one by one, where packets are like what it chooses.
+const FEW_CHOICES: u128 = 16;
+
 impl Classes<'_, '_> {
     /// The hop out.
     pub(super) fn leave(
@@ -43,7 +46,12 @@ impl Classes<'_, '_> {
             on: out,
             received: Some(from),
         };
-        if found && let Some(reverse) = split_reverse(&mut path, &now) {
+        let reverses = if found {
+            split_reverse(&mut path, &now)
+        } else {
+            Vec::new()
+        };
+        for reverse in reverses {
             if path.follows {
                 let mut end = now.clone();
                 end.unmodelled = Some("what answers and is its own reverse is not followed".into());
@@ -100,7 +108,12 @@ impl Classes<'_, '_> {
                     received: None,
                 };
                 // What is its own reverse finds the state of its way in, which drops it.
-                if found && let Some(reverse) = split_reverse(&mut path, now) {
+                let reverses = if found {
+                    split_reverse(&mut path, now)
+                } else {
+                    Vec::new()
+                };
+                for reverse in reverses {
                     self.dropped_by_own_state(reverse, place, now, Drop::Synproxy);
                 }
                 let (now, tagging) = (self.syn_of_its_own(rule, now), tagging.clone());
@@ -182,9 +195,17 @@ struct Reverse {
     /// The pairs of fields that are equal besides.
     equal: Equal,
     /// The choices of pf that it hangs on.
-    chosen: Narrowed,
+    chosen: Vec<Chosen>,
     /// What else must be so.
     open: Vec<Fact>,
+}
+
+/// A choice of pf, and what is left of it.
+struct Chosen {
+    id: ChoiceId,
+    left: RangeSet,
+    /// The field of the original header that it is like, that much greater.
+    like: Option<(Field, u128)>,
 }
 
 /// What the state of the way in makes of a packet that finds it as its own reply: the first header with its ends
@@ -221,14 +242,17 @@ fn typeless(family: Family) -> RangeSet {
     }
 }
 
-/// The way of those that are their own reverse by then, if there may be any; the other is that of the rest.
-fn split_reverse(path: &mut Path, now: &Now) -> Option<Path> {
-    let Reverse {
+/// The ways of those that are their own reverse by then; the other is that of the rest.
+fn split_reverse(path: &mut Path, now: &Now) -> Vec<Path> {
+    let Some(Reverse {
         region,
         equal,
         chosen,
         open,
-    } = own_reverse(&path.region, now, &path.supposed.narrowed)?;
+    }) = own_reverse(&path.region, now, &path.supposed.narrowed)
+    else {
+        return Vec::new();
+    };
     // What pf has chosen otherwise is for the rules.
     let surely = chosen.is_empty() && open.is_empty();
     let mut reverse = Path {
@@ -237,10 +261,32 @@ fn split_reverse(path: &mut Path, now: &Now) -> Option<Path> {
         ..path.clone()
     };
     let supposed = Rc::make_mut(&mut reverse.supposed);
-    supposed.narrowed.extend(chosen);
     supposed.open.extend(open.into_iter().map(|fact| (fact, true)));
     path.not_reverse = surely.then_some((region, equal));
-    Some(reverse)
+    chosen.iter().fold(vec![reverse], |ways, chosen| {
+        ways.iter().flat_map(|way| having_chosen(way, chosen)).collect()
+    })
+}
+
+/// The ways on which pf has chosen so. Which packets it is like hangs on each number: a way has one of few.
+fn having_chosen(way: &Path, chosen: &Chosen) -> Vec<Path> {
+    let with = |region: PacketBox, left: &RangeSet| {
+        let mut way = Path { region, ..way.clone() };
+        Rc::make_mut(&mut way.supposed).narrowed.push((chosen.id, left.clone()));
+        way
+    };
+    match chosen.like {
+        Some((field, by)) if chosen.left.len() <= FEW_CHOICES => {
+            let numbers = chosen.left.ranges().iter().flat_map(|&(first, last)| first..=last);
+            let ways = numbers.filter_map(|number| {
+                let alike = RangeSet::single(number.wrapping_sub(by));
+                let region = way.region.clone().with(field, &alike)?;
+                Some(with(region, &RangeSet::single(number)))
+            });
+            ways.collect()
+        }
+        Some(_) | None => vec![with(way.region.clone(), &chosen.left)],
+    }
 }
 
 /// The packets of a region that are their own reverse by then, where pf has chosen so far as is said.
@@ -249,11 +295,12 @@ fn own_reverse(region: &PacketBox, now: &Now, narrowed: &Narrowed) -> Option<Rev
         return None;
     }
     let mut region = region.clone();
-    let (mut equal, mut chosen, mut open) = (Vec::new(), Narrowed::new(), Vec::new());
+    let (mut equal, mut chosen, mut open) = (Vec::new(), Vec::new(), Vec::new());
     // Those of a set that are still possible.
-    let mut choose = |id: ChoiceId, all: &RangeSet, left: &RangeSet| {
+    let mut choose = |id: ChoiceId, all: &RangeSet, left: &RangeSet, like: Option<(Field, u128)>| {
         if all.len() > 1 {
-            chosen.push((id, left.clone()));
+            let left = left.clone();
+            chosen.push(Chosen { id, left, like });
         }
     };
     for (a, b) in [
@@ -275,15 +322,15 @@ fn own_reverse(region: &PacketBox, now: &Now, narrowed: &Narrowed) -> Option<Rev
             (Term::From(from, by), Term::OneOf(id, set)) | (Term::OneOf(id, set), Term::From(from, by)) => {
                 let set = Now::values(*id, set, narrowed);
                 region = region.with(*from, &shifted(set, by.wrapping_neg()))?;
-                choose(*id, set, &shifted(&region.numbers(*from), *by));
+                choose(*id, set, &shifted(&region.numbers(*from), *by), Some((*from, *by)));
             }
             (Term::OneOf(id, one), Term::OneOf(other_id, other)) => {
                 let [one, other] = [(id, one), (other_id, other)].map(|(id, set)| Now::values(*id, set, narrowed));
                 if one.is_disjoint(other) {
                     return None;
                 }
-                choose(*id, one, one);
-                choose(*other_id, other, other);
+                choose(*id, one, one, None);
+                choose(*other_id, other, other, None);
             }
             // That may be any address.
             (Term::Open(address), _) | (_, Term::Open(address)) => open.push(Fact {
