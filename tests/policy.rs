@@ -133,6 +133,7 @@ fn agree(site: &Site, rules: &[String], statements: &[Statement], seed: u64) -> 
             text = more;
         }
     }
+    site.has_rules(&text);
     let lines: Vec<String> = statements.iter().map(Statement::words).collect();
     let written = format!("{}{}\n", site::ZONE_LINES, lines.join("\n"));
     let both = format!("{text}\n{written}");

@@ -63,6 +63,7 @@ fn agree(site: &Site, rules: &[String]) -> Result<(), TestCaseError> {
             text = more;
         }
     }
+    site.has_rules(&text);
     let ruleset = lowered(&text).0.ruleset;
     let engine = Engine::new(&ruleset, context);
     let machine = Machine::new(&ruleset, context).with_programs();

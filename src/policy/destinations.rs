@@ -129,7 +129,8 @@ impl Zones<'_> {
         let at = usize::from(family == Family::Inet6);
         match (resolved, purpose) {
             (Resolved::Any, Purpose::Flows | Purpose::Surely) => {
-                let hosts = network.interfaces().map(|id| self.hosts(id, family, false, purpose));
+                let there = network.interfaces().filter(|&id| network.may_lead(by, id));
+                let hosts = there.map(|id| self.hosts(id, family, false, purpose));
                 let hosts = hosts.fold(RangeSet::empty(), |all, hosts| all.union(&hosts));
                 hosts.minus(network.own_beside(by, family))
             }
@@ -197,7 +198,7 @@ impl Zones<'_> {
     }
 
     /// The destinations that lie in a zone, for packets in the routing domain of an interface; those that a `require` asks for in
-    /// any, for a rule may send them there.
+    /// any to which a rule may send them.
     pub(super) fn addresses_of(&self, zone: ZoneId, family: Family, purpose: Purpose, by: InterfaceId) -> RangeSet {
         let Some(zone) = self.all().get(zone) else {
             return RangeSet::empty();
@@ -208,6 +209,7 @@ impl Zones<'_> {
             .map(|only| &only[usize::from(family == Family::Inet6)]);
         let all = zone.interfaces.iter().fold(RangeSet::empty(), |all, &id| {
             all.union(&match purpose {
+                Purpose::Flows | Purpose::Surely if !self.network.may_lead(by, id) => RangeSet::empty(),
                 Purpose::Flows | Purpose::Surely => {
                     let links = zone.addressless[usize::from(family == Family::Inet6)].intersection(&linked(family));
                     let links = links.minus(self.network.own_beside(id, family));

@@ -21,6 +21,8 @@ pub struct Network<'a> {
     domains: Vec<Vec<InterfaceId>>,
     /// Whether a rule may change where a packet goes before the stack sees it, or send it there itself.
     may_change: bool,
+    /// Whether some rule sends packets into another routing domain.
+    turns: bool,
     never_ending: OnceLock<PacketSet>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Network<'a> {
             domains: domains.into_values().collect(),
             families: Family::BOTH.map(|family| Addresses::new(engine, &tables, family)),
             may_change: rules(engine.ruleset()).any(redirects),
+            turns: rules(engine.ruleset()).any(|rule| rule.rtable.is_some()),
             never_ending: OnceLock::new(),
         }
     }
@@ -179,6 +182,13 @@ impl<'a> Network<'a> {
     pub fn in_one_domain(&self, one: InterfaceId, other: InterfaceId) -> bool {
         let mut domains = self.domains.iter();
         domains.any(|domain| domain.contains(&one) && domain.contains(&other))
+    }
+
+    /// Whether packets in the routing domain of an interface may be sent out by the other: it is in that, or a rule may send
+    /// them elsewhere.
+    #[must_use]
+    pub fn may_lead(&self, from: InterfaceId, to: InterfaceId) -> bool {
+        self.turns || self.in_one_domain(from, to)
     }
 
     /// Those of them that are there whatever the networks are that are not known.

@@ -121,7 +121,10 @@ impl Item {
             },
             (Self::Any, _) if purpose != For::Flows => true,
             (Self::Any, Met::Here | Met::Diverted(_)) | (Self::Zone(_), Met::Here) => false,
-            (Self::Any, Met::In(domain) | Met::Out(domain)) => (0..INTERFACES.len()).any(host) && !own(domain),
+            (Self::Any, Met::In(domain) | Met::Out(domain)) => {
+                let mut there = (0..INTERFACES.len()).filter(|&on| site.may_go(domain, on));
+                there.any(host) && !own(domain)
+            }
             (Self::Net(net), Met::Here | Met::Diverted(_)) => in_net(net, address),
             (Self::Net(net), Met::In(domain) | Met::Out(domain)) => {
                 in_net(net, address) && (purpose != For::Flows || is_one(net) || site.is_host(domain, address))
@@ -134,8 +137,12 @@ impl Item {
                     Met::In(domain) | Met::Out(domain) | Met::Diverted(domain) => site.domain(on) == domain,
                     Met::Here => true,
                 };
+                let may_go = |on: usize| match met {
+                    Met::In(domain) | Met::Out(domain) | Met::Diverted(domain) => site.may_go(domain, on),
+                    Met::Here => true,
+                };
                 let there = interfaces.iter().any(|&on| match purpose {
-                    For::Flows => host(on),
+                    For::Flows => host(on) && may_go(on),
                     For::All | For::Excuse => in_domain(on) && site.is_behind(on, address) && !taken(site.domain(on)),
                 });
                 let here = match met {

@@ -1,5 +1,6 @@
 //! The sites of the random policies: a small machine each, the zones around it, and where addresses lie.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -247,6 +248,8 @@ pub(crate) struct Site {
     peers: Vec<Fact<IpNet>>,
     /// The networks, the peers, and what is routed besides.
     routes: Vec<Fact<IpNet>>,
+    /// Whether a rule may send packets into another routing domain.
+    turns: Cell<bool>,
 }
 
 /// An address or a network, the interface that has it, and the routing domain where it does.
@@ -290,7 +293,18 @@ impl Site {
             networks,
             peers,
             routes,
+            turns: Cell::new(false),
         }
+    }
+
+    /// The site with those rules.
+    pub(crate) fn has_rules(&self, text: &str) {
+        self.turns.set(text.contains(" rtable "));
+    }
+
+    /// Whether what is met in a domain may be sent to where that interface is.
+    pub(crate) fn may_go(&self, domain: u32, on: usize) -> bool {
+        self.turns.get() || self.domain(on) == domain
     }
 
     /// The routing domain of an interface.
@@ -352,7 +366,8 @@ impl Site {
             .routes
             .iter()
             .filter(|(to, _, there)| to.to_string() == any && *there == domain);
-        self.behind(domain, address) == NOWHERE && defaults.any(|&(_, by, _)| by == on)
+        let nowhere = self.behind(domain, address) == NOWHERE && !self.is_own(domain, address);
+        nowhere && defaults.any(|&(_, by, _)| by == on)
     }
 
     pub(crate) fn is_own(&self, domain: u32, address: IpAddr) -> bool {
