@@ -1,11 +1,12 @@
 //! One line for each statement that does not hold, and for each finding.
 
-use super::Report;
+use super::{Report, Router};
 use crate::report::look::printable;
 use crate::report::short;
 use crate::source::Sources;
 
-/// The lines: `FILE:LINE:COLUMN: error[violated]: forbid from iot to clients: PACKET`; of several machines each says which.
+/// The lines: `FILE:LINE:COLUMN: error[violated]: forbid from iot to clients: PACKET`; of a policy that is about
+/// several machines each says which.
 pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
     let mut out = String::new();
     for (router, sources) in report.routers.iter().zip(sources) {
@@ -33,8 +34,8 @@ pub(super) fn render(report: &Report, sources: &[&Sources]) -> String {
                 .as_ref()
                 .map(|reasons| format!(" (and more: {})", reasons.join("; ")));
             let more = more.unwrap_or_default();
-            // A policy may be about many machines.
-            let whose = match report.routers.len() {
+            let speaks = |router: &&Router| router.statements.iter().any(|other| other.place.0 == *file);
+            let whose = match report.routers.iter().filter(speaks).count() {
                 1 => String::new(),
                 _ => format!(" ({})", router.config),
             };
