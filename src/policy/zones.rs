@@ -117,6 +117,10 @@ impl<'a> Zones<'a> {
     /// A complaint with the nearest name where there is none.
     pub fn zone(&self, name: &str, span: Span) -> Result<ZoneId, Box<Diagnostic>> {
         self.names.get(name).copied().ok_or_else(|| {
+            if self.context().knows(name) {
+                let finding = Diagnostic::new(Code::Policy, format!("`{name}` is an interface or group, no zone"));
+                return Box::new(finding.at(span).help(format!("name what is behind it: `zone NAME on {name}`")));
+            }
             let finding = Diagnostic::new(Code::Policy, format!("unknown zone `{name}`")).at(span);
             Box::new(self.suggest(finding, name))
         })
