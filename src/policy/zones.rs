@@ -119,7 +119,11 @@ impl<'a> Zones<'a> {
         self.names.get(name).copied().ok_or_else(|| {
             if self.context().knows(name) {
                 let finding = Diagnostic::new(Code::Policy, format!("`{name}` is an interface or group, no zone"));
-                return Box::new(finding.at(span).help(format!("name what is behind it: `zone NAME on {name}`")));
+                return Box::new(
+                    finding
+                        .at(span)
+                        .help(format!("name what is behind it: `zone NAME on {name}`")),
+                );
             }
             let finding = Diagnostic::new(Code::Policy, format!("unknown zone `{name}`")).at(span);
             Box::new(self.suggest(finding, name))

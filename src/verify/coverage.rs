@@ -14,7 +14,7 @@ use crate::eval::{Journey, Machine, Memory, Usual};
 use crate::net::{Direction, RangeSet};
 use crate::policy::Zones;
 use crate::policy::ast::{Demand, Statement};
-use crate::ruleset::{Action, RuleId};
+use crate::ruleset::{Action, Rule, RuleId, Translation};
 
 /// Rulesets with more rules are not asked: the answer must come at once.
 const MOST_RULES: usize = 500;
@@ -60,11 +60,14 @@ pub(super) fn coverage(case: Case<'_>) -> Coverage {
     if case.engine.ruleset().all_rules().count() > MOST_RULES {
         return Coverage::default();
     }
+    let moves = |rule: &Rule| !matches!(rule.translation.as_deref(), None | Some(Translation::Nat { .. }));
+    let moves = case.engine.ruleset().all_rules().any(|(_, rule)| moves(rule));
     let statements = case.zones.policy().statements.iter();
-    let speeches: Option<Vec<Speech>> = statements.map(|one| speech(one, case.zones)).collect();
+    let speeches: Option<Vec<Vec<Speech>>> = statements.map(|one| speeches(one, case.zones, moves)).collect();
     let Some(speeches) = speeches else {
         return Coverage::default();
     };
+    let speeches: Vec<Speech> = speeches.into_iter().flatten().collect();
     Coverage {
         unspoken: unspoken(case, &speeches),
         rules: rules_spoken_of(case, speeches),
@@ -120,17 +123,31 @@ fn rules_spoken_of(case: Case<'_>, speeches: Vec<Speech>) -> Option<RulesSpokenO
     Some(coverage)
 }
 
-/// What a statement speaks of; `None` where a name is not known.
-fn speech(statement: &Statement, zones: &Zones<'_>) -> Option<Speech> {
+/// What a statement speaks of; `None` where a name is not known. What is required or allowed is so by where it ends, too, which
+/// is another place where rules `move` packets.
+fn speeches(statement: &Statement, zones: &Zones<'_>, moves: bool) -> Option<Vec<Speech>> {
     let (arriving, ends) = match &statement.demand {
-        Demand::Require(..) | Demand::Allow(_) => (zones.excused_by(statement).ok()?.at_most(), None),
+        Demand::Require(..) | Demand::Allow(_) => {
+            let excuse = zones.excused_by(statement).ok()?;
+            let by_end = [(zones.everything().clone(), excuse.ending.clone())].into_iter();
+            let by_end = by_end.chain(excuse.crossing.iter().cloned()).filter(|_| moves);
+            let by_end = by_end.map(|(arriving, ends)| Speech {
+                arriving,
+                ends: Some(ends),
+            });
+            let as_it_arrives = Speech {
+                arriving: excuse.at_most(),
+                ends: None,
+            };
+            return Some([as_it_arrives].into_iter().chain(by_end).collect());
+        }
         Demand::Forbid(packets) => {
             let (selection, ends) = zones.forbidden(packets).ok()?;
             (selection.packets, Some(ends))
         }
         Demand::Closed(closed) => zones.closed(closed).ok()?,
     };
-    Some(Speech { arriving, ends })
+    Some(vec![Speech { arriving, ends }])
 }
 
 /// Whether a statement speaks of something.
