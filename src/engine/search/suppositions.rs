@@ -64,7 +64,8 @@ impl Suppositions {
         known(&self.facts, fact, at)
     }
 
-    /// Whether a rule with `once` is supposed to match a packet that has met it on an earlier hop: there it was used up, or found so.
+    /// Whether a rule with `once` is supposed to match a packet that has met it on an earlier hop, or that follows one which has:
+    /// there it was used up, or found so.
     pub(super) fn use_up_twice(&self) -> bool {
         let mut matching = self
             .facts
@@ -72,7 +73,8 @@ impl Suppositions {
             .filter(|(fact, _, holds)| fact.unknown == Unknown::Once && *holds);
         matching.any(|(fact, then, _)| {
             let mut facts = self.facts.iter();
-            facts.any(|(earlier, at, _)| earlier == fact && at < then)
+            let mut before = self.open.iter();
+            facts.any(|(earlier, at, _)| earlier == fact && at < then) || before.any(|(earlier, _)| earlier == fact)
         })
     }
 
