@@ -377,16 +377,17 @@ pub(crate) fn is_required(site: &Site, packet: &Packet, statement: &Statement) -
         && what.takes(packet, packet.dport)
 }
 
-/// Whether the statement speaks of the packet, where that becomes of it: what is required or allowed as it comes, what is
-/// forbidden by its end.
+/// Whether the statement speaks of the packet, where that becomes of it: what is required or allowed as it comes or by its
+/// end, what is forbidden by its end.
 fn speaks(site: &Site, packet: &Packet, fate: &Fate, statement: &Statement) -> bool {
     let arrives = (packet.way != Way::Out).then(|| interface(&packet.interface));
     let (end, end_port) = fate.end;
     match statement {
         Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
+            let by = |address, port, met| what.takes(packet, port) && to.takes(site, address, For::Excuse, met);
+            let first = met_first(site, packet);
             from.sends(site, packet, For::Excuse)
-                && what.takes(packet, packet.dport)
-                && to.takes(site, packet.dst, For::Excuse, met_first(site, packet))
+                && (by(packet.dst, packet.dport, first) || by(end, end_port, fate.met_last))
         }
         Statement::Forbid(what, from, to) => {
             from.sends(site, packet, For::All)
@@ -450,18 +451,8 @@ pub(crate) fn offends(
     policy: &[Statement],
     ruleset: &Ruleset,
 ) -> bool {
-    let (end, end_port) = fate.end;
-    let excused = || {
-        policy.iter().any(|one| match one {
-            Statement::Require(what, from, to, _) | Statement::Allow(what, from, to) => {
-                let by = |address, port, met| what.takes(packet, port) && to.takes(site, address, For::Excuse, met);
-                let first = met_first(site, packet);
-                from.sends(site, packet, For::Excuse)
-                    && (by(packet.dst, packet.dport, first) || by(end, end_port, fate.met_last))
-            }
-            Statement::Forbid(..) | Statement::ClosedFrom(_) | Statement::ClosedTo(_) | Statement::Closed => false,
-        })
-    };
+    let excuses = |one: &Statement| matches!(one, Statement::Require(..) | Statement::Allow(..));
+    let excused = || policy.iter().any(|one| excuses(one) && speaks(site, packet, fate, one));
     match statement {
         Statement::Require(.., expect) => {
             let met = |expect: &Expect| expect.is_met(site, packet, &fate.journey, ruleset);
