@@ -8,8 +8,9 @@ use crate::policy::Network;
 use crate::policy::ast::{Demand, Statement};
 use crate::ruleset::{RouteToKind, Rule, RuleId};
 
-/// How many ways of the packets of a statement are looked at.
+/// How many ways of the packets of a statement are looked at, and how many steps that may take.
 const MOST_CLASSES: usize = 1000;
+const STEPS: u64 = 400_000;
 
 /// The warnings about each `require` of whose packets `route-to` sends some out by another interface than they are routed
 /// to. Behind a default route are the same hosts as behind another: of these nothing is said.
@@ -33,7 +34,7 @@ pub(super) fn sent_astray(case: Case<'_>) -> Vec<Diagnostic> {
 fn warning(case: Case<'_>, senders: &[RuleId], statement: &Statement) -> Option<Diagnostic> {
     let Case { zones, engine, .. } = case;
     let flows = zones.flows_of(statement).ok()?.packets.minus(zones.never_taken());
-    let question = Question::new(flows, Goal::GetsThrough).without_copies();
+    let question = Question::new(flows, Goal::GetsThrough).without_copies().within(STEPS);
     let classes = engine.classes(question.decided_by(senders.iter().cloned()));
     let classes = classes.filter_map(Result::ok).take(MOST_CLASSES);
     let (class, [there, out]) = classes

@@ -26,8 +26,9 @@ use crate::ruleset::Name;
 /// How many causes of one statement get a counterexample.
 const MOST_EXAMPLES: usize = 50;
 
-/// Of how many ways of what an `allow` lets pass a packet is shown.
+/// Of how many ways of what an `allow` lets pass a packet is taken, and how many steps finding them may take.
 const MOST_ALLOWED: usize = 20;
+const STEPS_OF_ALLOWED: u64 = 100_000;
 
 /// A policy on a machine with a ruleset.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +168,8 @@ pub(crate) fn may_pass(zones: &Zones<'_>) -> Vec<Packet> {
     let allowed = statements.filter(|statement| matches!(statement.demand, Demand::Allow(_)));
     let mut packets = Vec::new();
     for excuse in allowed.filter_map(|statement| zones.excused_by(statement).ok()) {
-        let classes = excused(zones, &excuse).flat_map(|question| engine.classes(question.except(zones.never_taken())));
+        let classes = excused(zones, &excuse)
+            .flat_map(|question| engine.classes(question.except(zones.never_taken()).within(STEPS_OF_ALLOWED)));
         let sure = |class: &Class| class.conditions.is_empty() && !class.own_reverse;
         let sure = classes.filter_map(Result::ok).filter(sure).take(MOST_ALLOWED);
         let headers = sure.filter_map(|class| witness::choose(&class.region, &class.equal, zones));
