@@ -208,10 +208,11 @@ fn interface_of(
     if let Some(found) = table.lookup(via) {
         return Ok(found.interface.to_owned());
     }
-    let mut direct = before
+    let direct = before
         .iter()
         .filter(|known| known.rtable == route.rtable && known.via.is_none() && !known.reject);
-    if let Some(found) = direct.find(|known| known.to.prefix_len() > 0 && known.to.contains(&via)) {
+    let leading = direct.filter(|known| known.to.prefix_len() > 0 && known.to.contains(&via));
+    if let Some(found) = leading.max_by_key(|known| known.to.prefix_len()) {
         return Ok(found.interface.clone());
     }
     let mut unknown = context.interfaces.iter().filter(|interface| {

@@ -58,7 +58,7 @@ impl Named {
             let nets: Vec<IpNet> = entries.iter().map(|entry| entry.prefix).collect();
             return Self::new(&nets);
         }
-        entries.sort_by_key(|entry| (entry.prefix.prefix_len(), entry.prefix.addr()));
+        entries.sort_by_key(|entry| (entry.prefix.prefix_len(), entry.prefix.trunc()));
         entries.dedup_by_key(|entry| entry.prefix.trunc());
         entries.into_iter().fold(Self::default(), |contents, entry| {
             let named = Self::new(&[entry.prefix]);

@@ -103,6 +103,7 @@ impl Zones<'_> {
                     .only
                     .as_ref()
                     .map(|only| &only[usize::from(family == Family::Inet6)]);
+                let sources = |routed: RangeSet| routed.union(&network.unrouted(id, family));
                 match (purpose, only) {
                     (Purpose::Everything, None) => whole(family),
                     (Purpose::Everything, Some(only)) => only.clone(),
@@ -115,17 +116,10 @@ impl Zones<'_> {
                             .intersection(only)
                             .union(&without_address)
                     }
-                    (Purpose::Excuse | Purpose::ExcuseSurely, only) => {
-                        let routed = match purpose {
-                            Purpose::Excuse => network.sources(id, family),
-                            _ => network.sure_sources(id, family),
-                        };
-                        let really = routed.union(&network.unrouted(id, family));
-                        match only {
-                            None => really,
-                            Some(only) => really.intersection(only),
-                        }
-                    }
+                    (Purpose::Excuse, None) => sources(network.sources(id, family)),
+                    (Purpose::ExcuseSurely, None) => sources(network.sure_sources(id, family)),
+                    (Purpose::Excuse, Some(only)) => sources(network.sources(id, family)).intersection(only),
+                    (Purpose::ExcuseSurely, Some(only)) => sources(network.sure_sources(id, family)).intersection(only),
                 }
             })
         });
