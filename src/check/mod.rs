@@ -96,8 +96,8 @@ fn prepare(sources: &mut Sources, loader: &dyn Loader, machine: Machine) -> Prep
     let (lowered, complaints) = lower(document, sources, loader, &context, &lower::Limits::default());
     let lower::Lowered { ruleset, documents, .. } = lowered;
     let refused = documents.first().and_then(|document| refusal(document, &complaints));
-    // Large trees take their time to go; nobody waits for that.
-    rayon::spawn(move || drop(documents));
+    // What is built now takes the memory of the trees.
+    drop(documents);
     findings.extend(complaints);
     let rule_count = ruleset.anchors.values().map(|anchor| anchor.rules.len()).sum();
     let (ruleset, assumed_anchors, complaints) = policy::settle_ruleset(&policy, ruleset, &context);

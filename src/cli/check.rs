@@ -18,6 +18,7 @@ use super::console::Console;
 use super::discover::{Failure, Loaded, load};
 use super::files::{read_file, shown};
 use super::options::{Format, Input, Level, Output};
+use super::threads;
 
 /// Check pf.conf against its policy: what holds, and a packet for what does not
 #[derive(Args, Debug)]
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
         }
     };
     let _progress = Progress::start(console, arguments.output.quiet);
+    threads::start();
     let mut report = Report::default();
     let mut sources = Vec::new();
     let mut status = Status::Success;

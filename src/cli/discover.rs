@@ -18,6 +18,7 @@ use super::live;
 use super::options::Input;
 use super::project::{Project, Router, Settings};
 use super::template;
+use super::threads;
 
 /// Why nothing could be judged, in words for the user: what is wrong, and what to do.
 #[derive(Debug)]
@@ -283,6 +284,7 @@ impl Target {
             })?,
             None => read_limited(stdin().lock()).map_err(|error| Failure::new(format!("standard input: {error}")))?,
         };
+        threads::start_for_reading(&bytes);
         // A pf.conf from standard input has no neighbours: what lies in the working directory is not its.
         let siblings = self.path.as_ref().map_or_else(Vec::new, |_| loader.siblings());
 

@@ -13,6 +13,7 @@ use super::console::Console;
 use super::discover::{self, Failure, Loaded};
 use super::expanded::state;
 use super::options::{Format, Input, Output};
+use super::threads;
 
 /// Show what passes between zones: the matrix, or one pair in few boxes
 #[derive(Args, Debug)]
@@ -72,6 +73,7 @@ fn answer(arguments: &Arguments, console: Console) -> Result<Status, Failure> {
         assumptions: arguments.input.assumed_facts(),
     };
     let pair = arguments.from.as_deref().zip(arguments.to.as_deref());
+    threads::start();
     let (shown, found) = flows(&mut sources, &loader, machine, pair);
     diagnostics.extend(found);
     // A file that is missing leaves its contents unknown; the rest can be shown.

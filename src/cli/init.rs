@@ -14,6 +14,7 @@ use super::Status;
 use super::console::Console;
 use super::discover::load_one;
 use super::options::{Input, Output};
+use super::threads;
 
 /// Write a first policy from what passes today; overwrites nothing
 #[derive(Args, Debug)]
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Status {
     let mut findings = loaded.diagnostics;
     let mut text = String::new();
     if !refused(&findings) {
+        threads::start();
         let (drafted, complaints) = draft(
             &mut loaded.sources,
             &loaded.loader,

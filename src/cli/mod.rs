@@ -16,6 +16,7 @@ mod options;
 mod print;
 mod project;
 mod template;
+mod threads;
 mod trace;
 
 use std::process::ExitCode;
@@ -63,9 +64,6 @@ enum Command {
 
 /// The exit code of the whole program, from the arguments of the process.
 pub(crate) fn main() -> ExitCode {
-    // This thread works too: what runs side by side takes as many as there are processors. Where there can be no others,
-    // it works alone. A pool of one's own does not wait until the others have begun.
-    let _threads = rayon::ThreadPoolBuilder::new().use_current_thread().build();
     let status = match Cli::parse().command {
         Command::Context(arguments) => context::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
