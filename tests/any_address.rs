@@ -1,15 +1,20 @@
 //! What holds of a machine whose address is not known holds whatever that address is: what is proved once is asked again
-//! with addresses of every kind, and what is violated then must not have been proved.
+//! with addresses of every kind, and what is violated then must not have been proved. What is shown with an address that
+//! is supposed happens with it.
 
 #[path = "support/cases.rs"]
 mod cases;
 
 use pfproof::Engine;
+use pfproof::check;
 use pfproof::context::{Context, Interface, InterfaceAddress, Route};
+use pfproof::eval::{self, Journey, Memory, Usual};
 use pfproof::lower;
 use pfproof::net::Family;
 use pfproof::policy::{self, Macros, Network, Zones};
+use pfproof::report::check::Router;
 use pfproof::source::{MemoryLoader, Sources};
+use pfproof::syntax;
 use pfproof::verify::{Case, verify};
 use proptest::prelude::*;
 
@@ -279,6 +284,73 @@ proptest! {
                 };
                 prop_assert!(!differs, "{statement}: {before}, but {then} with {first} and {other}, {way:?} {layout:?}\n{rules}");
             }
+        }
+    }
+}
+
+/// The report about the machine, as a user sees it; none where pfctl refuses the rules.
+fn reported(rules: &str, policy: &str, context: &Context) -> Option<Router> {
+    let mut sources = Sources::new();
+    let loader = MemoryLoader::new();
+    let limits = syntax::Limits::default();
+    let (document, said) = syntax::read(&mut sources, &loader, "pf.conf", rules.as_bytes(), &[], &limits);
+    assert!(said.is_empty(), "{said:?}");
+    let machine = check::Machine {
+        name: "pf.conf".to_owned(),
+        document,
+        defines: Vec::new(),
+        context: context.clone(),
+        policies: vec![sources.add("policy", policy)],
+        assumptions: Vec::new(),
+    };
+    let router = check::check(&mut sources, &loader, machine);
+    router.refused.is_none().then_some(router)
+}
+
+/// The machine that words like «supposing em0 has 1.0.0.1/24 and em2 has 1.0.1.1/24» speak of.
+fn supposed(context: &Context, words: &str) -> Context {
+    let given: Vec<_> = words
+        .split(" and ")
+        .map(|one| one.split_once(" has ").expect("an interface and its address"))
+        .map(|(interface, address)| (interface, address.parse().expect("an address")))
+        .collect();
+    context.with_addresses(&given).context
+}
+
+proptest! {
+    #![proptest_config(cases::cases(100))]
+
+    #[test]
+    fn what_is_shown_supposing_an_address_happens_with_it(
+        rules in proptest::collection::vec(proptest::sample::select(RULES), 1..7),
+        statements in proptest::sample::subsequence(STATEMENTS.to_vec(), 1..5),
+        way in proptest::sample::select(WAYS),
+        unknown in proptest::sample::select(UNKNOWN),
+        layout in proptest::sample::select(LAYOUTS),
+    ) {
+        let rules = rules.join("\n") + "\n";
+        let policy = format!("zone lan on em1\nzone internet on em0\nzone dmz on em2\n{}\n", statements.join("\n"));
+        let both: [_; 2] = [(unknown[0], KNOWN[0]), (unknown[1], KNOWN[1])].map(|(unknown, known)| (!unknown).then_some(known));
+        let context = machine(both, way, layout);
+        let Some(router) = reported(&rules, &policy, &context) else { return Ok(()) };
+        prop_assert!(router.faults.is_empty(), "{:?} in\n{rules}", router.faults);
+        for cause in router.statements.iter().flat_map(|statement| &statement.causes) {
+            // What hangs on nothing else.
+            let [choice] = cause.choices.as_slice() else { continue };
+            let Some((words, (packet, shown))) = choice.strip_prefix("supposing ").zip(cause.example.as_ref()) else {
+                continue;
+            };
+            let then = supposed(&context, words);
+            let mut sources = Sources::new();
+            let (lowered, _) = lower::load(&mut sources, &MemoryLoader::new(), "pf.conf", rules.as_bytes(), &[], &then);
+            let machine = eval::Machine::new(&lowered.ruleset, &then);
+            let found = machine.follow(packet, &mut Memory::default(), &mut Usual);
+            let found = found.map_err(|doubt| TestCaseError::fail(format!("{words}: {packet} is {doubt:?} by\n{rules}")))?;
+            let way = |journey: &Journey| {
+                let hops = journey.hops.iter().map(|hop| (hop.rule.clone(), hop.after.clone()));
+                (hops.collect::<Vec<_>>(), journey.end)
+            };
+            prop_assert_eq!(way(&found), way(shown), "{}: {} by\n{}", words, packet, rules);
         }
     }
 }

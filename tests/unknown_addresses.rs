@@ -278,18 +278,72 @@ fn addresses_of_each_kind_are_tried() {
             "em0 192.0.2.8/24",
         ]
     );
-    let then = context.with_address("em0", "203.0.113.128/24".parse().unwrap());
+    let then = context.with_addresses(&[("em0", "203.0.113.128/24".parse().unwrap())]);
     assert_eq!(then.words, "em0 has 203.0.113.128/24");
     assert!(!then.context.interfaces.iter().any(|one| one.has_unknown(Family::Inet)));
 }
 
 #[test]
 fn which_end_is_the_unknown_address_is_said() {
-    let rules = "block\nblock in quick on em0 from em0\npass in on em0 proto tcp to (em0) port 443 rdr-to 10.0.1.9\npass out on em1\n";
+    // No packet is shown by a rule that nobody knows.
+    let rules = "block\nblock in quick on em0 from em0\nanchor \"others\" in on em0 proto tcp to (em0) port 443\n";
     let (_, router) = judged(rules, MACHINE, "zone wan on em0\n", "closed from wan\n");
     let words: Vec<_> = router.statements[0].causes.iter().map(|cause| &cause.choices).collect();
     let both = "if the address of em0 is at one end, and not at the other".to_owned();
     assert!(words.iter().any(|words| words.contains(&both)), "{words:?}");
+}
+
+/// What each statement's first packet becomes on the last hop, and what is supposed for it.
+fn shown(rules: &str, machine: &str, policy: &str) -> Vec<(String, Vec<String>)> {
+    let (_, router) = judged(rules, machine, "", policy);
+    let causes = router
+        .statements
+        .iter()
+        .filter_map(|statement| statement.causes.first());
+    let shown = causes.map(|cause| {
+        let (_, journey) = cause.example.as_ref().expect("a packet");
+        (journey.last().expect("a hop").brief(), cause.choices.clone())
+    });
+    shown.collect()
+}
+
+#[test]
+fn what_hangs_on_an_unknown_address_is_shown_with_one() {
+    let rules = "block\nmatch out on em0 inet from em1:network nat-to (em0)\npass in on em1\npass out on em0\n\
+                 pass in on em0 proto tcp to (em0) port 22\n";
+    let policy = "zone wan on em0\nforbid inet proto tcp from 10.0.1.0/24 to wan port 25\n\
+                  forbid inet proto tcp from wan to self port 22\n";
+    let supposing = vec!["supposing em0 has 1.0.0.1/24".to_owned()];
+    assert_eq!(
+        shown(rules, MACHINE, policy),
+        [
+            ("1.0.0.1:50001 > 9.9.9.9:25 tcp S".to_owned(), supposing.clone()),
+            ("9.9.9.9:49152 > 1.0.0.1:22 tcp S".to_owned(), supposing),
+        ]
+    );
+}
+
+#[test]
+fn what_hangs_on_several_unknown_addresses_is_shown_with_all() {
+    let machine = format!("{MACHINE}[interface.em2]\naddresses = [\"dhcp\"]\n");
+    let rules = "block\npass in on em2 from ! (em0) to ! (em2)\npass out on em0 nat-to (em0)\n";
+    let policy = "zone wan on em0\nzone dmz on em2\nforbid inet proto udp from dmz to wan port 53\n";
+    let supposing = vec!["supposing em0 has 1.0.0.1/24 and em2 has 1.0.1.1/24".to_owned()];
+    let [(_, found)] = shown(rules, &machine, policy).try_into().expect("one statement");
+    assert_eq!(found, supposing);
+}
+
+/// What is violated in another state of the machine alone is shown in that state.
+#[test]
+fn what_hangs_on_the_state_of_the_machine_is_shown_in_it() {
+    let machine = "[interface.em0]\naddresses = [\"198.51.100.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\
+                   [interface.em2]\naddresses = [\"203.0.113.7/24\"]\n[[route]]\nto = \"default\"\ninterface = \"em0\"\n\
+                   [[route]]\nto = \"default\"\ninterface = \"em2\"\n";
+    let rules = "block\npass in on em1\npass out on em2\n";
+    let policy = "forbid inet proto tcp from 10.0.1.0/24 to 9.9.9.9 port 25\n";
+    let supposing = vec!["supposing the default routes leave by em2".to_owned()];
+    let [(_, found)] = shown(rules, machine, policy).try_into().expect("one statement");
+    assert_eq!(found, supposing);
 }
 
 const SEVERAL_DOMAINS: &str = "[interface.em0]\naddresses = [\"203.0.113.7/24\"]\n[interface.em1]\naddresses = [\"10.0.1.1/24\"]\n\

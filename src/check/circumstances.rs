@@ -9,7 +9,8 @@ use crate::context::{Circumstance, Context, Interface};
 use crate::lint;
 use crate::policy::ast::Demand;
 use crate::policy::{Macros, Zones};
-use crate::verify::{Case, Doubt, Outcome, Verified, Violation, parsed, verify};
+use crate::ruleset::{Rule, RuleId, Ruleset};
+use crate::verify::{Case, Cause, Doubt, Outcome, Verified, Violation, parsed, verify};
 
 /// Why nothing is proved where the states of the machine are too many.
 const TOO_MANY: &str = "the machine may be in more states than are looked at";
@@ -34,34 +35,78 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         if !verified.judgements.iter().any(|judgement| matters(&judgement.outcome)) {
             continue;
         }
-        let there = patient.on(&other.context, |case| verify(case).0);
+        let ask = |case: Case<'_>| (verify(case).0, is_alike(patient, case));
+        let (there, is_alike) = patient.on(&other.context, ask).unwrap_or_default();
+        for fault in there.faults {
+            if !verified.faults.contains(&fault) {
+                verified.faults.push(fault);
+            }
+        }
         for judgement in &mut verified.judgements {
             if !matters(&judgement.outcome) {
                 continue;
             }
-            let same = there.iter().flat_map(|there| &there.judgements);
-            let same = same.map(|there| (there.statement, &there.outcome));
-            let outcome = same
-                .filter(|(statement, _)| *statement == judgement.statement)
-                .map(|(_, outcome)| outcome)
-                .next();
-            let requires = patient
-                .zones
-                .policy()
-                .statements
-                .get(judgement.statement)
-                .is_some_and(|statement| matches!(statement.demand, Demand::Require(..)));
-            if agree(&judgement.outcome, outcome, requires) {
-                continue;
+            let statement = patient.zones.policy().statements.get(judgement.statement);
+            let requires = statement.is_some_and(|statement| matches!(statement.demand, Demand::Require(..)));
+            let mut same = there
+                .judgements
+                .iter()
+                .filter(|one| one.statement == judgement.statement);
+            let outcome = same.next().map(|one| &one.outcome);
+            let agrees = agree(&judgement.outcome, outcome, requires);
+            if !agrees {
+                let words = match (&judgement.outcome, outcome) {
+                    (Outcome::Violated(_) | Outcome::Vacuous, Some(Outcome::Holds)) => "it holds".to_owned(),
+                    (_, Some(outcome)) => format!("it is {}", outcome.word()),
+                    (_, None) => "it cannot be judged".to_owned(),
+                };
+                doubt(&mut judgement.outcome, format!("{words} while {}", other.words));
             }
-            let words = match (&judgement.outcome, outcome) {
-                (Outcome::Violated(_) | Outcome::Vacuous, Some(Outcome::Holds)) => "it holds".to_owned(),
-                (_, Some(outcome)) => format!("it is {}", outcome.word()),
-                (_, None) => "it cannot be judged".to_owned(),
-            };
-            doubt(&mut judgement.outcome, format!("{words} while {}", other.words));
+            let offending = outcome.filter(|_| is_alike).and_then(Outcome::violation);
+            if let Some((here, there)) = judgement.outcome.violation_mut().zip(offending) {
+                show(here, there, &other.words);
+                if !agrees {
+                    here.causes
+                        .extend(there.causes.iter().filter_map(|cause| supposing(cause, &other.words)));
+                }
+            }
         }
     }
+}
+
+/// Whether the machine of the case has the same interfaces and rules, by the same numbers.
+fn is_alike(patient: &Patient<'_>, case: Case<'_>) -> bool {
+    let rules = |ruleset: &Ruleset| -> Vec<_> {
+        let rules = ruleset.all_rules();
+        let at = |(id, rule): (RuleId, &Rule)| (id, rule.origin.span.start, rule.origin.span.end);
+        rules.map(at).collect()
+    };
+    let engine = patient.zones.network().engine();
+    engine.space() == case.engine.space() && rules(engine.ruleset()) == rules(case.engine.ruleset())
+}
+
+/// Gives causes that could not be replayed the examples of the same causes where something is supposed of the machine.
+fn show(here: &mut Violation, there: &Violation, supposed: &str) {
+    for cause in here.causes.iter_mut().filter(|cause| cause.example.is_none()) {
+        let mut same = there
+            .causes
+            .iter()
+            .filter(|other| (&other.why, &other.hops, &other.end) == (&cause.why, &cause.hops, &cause.end));
+        if let Some(Cause {
+            conditions, example, ..
+        }) = same.find_map(|other| supposing(other, supposed))
+        {
+            (cause.conditions, cause.example) = (conditions, example);
+        }
+    }
+}
+
+/// The cause with its example, of which it is said what is supposed; `None` where it has none.
+fn supposing(cause: &Cause, supposed: &str) -> Option<Cause> {
+    let mut cause = cause.clone();
+    let example = cause.example.as_mut()?;
+    example.supposed = Some(supposed.to_owned());
+    Some(cause)
 }
 
 /// The machine with addresses that it may have where it is not known which: what is proved for each holds with them.
@@ -70,9 +115,19 @@ fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
     let (samples, unknown) = zones.sample_addresses();
     let rules = engine.ruleset().all_rules().count();
     let tried = MOST_RULES / (rules * unknown * unknown).max(1);
-    let samples = samples.into_iter().take(tried.clamp(1, MOST_TRIED));
-    let with = |(interface, address): (&Interface, IpNet)| engine.context().with_address(&interface.name, address);
-    samples.map(with).collect()
+    let samples = samples
+        .into_iter()
+        .take(tried.clamp(1, MOST_TRIED))
+        .map(|one| vec![one]);
+    // With all of them known, packets can be replayed.
+    let all = Some(zones.sample_of_each()).filter(|all| all.len() > 1);
+    let with = |given: Vec<(&Interface, IpNet)>| {
+        let given = given
+            .iter()
+            .map(|(interface, address)| (interface.name.as_str(), *address));
+        engine.context().with_addresses(&given.collect::<Vec<_>>())
+    };
+    all.into_iter().chain(samples).map(with).collect()
 }
 
 /// A draft of a policy without what does not hold in every circumstance of that machine: a `require` becomes an `allow`,

@@ -93,17 +93,22 @@ impl Context {
         Some(all)
     }
 
-    /// The circumstance that the address of that interface which is not known is that one.
+    /// The circumstance that the addresses of interfaces which are not known are those.
     #[must_use]
-    pub fn with_address(&self, interface: &str, address: IpNet) -> Circumstance {
+    pub fn with_addresses(&self, given: &[(&str, IpNet)]) -> Circumstance {
         let mut context = self.clone();
-        let unknown = InterfaceAddress::Unknown(Family::of(address.addr()));
-        let own = context.interfaces.iter_mut().filter(|one| one.name == interface);
-        for one in own.flat_map(|one| &mut one.addresses).filter(|one| **one == unknown) {
-            *one = InterfaceAddress::Known(address);
+        for &(interface, address) in given {
+            let unknown = InterfaceAddress::Unknown(Family::of(address.addr()));
+            let own = context.interfaces.iter_mut().filter(|one| one.name == interface);
+            for one in own.flat_map(|one| &mut one.addresses).filter(|one| **one == unknown) {
+                *one = InterfaceAddress::Known(address);
+            }
         }
+        let words = given
+            .iter()
+            .map(|(interface, address)| format!("{interface} has {address}"));
         Circumstance {
-            words: format!("{interface} has {address}"),
+            words: words.collect::<Vec<_>>().join(" and "),
             context,
             is_more: false,
         }

@@ -125,6 +125,8 @@ impl<'a> Builder<'a> {
         };
         if let Some(near) = near {
             finding = finding.help(format!("did you mean `{near}`?"));
+        } else if first == "closed" && word == "self" {
+            finding = finding.help("`closed` is about zones; of the machine itself say `forbid from … to self`");
         } else if is_reserved(&failed) {
             finding = finding.help(format!("`{word}` is a word of the language: choose another name"));
         }

@@ -23,6 +23,26 @@ const MOST_NAMED: usize = 4;
 const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
 
 impl Zones<'_> {
+    /// Of each interface whose address is not known one that it may have, with its network; the networks overlap no others.
+    #[must_use]
+    pub fn sample_of_each(&self) -> Vec<(&Interface, IpNet)> {
+        let mut given: Vec<(&Interface, IpNet)> = Vec::new();
+        for family in Family::BOTH {
+            for (id, interface) in self.context().interfaces.iter().enumerate() {
+                let unnamed = self.possible(id, family).minus(&self.named_addresses(family));
+                let global = unnamed.intersection(globally_reachable(family));
+                let mut beside = self.networks_beside(interface, family);
+                beside.extend(given.iter().map(|(_, net)| prefix(*net)));
+                let free = |kind: &RangeSet| beside.iter().fold(kind.clone(), |left, net| left.minus(net));
+                let found = [&global, &unnamed]
+                    .into_iter()
+                    .find_map(|kind| host_of(&free(kind), family, &beside));
+                given.extend(found.map(|net| (interface, net)));
+            }
+        }
+        given
+    }
+
     /// Of each interface whose address is not known, addresses that it may have, with their networks: one that is globally reachable,
     /// one that is not; of the first ranges that the policy, or rules and routes, name some, and some that lie beside them.
     ///
@@ -43,8 +63,7 @@ impl Zones<'_> {
     }
 
     fn samples_of(&self, id: InterfaceId, interface: &Interface, family: Family) -> Vec<IpNet> {
-        let (refused, _) = refused(family);
-        let possible = self.network.unknown_own(id, family).minus(&refused);
+        let possible = self.possible(id, family);
         if possible.is_empty() {
             return Vec::new();
         }
@@ -65,8 +84,17 @@ impl Zones<'_> {
                 unnamed.minus(&configured).intersection(&around),
             ]);
         }
-        let beside: Vec<RangeSet> = self.context().networks_beside(interface, family).map(prefix).collect();
+        let beside = self.networks_beside(interface, family);
         kinds.iter().filter_map(|kind| host_of(kind, family, &beside)).collect()
+    }
+
+    /// The addresses that the interface may have, where they are not known.
+    fn possible(&self, id: InterfaceId, family: Family) -> RangeSet {
+        self.network.unknown_own(id, family).minus(&refused(family).0)
+    }
+
+    fn networks_beside(&self, interface: &Interface, family: Family) -> Vec<RangeSet> {
+        self.context().networks_beside(interface, family).map(prefix).collect()
     }
 
     /// The addresses that rules and routes name, but for those of all.

@@ -48,6 +48,23 @@ impl Outcome {
             Self::Vacuous => "vacuous",
         }
     }
+
+    /// The packets that offend it, or may.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        match self {
+            Self::Violated(violation) | Self::Unproven { violation, .. } => Some(violation),
+            Self::Holds | Self::Vacuous => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn violation_mut(&mut self) -> Option<&mut Violation> {
+        match self {
+            Self::Violated(violation) | Self::Unproven { violation, .. } => Some(violation),
+            Self::Holds | Self::Vacuous => None,
+        }
+    }
 }
 
 /// The packets that offend a statement, by their causes.
@@ -121,6 +138,8 @@ pub struct Counterexample {
     pub choices: Vec<(RuleId, IpAddr)>,
     /// The expectations that are not met, where that is what offends.
     pub unmet: Vec<Span>,
+    /// What is supposed of the machine that is not known of it, or may be otherwise: the words after «supposing».
+    pub supposed: Option<String>,
 }
 
 impl Counterexample {

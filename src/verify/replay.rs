@@ -172,6 +172,7 @@ impl Replayer<'_> {
                 reply: answer,
                 choices: Vec::new(),
                 unmet,
+                supposed: None,
             }),
             through,
             offends,

@@ -208,7 +208,8 @@ impl Builder<'_> {
             .choices
             .iter()
             .map(|(rule, address)| format!("if pf takes {address} from the pool of rule @{rule}"));
-        let mut choices: Vec<String> = chosen.collect();
+        let supposed = example.supposed.iter().map(|supposed| format!("supposing {supposed}"));
+        let mut choices: Vec<String> = supposed.chain(chosen).collect();
         choices.extend(self.choices(&cause, !example.choices.is_empty()));
         Some(Cause {
             key: format!("{:?}", (cause.why == Why::ReplyStopped, &cause.hops, &cause.end)),
