@@ -286,11 +286,60 @@ fn addresses_of_each_kind_are_tried() {
 #[test]
 fn which_end_is_the_unknown_address_is_said() {
     // No packet is shown by a rule that nobody knows.
-    let rules = "block\nblock in quick on em0 from em0\nanchor \"others\" in on em0 proto tcp to (em0) port 443\n";
+    let rules = "block\nblock in quick on em0 from (em0)\nanchor \"others\" in on em0 proto tcp to (em0) port 443\n";
     let (_, router) = judged(rules, MACHINE, "zone wan on em0\n", "closed from wan\n");
     let words: Vec<_> = router.statements[0].causes.iter().map(|cause| &cause.choices).collect();
     let both = "if the address of em0 is at one end, and not at the other".to_owned();
     assert!(words.iter().any(|words| words.contains(&both)), "{words:?}");
+}
+
+/// A bare name stands for what it was when the rules were loaded, which a lease may have changed since.
+#[test]
+fn what_rules_were_loaded_with_may_be_another_address() {
+    let with = |itself: &str| format!("block\nblock out quick on em1 from {itself}\npass out\n");
+    let closed = "zone lan on em1\nclosed to lan\n";
+    let (_, router) = judged(&with("self"), MACHINE, "", closed);
+    let [statement] = router.statements.as_slice() else {
+        panic!("one statement")
+    };
+    assert_eq!(statement.outcome, "unproven");
+    assert_eq!(
+        statement.reasons,
+        [
+            "it hangs on the address that em0 had when pf.conf was loaded, and may have lost since; `(…)` in rules looks it \
+          up anew, `assume em0 ADDRESS/BITS` settles it"
+        ]
+    );
+    check_on(
+        &with("(self)"),
+        MACHINE,
+        "zone lan on em1\n",
+        &[("closed to lan", "holds")],
+    );
+    // So does what is offered as a repair.
+    let (_, router) = judged("block\npass out\n", MACHINE, "", closed);
+    let repair = router.statements[0].repair.as_ref().map(|repair| repair.rules.clone());
+    assert_eq!(repair, Some(vec!["block out quick on em1 from (self)".to_owned()]));
+}
+
+/// Of more addresses than the machine can have some are none of its own.
+#[test]
+fn addresses_of_several_interfaces_are_counted_together() {
+    let machine = format!("{MACHINE}[interface.em2]\naddresses = [\"dhcp\"]\n");
+    let outcome = |sources: &str| {
+        let rules = format!(
+            "block\nblock in quick from {{ (em0) (em2) }}\npass in on em0 from {sources}\npass out on em1 from {sources}\n"
+        );
+        let (_, router) = judged(
+            &rules,
+            &machine,
+            "zone wan on em0\n",
+            "forbid inet proto udp from wan to 10.0.1.9\n",
+        );
+        router.statements[0].outcome
+    };
+    assert_eq!(outcome("198.51.100.8/31"), "unproven");
+    assert_eq!(outcome("198.51.100.8/30"), "violated");
 }
 
 /// What each statement's first packet becomes on the last hop, and what is supposed for it.

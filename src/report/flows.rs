@@ -147,6 +147,8 @@ fn way(class: &Class) -> String {
 
 /// What a class hangs on. That an address is not the machine's own one is so for all but one.
 fn open(class: &Class) -> impl Iterator<Item = &Condition> {
-    let other = |one: &Condition| one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_));
+    let other = |one: &Condition| {
+        one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_) | Unknown::Loaded(_))
+    };
     class.conditions.iter().filter(move |one| !other(one))
 }

@@ -11,8 +11,8 @@ pub(super) const MOST_OFFENCES: usize = 1000;
 pub(super) struct Offence {
     pub(super) why: Why,
     pub(super) class: Class,
-    /// A condition of the class that is so by what is asked: the packets are from or to that address.
-    pub(super) implied: Option<Condition>,
+    /// Conditions of the class that are so by what is asked: the packets are from or to that address.
+    pub(super) implied: Vec<Condition>,
 }
 
 /// What the search for offences came to.
@@ -61,7 +61,7 @@ impl Found {
         self.offences.push(Offence {
             why: why.clone(),
             class,
-            implied: None,
+            implied: Vec::new(),
         });
         true
     }

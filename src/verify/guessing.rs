@@ -6,7 +6,7 @@
 use super::found::{Found, Offence};
 use super::outcome::Why;
 use crate::context::Interface;
-use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
+use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, unknown_addresses};
 use crate::net::{Family, RangeSet};
 use crate::policy::{Guess, Network};
 use crate::ruleset::Name;
@@ -43,7 +43,10 @@ pub(super) fn add(found: &mut Found, searched: Found, guess: &Guess, network: &N
         if !offence.class.conditions.contains(&condition) {
             offence.class.conditions.push(condition.clone());
         }
-        offence.implied = Some(condition).filter(|_| with_every && by_itself);
+        offence.implied = Some(condition)
+            .filter(|_| with_every && by_itself)
+            .into_iter()
+            .collect();
     }
     found.offences.extend(offences);
     for doubt in searched.doubts {
@@ -158,32 +161,36 @@ pub(super) fn spare_own(offences: &mut Vec<Offence>, network: &Network<'_>) {
     }
 }
 
-/// Says of offences of more packets than an interface has addresses that are not known: the ends of some are surely none of these.
+/// Says of offences of more packets than interfaces have addresses that are not known: the ends of some are surely none of these.
 pub(super) fn settle_by_number(offences: &mut [Offence], network: &Network<'_>) {
     let interfaces = &network.engine().context().interfaces;
     let open = offences
         .iter_mut()
-        .filter(|one| one.implied.is_none() && !one.class.own_reverse);
+        .filter(|one| one.implied.is_empty() && !one.class.own_reverse);
     for offence in open.filter(|one| one.why == Why::GetsThrough) {
         let family = offence.class.region.family;
+        let (mut shunned, mut count, mut own) = (Vec::new(), 0, RangeSet::empty());
         for (id, interface) in interfaces.iter().enumerate() {
-            let unknown = interface
-                .addresses_of(family)
-                .filter(|address| address.known().is_none());
-            let (count, own) = (unknown.count() as u128, network.unknown_own(id, family));
-            let is_beside = |end| {
-                let numbers = offence.class.region.numbers(end);
-                numbers.len() > count || numbers.is_disjoint(&own)
-            };
-            let condition = Condition {
-                holds: false,
-                ..address_of(interface)
-            };
-            let hangs = offence.class.conditions.contains(&condition);
-            if hangs && offence.class.shuns_only(interface) && is_beside(Field::Source) && is_beside(Field::Destination)
-            {
-                offence.implied = Some(condition);
+            let conditions = unknown_addresses(interface).map(|unknown| Condition::by_itself(unknown, false));
+            let conditions = conditions
+                .into_iter()
+                .filter(|one| offence.class.conditions.contains(one));
+            let before = shunned.len();
+            shunned.extend(conditions.filter(|_| offence.class.shuns_only(interface)));
+            let addresses = interface.addresses_of(family);
+            let unknown = addresses.filter(|address| address.known().is_none()).count();
+            // What rules were loaded with may be others than those that it has.
+            count += (unknown * (shunned.len() - before)) as u128;
+            if shunned.len() > before {
+                own = own.union(&network.unknown_own(id, family));
             }
+        }
+        let is_beside = |end| {
+            let numbers = offence.class.region.numbers(end);
+            numbers.len() > count || numbers.is_disjoint(&own)
+        };
+        if is_beside(Field::Source) && is_beside(Field::Destination) {
+            offence.implied = shunned;
         }
     }
 }

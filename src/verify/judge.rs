@@ -271,7 +271,7 @@ impl Judge<'_> {
 
     /// Whether pf may choose so by itself.
     fn is_sure(&self, offence: &Offence) -> bool {
-        let implied = |condition: &Condition| offence.implied.as_ref() == Some(condition);
+        let implied = |condition: &Condition| offence.implied.contains(condition);
         let mut conditions = offence.class.conditions.iter();
         conditions.all(|condition| implied(condition) || self.is_choice(condition))
     }

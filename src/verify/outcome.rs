@@ -181,7 +181,9 @@ impl Doubt {
                 Some(format!("assume table <{name}> {contents}"))
             }
             Unknown::Anchor(name) => Some(format!("assume anchor \"{name}\" empty")),
-            Unknown::Address(name) | Unknown::Network(name) => Some(format!("assume {name} ADDRESS/BITS")),
+            Unknown::Address(name) | Unknown::Loaded(name) | Unknown::Network(name) => {
+                Some(format!("assume {name} ADDRESS/BITS"))
+            }
             Unknown::User => {
                 let Self::Depends(Condition { rule: Some(rule), .. }) = self else {
                     return None;

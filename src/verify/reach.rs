@@ -322,7 +322,9 @@ impl<'z, 'a> Between<'z, 'a> {
 /// that others fill are empty, and if so, surely.
 fn is_sure(class: &Class, implied: Option<&Condition>, hangs_on: &mut Vec<Unknown>) -> Option<bool> {
     // That an address is not the machine's own one is so for all but one.
-    let other = |one: &Condition| one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_));
+    let other = |one: &Condition| {
+        one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_) | Unknown::Loaded(_))
+    };
     let open = |one: &&Condition| !one.unknown.is_choice() && !other(one) && Some(*one) != implied;
     let mut sure = Some(true);
     for Condition { unknown, holds, .. } in class.conditions.iter().filter(open) {

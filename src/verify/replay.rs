@@ -453,6 +453,7 @@ fn criterion(unknown: &Unknown) -> Option<Criterion> {
         Unknown::User
         | Unknown::Table(_)
         | Unknown::Address(_)
+        | Unknown::Loaded(_)
         | Unknown::Network(_)
         | Unknown::Anchor(_)
         | Unknown::Tag

@@ -511,7 +511,7 @@ impl Searcher<'_> {
             found.offences.push(Offence {
                 why: Why::Unexpected(failed),
                 class,
-                implied: None,
+                implied: Vec::new(),
             });
         }
     }

@@ -1,6 +1,7 @@
 //! Rules that may mend a statement, as a good administrator would write them.
 
 use super::Patient;
+use crate::net::Family;
 use crate::policy::ast::{self, Closed, Demand, Host, Packets, Spanned, Statement, Zone};
 use crate::ruleset::{Action, Name, Ruleset};
 
@@ -76,6 +77,15 @@ impl Patient<'_> {
             .collect()
     }
 
+    /// The machine; with the addresses that it has when a packet comes, where they may change.
+    fn itself(&self) -> &'static str {
+        let mut interfaces = self.context.interfaces.iter();
+        match interfaces.any(|interface| Family::BOTH.iter().any(|&family| interface.has_unknown(family))) {
+            true => "(self)",
+            false => "self",
+        }
+    }
+
     fn antispoof(&self) -> String {
         let all: Vec<String> = self
             .zones
@@ -126,7 +136,7 @@ impl Patient<'_> {
             .collect();
         let items = packets.destination.hosts.iter().flat_map(|hosts| &hosts.items);
         targets.extend(items.filter_map(|item| match &item.host {
-            Host::Itself => Some("self".to_owned()),
+            Host::Itself => Some(self.itself().to_owned()),
             Host::Prefix(net) => Some(crate::print::prefix(*net)),
             Host::Table(name) => Some(format!("<{name}>")),
             Host::Any | Host::Named(..) => None,
@@ -144,7 +154,7 @@ impl Patient<'_> {
                 rules.extend(self.hosts(other).iter().flat_map(|to| self.blocks(zone, to)));
             }
         }
-        rules.extend(self.blocks(zone, "self"));
+        rules.extend(self.blocks(zone, self.itself()));
         rules
     }
 
@@ -152,7 +162,8 @@ impl Patient<'_> {
         let log = self.log();
         let mut rules = vec![self.antispoof()];
         let interfaces = self.interfaces(zone).into_iter();
-        rules.extend(interfaces.map(|interface| format!("block out{log} quick on {interface} from self")));
+        let itself = self.itself();
+        rules.extend(interfaces.map(|interface| format!("block out{log} quick on {interface} from {itself}")));
         for other in &self.zones.policy().zones {
             if other.name.value != zone.name.value {
                 rules.extend(self.hosts(zone).iter().flat_map(|to| self.blocks(other, to)));

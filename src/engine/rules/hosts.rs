@@ -153,7 +153,11 @@ pub(super) fn matching(context: &Context, dynamic: &DynamicAddress, family: Fami
     let Some(interface) = unknown else {
         return Hosts::known(known);
     };
-    let hosts = Hosts::partly(known, family, Unknown::Address(interface));
+    let unknown = match dynamic.load_time {
+        true => Unknown::Loaded(interface),
+        false => Unknown::Address(interface),
+    };
+    let hosts = Hosts::partly(known, family, unknown);
     let beside = beside_all(context, dynamic, family);
     let maybe = hosts.maybe.map(|(set, unknown)| (set.minus(&beside), unknown));
     Hosts {

@@ -13,6 +13,8 @@ pub enum Unknown {
     Table(Name),
     /// The address of an interface.
     Address(Name),
+    /// The address that an interface had when the rules were loaded: a bare name in a rule.
+    Loaded(Name),
     /// The network of an interface.
     Network(Name),
     /// The rules of an anchor that others fill.
@@ -40,6 +42,7 @@ impl Unknown {
             | Self::Tag
             | Self::Table(_)
             | Self::Address(_)
+            | Self::Loaded(_)
             | Self::Network(_)
             | Self::Anchor(_) => false,
         }

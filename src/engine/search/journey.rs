@@ -221,6 +221,7 @@ impl Class {
             Unknown::Os
             | Unknown::User
             | Unknown::Table(_)
+            | Unknown::Loaded(_)
             | Unknown::Anchor(_)
             | Unknown::Probability
             | Unknown::Once
@@ -254,8 +255,8 @@ impl Class {
     /// Whether all that it asks of the unknown addresses of the interface is that original ones are none of them.
     #[must_use]
     pub fn shuns_only(&self, interface: &Interface) -> bool {
-        let wanted = Unknown::Address(Name::from(interface.name.as_str()));
-        let asked = |fact: &Fact| fact.unknown == wanted;
+        let wanted = unknown_addresses(interface);
+        let asked = |fact: &Fact| wanted.contains(&fact.unknown);
         let mut settled = self.supposed.facts.iter().filter(|(fact, ..)| asked(fact));
         let mut open = self.supposed.open.iter().filter(|(fact, _)| asked(fact));
         open.next().is_none()
@@ -337,6 +338,12 @@ impl Class {
             None => Some(region.numbers(field)),
         }
     }
+}
+
+/// What is not known where an address of that interface is not: the one that it has, and the one that rules were loaded with.
+pub(crate) fn unknown_addresses(interface: &Interface) -> [Unknown; 2] {
+    let name = Name::from(interface.name.as_str());
+    [Unknown::Address(name.clone()), Unknown::Loaded(name)]
 }
 
 /// Why there is no answer.

@@ -2,7 +2,7 @@
 
 use super::build::Builder;
 use crate::engine::{Condition, Decider, Undecided, Unknown};
-use crate::ruleset::{Host, Peer};
+use crate::ruleset::{Host, Name, Peer};
 use crate::verify::{self, Doubt};
 
 impl Builder<'_> {
@@ -10,8 +10,20 @@ impl Builder<'_> {
     pub(super) fn doubts(&self, doubts: &[Doubt], found: &verify::Violation) -> Vec<String> {
         let kinds: usize = found.causes.iter().map(|cause| cause.packets.boxes().len()).sum();
         let mut reasons: Vec<String> = Vec::new();
+        // What settles the one settles the other.
+        let is_loaded = |name: &Name| {
+            let mut conditions = doubts.iter().filter_map(|doubt| match doubt {
+                Doubt::Depends(condition) => Some(&condition.unknown),
+                Doubt::Packets(_) | Doubt::Undecided(_) | Doubt::Circumstance(_) => None,
+            });
+            conditions.any(|unknown| matches!(unknown, Unknown::Loaded(loaded) if loaded == name))
+        };
         for doubt in doubts {
             let reason = match doubt {
+                Doubt::Depends(Condition {
+                    unknown: Unknown::Address(name),
+                    ..
+                }) if is_loaded(name) => continue,
                 Doubt::Depends(condition) => self.condition(condition),
                 Doubt::Packets(unknown) => {
                     format!("{} is not known, and the statement names it", unknown_words(unknown))
@@ -25,9 +37,14 @@ impl Builder<'_> {
                 Doubt::Undecided(Undecided::Unmodelled(what)) => what.clone(),
                 Doubt::Circumstance(words) => words.clone(),
             };
-            let reason = match doubt.assumption(self.subject.engine.ruleset()) {
-                Some(assumption) => format!("{reason}; `{assumption}` would settle it"),
-                None => reason,
+            let reason = match (doubt.assumption(self.subject.engine.ruleset()), doubt) {
+                (Some(assumption), Doubt::Depends(condition)) if matches!(condition.unknown, Unknown::Loaded(_)) => {
+                    format!(
+                        "{reason}, and may have lost since; `(…)` in rules looks it up anew, `{assumption}` settles it"
+                    )
+                }
+                (Some(assumption), _) => format!("{reason}; `{assumption}` would settle it"),
+                (None, _) => reason,
             };
             if !reasons.contains(&reason) {
                 reasons.push(reason);
@@ -74,10 +91,14 @@ impl Builder<'_> {
             let word = match &condition.unknown {
                 Unknown::Pool if pools_are_told => continue,
                 Unknown::Anchor(name) => self.anchor(cause, condition, name),
-                Unknown::Address(name) | Unknown::Network(name) if is_both_ways(cause, condition) => Some(format!(
-                    "if {} is at one end, and not at the other",
-                    own_words(&condition.unknown, name)
-                )),
+                Unknown::Address(name) | Unknown::Loaded(name) | Unknown::Network(name)
+                    if is_both_ways(cause, condition) =>
+                {
+                    Some(format!(
+                        "if {} is at one end, and not at the other",
+                        own_words(&condition.unknown, name)
+                    ))
+                }
                 _ => Some(condition_words(condition)),
             };
             words.extend(word.filter(|word| !words.contains(word)));
@@ -125,8 +146,14 @@ fn is_both_ways(cause: &verify::Cause, condition: &Condition) -> bool {
 fn own_words(unknown: &Unknown, interface: &str) -> String {
     match unknown {
         Unknown::Network(_) => format!("an address in the network of {interface}"),
+        Unknown::Loaded(_) => loaded_words(interface),
         _ => format!("the address of {interface}"),
     }
+}
+
+/// The address that a bare name stands for in a rule.
+fn loaded_words(interface: &str) -> String {
+    format!("the address that {interface} had when pf.conf was loaded")
 }
 
 /// What must be so for something to come about.
@@ -152,6 +179,7 @@ pub(crate) fn condition_words(condition: &Condition) -> String {
         }
         Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
         Unknown::Address(name) => format!("if the address is {not}that of {name}"),
+        Unknown::Loaded(name) => format!("if the address is {not}the one that {name} had when pf.conf was loaded"),
         Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
         Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
         Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
@@ -171,6 +199,7 @@ pub(crate) fn unknown_words(unknown: &Unknown) -> String {
         Unknown::User => "the user of a local socket".to_owned(),
         Unknown::Table(name) => format!("the contents of table <{name}>"),
         Unknown::Address(name) | Unknown::Network(name) => format!("the address of {name}"),
+        Unknown::Loaded(name) => loaded_words(name),
         Unknown::Anchor(name) => format!("anchor \"{name}\""),
         Unknown::Probability => "chance (`probability`)".to_owned(),
         Unknown::Once => "whether `once` is used up".to_owned(),
