@@ -81,3 +81,24 @@ fn drafts_hold() {
         "{drafted} {required} {closed}"
     );
 }
+
+/// A table that is written to hold what an interface has is not drafted as empty, though nobody knows its address.
+#[test]
+fn a_table_of_an_unknown_address_is_not_empty() {
+    let folder = std::env::temp_dir().join(format!("pfproof-draft-own-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in [
+        (
+            "pf.conf",
+            "table <own> { em0:network }\nblock in quick from <own>\npass\n",
+        ),
+        ("hostname.em0", "inet autoconf\n"),
+        ("hostname.em1", "inet 10.0.1.1 255.255.255.0\n"),
+    ] {
+        fs::write(folder.join(name), text).expect("a file");
+    }
+    let output = pfproof(&folder, &["init", "-q", "-o", "-"]);
+    fs::remove_dir_all(&folder).expect("the folder is removed");
+    let draft = String::from_utf8(output.stdout).expect("utf-8");
+    assert!(draft.contains("zone") && !draft.contains("assume table"), "{draft}");
+}

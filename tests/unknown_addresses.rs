@@ -306,7 +306,7 @@ fn what_rules_were_loaded_with_may_be_another_address() {
     assert_eq!(
         statement.reasons,
         [
-            "it hangs on the address that em0 had when pf.conf was loaded, and may have lost since; `(…)` in rules looks it \
+            "it hangs on what em0 had when pf.conf was loaded, and may have lost since; `(…)` in rules looks it \
           up anew, `assume em0 ADDRESS/BITS` settles it"
         ]
     );
@@ -320,6 +320,35 @@ fn what_rules_were_loaded_with_may_be_another_address() {
     let (_, router) = judged("block\npass out\n", MACHINE, "", closed);
     let repair = router.statements[0].repair.as_ref().map(|repair| repair.rules.clone());
     assert_eq!(repair, Some(vec!["block out quick on em1 from (self)".to_owned()]));
+}
+
+/// A table holds what the interfaces in it had when it was loaded, and lacks what they had behind `!`.
+#[test]
+fn a_table_may_hold_or_lack_what_an_interface_had() {
+    let tables =
+        "table <inside> const { em0:network 10.0.1.0/24 }\ntable <others> const { 172.16.0.0/12 ! em0:network }\n";
+    check_on(
+        &format!(
+            "{tables}block\npass in on em1 inet proto tcp to ! <inside>\npass out on em0\n\
+             pass in on em1 inet proto udp to <others>\n"
+        ),
+        MACHINE,
+        "zone lan on em1\n",
+        &[
+            ("forbid inet proto tcp from lan to 10.0.1.9", "holds"),
+            ("require inet proto tcp from lan to 203.0.113.9", "unproven"),
+            ("require inet proto udp from lan to 172.16.9.9", "unproven"),
+            ("forbid inet proto udp from lan to 203.0.113.9", "holds"),
+        ],
+    );
+    // Of what pf.conf writes nothing is missing.
+    let (_, router) = judged(
+        &format!("{tables}block\npass in on em1 to <inside>\n"),
+        MACHINE,
+        "",
+        "zone lan on em1\nassume table <inside> as written\nforbid inet from lan to 203.0.113.9\n",
+    );
+    assert!(router.findings.is_empty(), "{:?}", router.findings);
 }
 
 /// Of more addresses than the machine can have some are none of its own.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::blocks::{Block, blocks};
 use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::Family;
-use crate::ruleset::{DynamicAddress, Table};
+use crate::ruleset::{DynamicAddress, Table, TableInterface};
 
 /// The bits of an address as a number, 32 or 128 of them.
 pub(super) fn bits(address: IpAddr) -> u128 {
@@ -108,6 +108,8 @@ pub(super) struct Unknown {
     inet: bool,
     /// Whether the IPv6 part is only a part.
     inet6: bool,
+    /// Whether it may take away what is known to be in it.
+    holes: bool,
     /// The networks that hold nothing of what is not known, by what it is: each address outside all networks of one of
     /// these may be it.
     outside: Vec<(Family, Vec<IpNet>)>,
@@ -124,7 +126,7 @@ impl AddressSet {
     }
 
     /// The contents of a table (`pfr_match_addr`).
-    pub(super) fn of_table(name: &str, table: &Table) -> Self {
+    pub(super) fn of_table(name: &str, table: &Table, context: &Context) -> Self {
         let mut set = Self {
             weighted: table.entries.iter().any(|entry| entry.weight.is_some()),
             ..Self::default()
@@ -136,9 +138,39 @@ impl AddressSet {
             set.unknown = Some(Unknown {
                 inet: true,
                 inet6: true,
+                holes: false,
                 outside: Vec::new(),
                 why: format!("the contents of the table <{name}> are not known"),
             });
+            return set;
+        }
+        for TableInterface {
+            negated,
+            address,
+            family,
+        } in &table.interfaces
+        {
+            let unknown = set.unknown.get_or_insert_with(|| Unknown {
+                inet: false,
+                inet6: false,
+                holes: false,
+                outside: Vec::new(),
+                why: format!(
+                    "what `{}` had when the table <{name}> was loaded is not known",
+                    address.interface
+                ),
+            });
+            unknown.inet |= *family != Some(Family::Inet6);
+            unknown.inet6 |= *family != Some(Family::Inet);
+            unknown.holes |= negated;
+            for of in Family::BOTH
+                .into_iter()
+                .filter(|of| family.is_none_or(|family| family == *of))
+            {
+                let interface = context.interface(&address.interface);
+                let outside = interface.map_or_else(Vec::new, |interface| outside(context, address, interface, of));
+                unknown.outside.push((of, outside));
+            }
         }
         set
     }
@@ -157,6 +189,7 @@ impl AddressSet {
             set.unknown = Some(Unknown {
                 inet: true,
                 inet6: true,
+                holes: false,
                 outside,
                 why: format!("the addresses that `{name}` had when the rules were loaded are not known"),
             });
@@ -238,6 +271,7 @@ impl AddressSet {
         let unknown = self.unknown.get_or_insert_with(|| Unknown {
             inet: false,
             inet6: false,
+            holes: false,
             outside: Vec::new(),
             why: format!("the {family} address of `{}` is not known", interface.name),
         });
@@ -270,7 +304,7 @@ impl AddressSet {
             Family::Inet6 => self.inet6.contains(family, bits(address)),
         };
         match &self.unknown {
-            Some(unknown) if !known && unknown.may_be(address) => Err(unknown),
+            Some(unknown) if (!known || unknown.holes) && unknown.may_be(address) => Err(unknown),
             _ => Ok(known),
         }
     }
@@ -323,6 +357,7 @@ mod tests {
                 entries,
                 ..Table::default()
             },
+            &Context::default(),
         )
     }
 

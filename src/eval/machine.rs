@@ -363,14 +363,14 @@ impl<'a> Compiler<'a> {
     /// The table that a name means in a ruleset: its own if it defines one, else the main one's
     /// (`pfr_ktable_select_active`).
     fn table(&mut self, path: &'a Name, name: &'a Name) -> Arc<AddressSet> {
-        let ruleset = self.ruleset;
+        let (ruleset, context) = (self.ruleset, self.context);
         self.tables
             .entry((path, name))
             .or_insert_with(|| {
                 let table = [path.as_ref(), Ruleset::MAIN]
                     .into_iter()
                     .find_map(|path| ruleset.anchors.get(path)?.tables.get(name));
-                Arc::new(table.map_or_else(AddressSet::default, |table| AddressSet::of_table(name, table)))
+                Arc::new(table.map_or_else(AddressSet::default, |table| AddressSet::of_table(name, table, context)))
             })
             .clone()
     }

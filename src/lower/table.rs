@@ -10,7 +10,7 @@ use super::option::why;
 use super::{Lowerer, Refused};
 use crate::diagnostic::Code;
 use crate::net::Family;
-use crate::ruleset::{Declaration, Host, Table, TableContent, TableEntry};
+use crate::ruleset::{Declaration, Host, Table, TableContent, TableEntry, TableInterface};
 use crate::source::At;
 use crate::syntax::ast::{TableItem, TableOption, TableRule, Word};
 
@@ -111,8 +111,12 @@ impl Lowerer<'_> {
                     draft.contents.push(TableContent::Entry(entry.clone()));
                     draft.table.entries.push(entry);
                 }
-                (Host::Dynamic(address), _) if address.load_time => {
-                    draft.table.unknown = true;
+                (Host::Dynamic(address), family) if address.load_time => {
+                    draft.table.interfaces.push(TableInterface {
+                        negated: node.negated,
+                        address: address.clone(),
+                        family,
+                    });
                     draft.contents.push(TableContent::Interface {
                         negated: node.negated,
                         address,
@@ -202,7 +206,11 @@ impl Lowerer<'_> {
                     (Host::Prefix(prefix), Some(family)) if node.bits <= family.bits() => {
                         draft.table.entries.push(entry(negated, *prefix));
                     }
-                    (Host::Dynamic(_), _) => draft.table.unknown = true,
+                    (Host::Dynamic(address), family) => draft.table.interfaces.push(TableInterface {
+                        negated,
+                        address: address.clone(),
+                        family,
+                    }),
                     _ => return Err(self.unreadable(file.at, format!("cannot load \"{file}\": Invalid argument"))),
                 }
             }

@@ -77,7 +77,7 @@ pub fn settle_ruleset(
             Fact::TableEmpty(name) => findings.extend(keep_table(&mut settled, name, assumption, |table| {
                 let message = format!("table `<{name}>` is not empty: pf.conf fills it");
                 let help = format!("say `assume table <{name}> as written`");
-                (!table.entries.is_empty()).then(|| complaint(assumption, message).help(help))
+                (!table.is_empty()).then(|| complaint(assumption, message).help(help))
             })),
             Fact::TableAsWritten(name) => {
                 let main = ruleset.anchors.get(Ruleset::MAIN);
@@ -86,7 +86,7 @@ pub fn settle_ruleset(
                     .is_some_and(|table| table.unknown);
                 findings.extend(keep_table(&mut settled, name, assumption, |_| {
                     let message = format!("what is written of table `<{name}>` is not all known");
-                    in_part.then(|| complaint(assumption, message).help("a file or an address of it is missing"))
+                    in_part.then(|| complaint(assumption, message).help("a file of it is missing"))
                 }));
             }
             Fact::AnchorEmpty(name) => {
@@ -126,7 +126,7 @@ pub fn needed_assumptions(ruleset: &Ruleset) -> String {
             .map(|table| !table.unknown)
     };
     for (name, table) in tables.filter(|(_, table)| table.unknown) {
-        if table.entries.is_empty() {
+        if table.is_empty() {
             lines.push(format!("assume table <{name}> empty\n"));
         } else if known(name) == Some(true) {
             lines.push(format!("assume table <{name}> as written\n"));
@@ -176,7 +176,7 @@ fn mark_filled(ruleset: &mut Ruleset) {
     let states = rules.filter_map(|rule| rule.state.as_ref()?.overload.clone());
     let overloaded: Vec<Name> = states.collect();
     for (name, table) in ruleset.anchors.values_mut().flat_map(|anchor| &mut anchor.tables) {
-        let left_empty = table.origin.is_some() && table.entries.is_empty();
+        let left_empty = table.origin.is_some() && table.is_empty();
         table.unknown |= !table.constant && (left_empty || overloaded.contains(name));
     }
 }

@@ -132,10 +132,10 @@ impl Zones<'_> {
                     }));
                 };
                 let named = Named::contents(table);
-                if table.unknown {
-                    Resolved::UnknownTable(name.clone(), named)
-                } else {
+                if table.is_known() {
                     Resolved::Addresses(named)
+                } else {
+                    Resolved::UnknownTable(name.clone(), named)
                 }
             }
             Host::Named(name, modifiers) => self.named(name, *modifiers, item.span)?,

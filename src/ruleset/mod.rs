@@ -25,7 +25,7 @@ pub use rule::{
     Scrub, SetFields, Tagged,
 };
 pub use state::{KeepState, SourceTrack, StateOptions, Timeout};
-pub use table::{Table, TableEntry};
+pub use table::{Table, TableEntry, TableInterface};
 
 /// A name in a ruleset (interface, group, table, tag, label, anchor), cheap to clone.
 pub type Name = Arc<str>;

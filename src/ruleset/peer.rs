@@ -37,6 +37,14 @@ pub struct DynamicAddress {
     pub load_time: bool,
 }
 
+impl DynamicAddress {
+    /// Whether it stands for addresses alone, for no networks of them.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        !self.modifiers.network && self.prefix.is_none()
+    }
+}
+
 /// What a host in a rule stands for (`struct pf_addr_wrap`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Host {

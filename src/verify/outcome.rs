@@ -176,7 +176,13 @@ impl Doubt {
             Unknown::Table(name) => {
                 let main = ruleset.anchors.get(Ruleset::MAIN);
                 let table = main.and_then(|main| main.tables.get(name));
-                let filled = table.is_some_and(|table| !table.entries.is_empty());
+                if let Some(open) = table
+                    .filter(|table| !table.unknown)
+                    .and_then(|table| table.interfaces.first())
+                {
+                    return Some(format!("assume {} ADDRESS/BITS", open.address.interface));
+                }
+                let filled = table.is_some_and(|table| !table.is_empty());
                 let contents = if filled { "as written" } else { "empty" };
                 Some(format!("assume table <{name}> {contents}"))
             }

@@ -301,7 +301,7 @@ impl<'a, 's> Reader<'a, 's> {
             Host::Dynamic(dynamic) => hosts::matching(self.context, dynamic, family),
             Host::Table(name) => {
                 let asked = (Name::from(anchor), name.clone(), family);
-                let of_table = || hosts::of_table(self.ruleset.table(anchor, name), name, family);
+                let of_table = || hosts::of_table(self.context, self.ruleset.table(anchor, name), name, family);
                 Hosts::clone(&self.tables.get(asked, of_table))
             }
             Host::Prefix(_) | Host::Range(..) | Host::NoRoute | Host::UrpfFailed | Host::RouteLabel(_) => {

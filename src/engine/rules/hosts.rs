@@ -11,7 +11,7 @@ use super::routing::{line, prefix};
 use super::unknown::Unknown;
 use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{DynamicAddress, Name, Table};
+use crate::ruleset::{DynamicAddress, Name, Table, TableInterface};
 
 /// A set of addresses of one family.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,26 @@ impl Hosts {
         }
     }
 
+    /// The set with an entry more, of which is known where it may lie: what that holds is in it, or a hole in it if `negated`,
+    /// as far as no longer prefix decides.
+    fn perhaps_with(self, entry: Self, negated: bool) -> Self {
+        let Some((may, unknown)) = entry.maybe else {
+            return self;
+        };
+        let (surely, open) = match negated {
+            true => (self.surely.minus(&may), may.intersection(&self.surely)),
+            false => (self.surely.clone(), may.minus(&self.surely)),
+        };
+        let (open, unknown) = match self.maybe {
+            Some((before, unknown)) => (before.union(&open), unknown),
+            None => (open, unknown),
+        };
+        Self {
+            surely,
+            maybe: (!open.is_empty()).then_some((open, unknown)),
+        }
+    }
+
     /// The addresses that are not in it.
     pub(super) fn negated(self, family: Family) -> Self {
         let surely_not = line(family).minus(&self.surely);
@@ -51,7 +71,7 @@ impl Hosts {
 }
 
 /// The addresses of a family in a table; a table that nobody defines is empty (`pfr_match_addr`).
-pub(super) fn of_table(table: Option<&Table>, name: &Name, family: Family) -> Hosts {
+pub(super) fn of_table(context: &Context, table: Option<&Table>, name: &Name, family: Family) -> Hosts {
     let Some(table) = table else {
         return Hosts::default();
     };
@@ -76,10 +96,13 @@ pub(super) fn of_table(table: Option<&Table>, name: &Name, family: Family) -> Ho
             }
         });
     if table.unknown {
-        Hosts::partly(laid, family, Unknown::Table(name.clone()))
-    } else {
-        Hosts::known(laid)
+        return Hosts::partly(laid, family, Unknown::Table(name.clone()));
     }
+    let of_family = |one: &&TableInterface| one.family.is_none_or(|of| of == family);
+    let interfaces = table.interfaces.iter().filter(of_family);
+    interfaces.fold(Hosts::known(laid), |hosts, one| {
+        hosts.perhaps_with(matching(context, &one.address, family), one.negated)
+    })
 }
 
 /// What `(if)` stands for, one after the other: known networks, and the interfaces of which an address is not known

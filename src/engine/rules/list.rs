@@ -344,7 +344,7 @@ impl<'a> Builder<'_, 'a> {
             let (mut failing, mut own): (Vec<Part>, Vec<Part>) = own.into_iter().partition(fails);
             // Nor can one whose table is empty: of a table that is not known, both may be.
             for part in &mut own {
-                let Some(table) = pool::unknown_table(ruleset, path, rule, part.region.family) else {
+                let Some(table) = pool::unknown_table(ruleset, context, path, rule, part.region.family) else {
                     continue;
                 };
                 let empty = Fact {

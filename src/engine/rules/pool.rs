@@ -123,7 +123,7 @@ pub(in crate::engine) fn supply(
             if pool.kind == PoolKind::LeastStates && has_network(&nets) {
                 return least_states(&nets);
             }
-            let found = hosts::of_table(table, name, family);
+            let found = hosts::of_table(context, table, name, family);
             match found.maybe {
                 Some((maybe, _)) => any(found.surely.union(&maybe)),
                 None => any(found.surely),
@@ -166,8 +166,14 @@ pub(in crate::engine) fn fails(
 
 /// The table that a rule's translation takes an address from for packets of that family, where its contents are not known:
 /// there may be none in it.
-pub(in crate::engine) fn unknown_table(ruleset: &Ruleset, anchor: &str, rule: &Rule, family: Family) -> Option<Name> {
-    let table = |pool: &Pool, family: Family| unknown_table_of(ruleset, anchor, pool, family);
+pub(in crate::engine) fn unknown_table(
+    ruleset: &Ruleset,
+    context: &Context,
+    anchor: &str,
+    rule: &Rule,
+    family: Family,
+) -> Option<Name> {
+    let table = |pool: &Pool, family: Family| unknown_table_of(ruleset, context, anchor, pool, family);
     match rule.translation.as_deref()? {
         Translation::Nat { pool, .. } | Translation::Rdr { pool, .. } => table(pool, family),
         Translation::NatAndRdr { nat, rdr, .. } => table(nat, family).or_else(|| table(rdr, family)),
@@ -181,6 +187,7 @@ pub(in crate::engine) fn unknown_table(ruleset: &Ruleset, anchor: &str, rule: &R
 /// The table of a pool whose contents are not known.
 pub(in crate::engine) fn unknown_table_of(
     ruleset: &Ruleset,
+    context: &Context,
     anchor: &str,
     pool: &Pool,
     family: Family,
@@ -188,6 +195,6 @@ pub(in crate::engine) fn unknown_table_of(
     let PoolAddress::Table(name) = &pool.address else {
         return None;
     };
-    let maybe = hosts::of_table(ruleset.table(anchor, name), name, family).maybe;
+    let maybe = hosts::of_table(context, ruleset.table(anchor, name), name, family).maybe;
     maybe.map(|_| name.clone())
 }

@@ -348,7 +348,7 @@ impl<'a> Compiled<'a> {
         rtable: u32,
     ) -> Vec<Option<InterfaceId>> {
         let routes = self.routes(rtable);
-        let is_open = pool::unknown_table_of(self.ruleset, anchor, &route.pool, family).is_some();
+        let is_open = pool::unknown_table_of(self.ruleset, self.context, anchor, &route.pool, family).is_some();
         let gateways = match pool::supply(self.ruleset, self.context, &route.pool, anchor, family) {
             Supply::Nothing => return vec![None],
             Supply::Open(address) => return vec![self.space.interface(&address.interface)],
@@ -393,7 +393,7 @@ impl<'a> Compiled<'a> {
 
     /// What it is for the machine to know, or for pf to choose, by which of several ways a gateway is reached.
     pub(super) fn chooses_gateway(&self, route: &RouteTo, anchor: &str, family: Family, rtable: u32) -> Unknown {
-        if let Some(table) = pool::unknown_table_of(self.ruleset, anchor, &route.pool, family) {
+        if let Some(table) = pool::unknown_table_of(self.ruleset, self.context, anchor, &route.pool, family) {
             return Unknown::Table(table);
         }
         let perhaps = match pool::supply(self.ruleset, self.context, &route.pool, anchor, family) {
@@ -410,7 +410,7 @@ impl<'a> Compiled<'a> {
     /// That the table is empty which a rule's translation takes an address from, where its contents are not known.
     pub(super) fn may_be_empty(&self, number: usize, family: Family) -> Option<Fact> {
         let (id, rule) = self.list.rules.get(number)?;
-        let table = pool::unknown_table(self.ruleset, &id.anchor, rule, family)?;
+        let table = pool::unknown_table(self.ruleset, self.context, &id.anchor, rule, family)?;
         Some(Fact {
             unknown: Unknown::Table(table),
             about: About::Rule(number),

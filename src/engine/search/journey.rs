@@ -261,7 +261,7 @@ impl Class {
         let mut open = self.supposed.open.iter().filter(|(fact, _)| asked(fact));
         open.next().is_none()
             && settled.all(|(fact, hop, holds)| {
-                let is_address = matches!(fact.about, About::Host(_, Host::Dynamic(_)));
+                let is_address = matches!(&fact.about, About::Host(_, Host::Dynamic(dynamic)) if dynamic.is_address());
                 hop.is_none() && !holds && is_address
             })
     }

@@ -151,9 +151,9 @@ fn own_words(unknown: &Unknown, interface: &str) -> String {
     }
 }
 
-/// The address that a bare name stands for in a rule.
+/// What a bare name stands for in a rule or a table: addresses or networks.
 fn loaded_words(interface: &str) -> String {
-    format!("the address that {interface} had when pf.conf was loaded")
+    format!("what {interface} had when pf.conf was loaded")
 }
 
 /// What must be so for something to come about.
@@ -179,7 +179,7 @@ pub(crate) fn condition_words(condition: &Condition) -> String {
         }
         Unknown::Table(name) => format!("if the address is {not}in table <{name}>"),
         Unknown::Address(name) => format!("if the address is {not}that of {name}"),
-        Unknown::Loaded(name) => format!("if the address is {not}the one that {name} had when pf.conf was loaded"),
+        Unknown::Loaded(name) => format!("if the address is {not}in {}", loaded_words(name)),
         Unknown::Network(name) => format!("if the address is {not}in the network of {name}"),
         Unknown::Anchor(name) => format!("if what fills anchor \"{name}\" does {not}decide"),
         Unknown::Probability => format!("if chance is {not}for the `probability`{rule}"),
