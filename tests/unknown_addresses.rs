@@ -401,6 +401,25 @@ fn what_hangs_on_an_unknown_address_is_shown_with_one() {
     );
 }
 
+/// All that offends is told by the interface, not by the addresses that it may have.
+#[test]
+fn an_unknown_address_is_told_by_its_interface() {
+    let rules = "block\npass in on em0 proto tcp to (em0) port 22\npass out on em1\n";
+    let policy = "zone lan on em1\nzone wan on em0\nforbid inet proto tcp from wan to self port 22\nclosed to lan\n";
+    let (_, router) = judged(rules, MACHINE, "", policy);
+    let [forbidden, closed] = router.statements.as_slice() else {
+        panic!("two statements")
+    };
+    assert_eq!(forbidden.packets, ["tcp 22  from any on em0 to self (em0)"]);
+    let end = forbidden.causes.first().and_then(|cause| cause.end.clone());
+    assert_eq!(end.as_deref(), Some("1.0.0.1 is the machine itself (em0)"));
+    let sent = closed.packets.iter().find(|line| line.starts_with("tcp"));
+    assert_eq!(
+        sent.map(String::as_str),
+        Some("tcp, udp, icmp but replies, other protocols  from self to lan")
+    );
+}
+
 #[test]
 fn what_hangs_on_several_unknown_addresses_is_shown_with_all() {
     let machine = format!("{MACHINE}[interface.em2]\naddresses = [\"dhcp\"]\n");

@@ -94,13 +94,18 @@ impl<'a> Namer<'a> {
     /// The set of packets, which is joined, in lines: the protocols and ports of each pair of ends merged; and ends that
     /// send or take the same.
     pub(crate) fn lines(&self, packets: &PacketSet) -> Vec<String> {
-        self.told(packets, what)
+        self.told(packets, None, what)
+    }
+
+    /// The same of packets to the address of that interface, which is not known.
+    pub(crate) fn lines_to(&self, packets: &PacketSet, interface: &str) -> Vec<String> {
+        self.told(packets, Some(interface), what)
     }
 
     /// The same of first packets of flows: `all` where nothing but their ends tells them from others.
     pub(crate) fn flows(&self, packets: &PacketSet) -> Vec<String> {
         let all = beginnings(&Packets::default());
-        self.told(packets, |boxes| {
+        self.told(packets, None, |boxes| {
             let is_here = |part: &&PacketBox| boxes.iter().any(|known| known.family == part.family);
             let every: Vec<PacketBox> = all.boxes().iter().filter(is_here).cloned().collect();
             let what = what(boxes);
@@ -112,10 +117,13 @@ impl<'a> Namer<'a> {
         })
     }
 
-    fn told(&self, packets: &PacketSet, what: impl Fn(&[PacketBox]) -> String) -> Vec<String> {
+    fn told(&self, packets: &PacketSet, to_own: Option<&str>, what: impl Fn(&[PacketBox]) -> String) -> Vec<String> {
         let mut pairs: Vec<(Ends, Vec<PacketBox>)> = Vec::new();
         for part in packets.boxes() {
-            let ends = self.ends(part);
+            let mut ends = self.ends(part);
+            if let Some(interface) = to_own {
+                ends.to = vec![format!("self ({interface})")];
+            }
             match pairs.iter_mut().find(|(known, _)| *known == ends) {
                 Some((_, boxes)) => boxes.push(part.clone()),
                 None => pairs.push((ends, vec![part.clone()])),
@@ -158,14 +166,7 @@ impl<'a> Namer<'a> {
             false => self.source_words(&sources, &arrived, family),
         };
         if is_sent {
-            let own = self.network.own(family);
-            let here = sources.intersection(own);
-            let own_words = match own.is_subset(&sources) {
-                true => "self".to_owned(),
-                false if here.is_empty() => format!("self ({})", addresses(&sources, family)),
-                false => format!("self ({})", addresses(&here, family)),
-            };
-            from.push(own_words);
+            from.push(self.sender_words(&sources, family));
         }
         // Packets without ports have 0 there.
         let ports = part.numbers(Field::SourcePort);
@@ -178,6 +179,27 @@ impl<'a> Namer<'a> {
             from_ports,
             to: self.destination_words(&destinations, family),
         }
+    }
+
+    /// What the machine sends from: `self`, `self (10.0.0.1)`, `self (em0)` from an address that is not known.
+    fn sender_words(&self, sources: &RangeSet, family: Family) -> String {
+        let own = self.network.own(family);
+        if own.is_subset(sources) {
+            return "self".to_owned();
+        }
+        let here = sources.intersection(own);
+        let unknown = self.network.interfaces().filter(|&id| {
+            let may_be = self.network.unknown_own(id, family);
+            !may_be.is_empty() && may_be.is_subset(sources)
+        });
+        let mut words: Vec<String> = unknown
+            .map(|id| self.engine().space().interface_name(id).to_owned())
+            .collect();
+        if !here.is_empty() || words.is_empty() {
+            let known = if here.is_empty() { sources } else { &here };
+            words.insert(0, addresses(known, family));
+        }
+        format!("self ({})", words.join(" "))
     }
 
     /// Who sends: the zones whose hosts are the sources; for the rest the addresses, and where they arrive.

@@ -14,6 +14,7 @@ use super::outcome::{Cause, Doubt, Judgement, Outcome, Violation, Why};
 use super::replay::{Choice, Replay, Replayer};
 use super::search::Searcher;
 use super::witness;
+use crate::context::Interface;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Class, Condition, Engine, Field, Noticing, PacketSet, Unknown, Value, address};
 use crate::eval::Machine;
@@ -301,8 +302,10 @@ impl Judge<'_> {
                 .iter()
                 .map(|hop| (hop.place, hop.decider.clone(), hop.verdict))
                 .collect();
+            let to_own = self.to_own(&class);
             let known = causes.iter().position(|cause| {
                 cause.why == why
+                    && cause.to_own == to_own
                     && cause.hops == hops
                     && cause.end == class.journey.end
                     && cause.own_reverse == class.own_reverse
@@ -341,6 +344,7 @@ impl Judge<'_> {
                     end: class.journey.end,
                     packets: PacketSet::empty(),
                     own_reverse: class.own_reverse,
+                    to_own,
                     conditions: class.conditions.clone(),
                     example: None,
                     possible: None,
@@ -379,6 +383,15 @@ impl Judge<'_> {
             faults.extend(fault);
         }
         violation
+    }
+
+    /// The interface of which only packets to its address that is not known are meant.
+    fn to_own(&self, class: &Class) -> Option<Name> {
+        let context = self.case.engine.context();
+        let unknown = |one: &&Interface| one.has_unknown(class.region.family);
+        let mut interfaces = context.interfaces.iter().filter(unknown);
+        let meant = interfaces.find(|one| class.supposes(Field::Destination, one, context, true))?;
+        Some(Name::from(meant.name.as_str()))
     }
 
     /// Adds an example of a cause; in words what the evaluator sees otherwise, if it does.

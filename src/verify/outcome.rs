@@ -7,7 +7,7 @@ use crate::eval;
 use crate::net::Direction;
 use crate::packet::Packet;
 use crate::policy::nobody;
-use crate::ruleset::{RuleId, Ruleset};
+use crate::ruleset::{Name, RuleId, Ruleset};
 use crate::source::Span;
 
 /// What became of one statement.
@@ -91,6 +91,8 @@ pub struct Cause {
     pub packets: PacketSet,
     /// Whether only those of them whose source is their destination.
     pub own_reverse: bool,
+    /// The interface whose address is not known, if it happens only to those that are sent to that address.
+    pub to_own: Option<Name>,
     /// What must be so for it to happen.
     pub conditions: Vec<Condition>,
     /// One of them, replayed.

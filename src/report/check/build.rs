@@ -1,5 +1,7 @@
 //! From what `verify` found to the words and places of a [`Report`](super::Report).
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::{Cause, Hop, Router, Row, Statement, Unspoken};
@@ -11,7 +13,7 @@ use crate::policy::Zones;
 use crate::print;
 use crate::report::boxes::Namer;
 use crate::report::route::route;
-use crate::ruleset::RuleId;
+use crate::ruleset::{Name, RuleId};
 use crate::source::{Sources, Span};
 use crate::syntax::Macro;
 use crate::verify::{self, Outcome, Verified, Why};
@@ -100,10 +102,21 @@ impl Builder<'_> {
             words => words,
         });
         let all = violation.map_or_else(Vec::new, |violation| violation.causes);
-        let boxes = all.iter().filter(|cause| !cause.own_reverse);
-        let boxes: PacketSet = boxes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
-        let boxes = boxes.joined();
-        let mut packets = self.namer.lines(&boxes);
+        let together = |counts: &dyn Fn(&verify::Cause) -> bool| -> PacketSet {
+            let causes = all.iter().filter(|cause| !cause.own_reverse && counts(cause));
+            let boxes: PacketSet = causes.flat_map(|cause| cause.packets.boxes().iter().cloned()).collect();
+            boxes.joined()
+        };
+        let boxes = together(&|_| true);
+        let taken: BTreeSet<&Name> = all.iter().filter_map(|cause| cause.to_own.as_ref()).collect();
+        let mut packets = match taken.is_empty() {
+            true => self.namer.lines(&boxes),
+            false => self.namer.lines(&together(&|cause| cause.to_own.is_none())),
+        };
+        for interface in taken {
+            let to_own = together(&|cause| cause.to_own.as_ref() == Some(interface));
+            packets.extend(self.namer.lines_to(&to_own, interface));
+        }
         let own_reverse = all.iter().any(|cause| cause.own_reverse);
         if own_reverse {
             packets.push("packets that are their own reverse".to_owned());
@@ -203,7 +216,7 @@ impl Builder<'_> {
             (Why::ReplyStopped, _) => lost(&example),
             (Why::Unexpected(_), _) => format!("gets through, but not {}", self.expectations(&example.unmet)),
         };
-        let end = end(&example.journey, self.subject.engine);
+        let end = end(&example.journey, cause.to_own.as_ref(), self.subject.engine);
         let chosen = example
             .choices
             .iter()
@@ -400,14 +413,15 @@ fn lost(example: &verify::Counterexample) -> String {
     }
 }
 
-/// Where a packet ends, where its hops do not show it.
-fn end(journey: &Journey, engine: &Engine<'_>) -> Option<String> {
+/// Where a packet ends, where its hops do not show it; `to_own`: at the address of that interface, which is not known.
+fn end(journey: &Journey, to_own: Option<&Name>, engine: &Engine<'_>) -> Option<String> {
     match journey.end {
         End::Local => {
             let packet = journey.last()?;
             let owner = engine.context().owner(packet.dst, 0);
-            Some(match owner {
-                Some(interface) => format!("{} is the machine itself ({})", packet.dst, interface.name),
+            let owner = owner.map(|interface| interface.name.as_str());
+            Some(match owner.or(to_own.map(|name| &**name)) {
+                Some(interface) => format!("{} is the machine itself ({interface})", packet.dst),
                 None => format!("the machine itself takes in {}", packet.dst),
             })
         }
