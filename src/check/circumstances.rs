@@ -9,7 +9,8 @@ use crate::context::{Circumstance, Context, Interface};
 use crate::lint;
 use crate::policy::ast::Demand;
 use crate::policy::{Macros, Zones};
-use crate::ruleset::{Rule, RuleId, Ruleset};
+use crate::print;
+use crate::ruleset::{Rule, Ruleset};
 use crate::verify::{Case, Cause, Doubt, Outcome, Verified, Violation, parsed, verify};
 
 /// Why nothing is proved where the states of the machine are too many.
@@ -30,12 +31,14 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
         }
         return;
     };
-    for other in others.into_iter().chain(with_addresses(patient.zones)) {
+    let states = others.into_iter().map(|other| (other, Alike::InAll));
+    let samples = with_addresses(patient.zones).into_iter();
+    for (other, alike) in states.chain(samples.map(|sample| (sample, Alike::ButForAddresses))) {
         let matters = |outcome: &Outcome| !other.is_more || matches!(outcome, Outcome::Holds | Outcome::Vacuous);
         if !verified.judgements.iter().any(|judgement| matters(&judgement.outcome)) {
             continue;
         }
-        let ask = |case: Case<'_>| (verify(case).0, is_alike(patient, case));
+        let ask = |case: Case<'_>| (verify(case).0, is_alike(patient, case, alike));
         let (there, is_alike) = patient.on(&other.context, ask).unwrap_or_default();
         for fault in there.faults {
             if !verified.faults.contains(&fault) {
@@ -74,12 +77,24 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
     }
 }
 
+/// How much of a ruleset has to be the same for a packet to be shown on its way through the other.
+#[derive(Clone, Copy)]
+enum Alike {
+    InAll,
+    /// A bare name stands for an address in the one, for none that is known in the other.
+    ButForAddresses,
+}
+
 /// Whether the machine of the case has the same interfaces and rules, by the same numbers.
-fn is_alike(patient: &Patient<'_>, case: Case<'_>) -> bool {
+fn is_alike(patient: &Patient<'_>, case: Case<'_>, alike: Alike) -> bool {
     let rules = |ruleset: &Ruleset| -> Vec<_> {
+        let told = |rule: &Rule| match alike {
+            Alike::InAll => print::rule(rule),
+            Alike::ButForAddresses => String::new(),
+        };
         let rules = ruleset.all_rules();
-        let at = |(id, rule): (RuleId, &Rule)| (id, rule.origin.span.start, rule.origin.span.end);
-        rules.map(at).collect()
+        let rules = rules.map(|(id, rule)| (id, rule.origin.span.start, rule.origin.span.end, told(rule)));
+        rules.collect()
     };
     let engine = patient.zones.network().engine();
     engine.space() == case.engine.space() && rules(engine.ruleset()) == rules(case.engine.ruleset())
@@ -91,7 +106,8 @@ fn show(here: &mut Violation, there: &Violation, supposed: &str) {
         let mut same = there
             .causes
             .iter()
-            .filter(|other| (&other.why, &other.hops, &other.end) == (&cause.why, &cause.hops, &cause.end));
+            .filter(|other| (&other.why, &other.hops, &other.end) == (&cause.why, &cause.hops, &cause.end))
+            .filter(|other| other.own_reverse == cause.own_reverse);
         if let Some(Cause {
             conditions, example, ..
         }) = same.find_map(|other| supposing(other, supposed))
@@ -127,7 +143,7 @@ fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
             .map(|(interface, address)| (interface.name.as_str(), *address));
         engine.context().with_addresses(&given.collect::<Vec<_>>())
     };
-    all.into_iter().chain(samples).map(with).collect()
+    samples.chain(all).map(with).collect()
 }
 
 /// A draft of a policy without what does not hold in every circumstance of that machine: a `require` becomes an `allow`,

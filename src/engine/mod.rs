@@ -36,7 +36,6 @@ pub use packets::transport;
 pub use rules::list::Drop;
 pub(crate) use rules::memo::Memo;
 pub use rules::unknown::Unknown;
-pub(crate) use search::journey::unknown_addresses;
 pub use search::journey::{Class, Condition, Decider, End, Ends, Hop, Journey, Undecided, Value, Verdict};
 pub use search::question::{Goal, Question, Scope};
 

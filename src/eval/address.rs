@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::blocks::{Block, blocks};
 use crate::context::{Context, Interface, InterfaceAddress};
 use crate::net::Family;
-use crate::ruleset::{DynamicAddress, Table, TableInterface};
+use crate::ruleset::{DynamicAddress, Table};
 
 /// The bits of an address as a number, 32 or 128 of them.
 pub(super) fn bits(address: IpAddr) -> u128 {
@@ -102,19 +102,29 @@ pub(super) struct AddressSet {
 }
 
 /// What is not known of a set of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unknown {
-    /// Whether the IPv4 part is only a part.
-    inet: bool,
-    /// Whether the IPv6 part is only a part.
-    inet6: bool,
-    /// Whether it may take away what is known to be in it.
-    holes: bool,
-    /// The networks that hold nothing of what is not known, by what it is: each address outside all networks of one of
-    /// these may be it.
-    outside: Vec<(Family, Vec<IpNet>)>,
+    /// What may be in it besides.
+    more: Somewhere,
+    /// What may be missing of what is known to be in it.
+    less: Somewhere,
     /// Why, in words.
     pub(super) why: String,
+}
+
+/// Where addresses may lie that are not known: of each of several things, anywhere in its family but in those networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Somewhere(Vec<(Family, Vec<IpNet>)>);
+
+impl Somewhere {
+    fn anywhere() -> Self {
+        Self(Family::BOTH.map(|family| (family, Vec::new())).into())
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let mut of_family = self.0.iter().filter(|(family, _)| *family == Family::of(address));
+        of_family.any(|(_, outside)| !outside.iter().any(|net| net.contains(&address)))
+    }
 }
 
 impl AddressSet {
@@ -134,44 +144,24 @@ impl AddressSet {
         for entry in &table.entries {
             set.add(entry.prefix.trunc(), !entry.negated);
         }
+        let mut unknown = Unknown::default();
+        for one in &table.interfaces {
+            let side = if one.negated {
+                &mut unknown.less
+            } else {
+                &mut unknown.more
+            };
+            side.0.extend(of_loaded(context, &one.address, one.family));
+            unknown.why = format!(
+                "what `{}` had when the table <{name}> was loaded is not known",
+                one.address.interface
+            );
+        }
         if table.unknown {
-            set.unknown = Some(Unknown {
-                inet: true,
-                inet6: true,
-                holes: false,
-                outside: Vec::new(),
-                why: format!("the contents of the table <{name}> are not known"),
-            });
-            return set;
+            unknown.more = Somewhere::anywhere();
+            unknown.why = format!("the contents of the table <{name}> are not known");
         }
-        for TableInterface {
-            negated,
-            address,
-            family,
-        } in &table.interfaces
-        {
-            let unknown = set.unknown.get_or_insert_with(|| Unknown {
-                inet: false,
-                inet6: false,
-                holes: false,
-                outside: Vec::new(),
-                why: format!(
-                    "what `{}` had when the table <{name}> was loaded is not known",
-                    address.interface
-                ),
-            });
-            unknown.inet |= *family != Some(Family::Inet6);
-            unknown.inet6 |= *family != Some(Family::Inet);
-            unknown.holes |= negated;
-            for of in Family::BOTH
-                .into_iter()
-                .filter(|of| family.is_none_or(|family| family == *of))
-            {
-                let interface = context.interface(&address.interface);
-                let outside = interface.map_or_else(Vec::new, |interface| outside(context, address, interface, of));
-                unknown.outside.push((of, outside));
-            }
-        }
+        set.unknown = (!table.is_known()).then_some(unknown);
         set
     }
 
@@ -181,17 +171,10 @@ impl AddressSet {
         let name: &str = &dynamic.interface;
         if dynamic.load_time {
             // It stands for one rule for each of the addresses, whose number is not known either.
-            let outside = context.interface(name).map_or_else(Vec::new, |interface| {
-                Family::BOTH
-                    .map(|family| (family, outside(context, dynamic, interface, family)))
-                    .into()
-            });
             set.unknown = Some(Unknown {
-                inet: true,
-                inet6: true,
-                holes: false,
-                outside,
+                more: Somewhere(of_loaded(context, dynamic, None)),
                 why: format!("the addresses that `{name}` had when the rules were loaded are not known"),
+                ..Unknown::default()
             });
             return set;
         }
@@ -269,17 +252,10 @@ impl AddressSet {
 
     fn add_unknown(&mut self, family: Family, interface: &Interface, outside: Vec<IpNet>) {
         let unknown = self.unknown.get_or_insert_with(|| Unknown {
-            inet: false,
-            inet6: false,
-            holes: false,
-            outside: Vec::new(),
             why: format!("the {family} address of `{}` is not known", interface.name),
+            ..Unknown::default()
         });
-        match family {
-            Family::Inet => unknown.inet = true,
-            Family::Inet6 => unknown.inet6 = true,
-        }
-        unknown.outside.push((family, outside));
+        unknown.more.0.push((family, outside));
     }
 
     /// The blocks of one family that a pool takes addresses from, in order.
@@ -304,7 +280,7 @@ impl AddressSet {
             Family::Inet6 => self.inet6.contains(family, bits(address)),
         };
         match &self.unknown {
-            Some(unknown) if (!known || unknown.holes) && unknown.may_be(address) => Err(unknown),
+            Some(unknown) if known && unknown.less.has(address) || !known && unknown.more.has(address) => Err(unknown),
             _ => Ok(known),
         }
     }
@@ -318,21 +294,24 @@ fn outside(context: &Context, dynamic: &DynamicAddress, interface: &Interface, f
     }
 }
 
+/// Where what a bare name stood for may lie.
+fn of_loaded(context: &Context, address: &DynamicAddress, family: Option<Family>) -> Vec<(Family, Vec<IpNet>)> {
+    let interface = context.interface(&address.interface);
+    let families = Family::BOTH
+        .into_iter()
+        .filter(|of| family.is_none_or(|family| family == *of));
+    let of_family = |family| match interface {
+        Some(interface) => (family, outside(context, address, interface, family)),
+        None => (family, Vec::new()),
+    };
+    families.map(of_family).collect()
+}
+
 impl Unknown {
     /// Whether addresses of that family are concerned.
     pub(super) fn of(&self, family: Family) -> bool {
-        match family {
-            Family::Inet => self.inet,
-            Family::Inet6 => self.inet6,
-        }
-    }
-
-    /// Whether the address may be what is not known.
-    fn may_be(&self, address: IpAddr) -> bool {
-        let family = Family::of(address);
-        let mut outside = self.outside.iter().filter(|(of, _)| *of == family).peekable();
-        let may = |nets: &[IpNet]| !nets.iter().any(|net| net.contains(&address));
-        self.of(family) && (outside.peek().is_none() || outside.any(|(_, nets)| may(nets)))
+        let mut all = self.more.0.iter().chain(&self.less.0);
+        all.any(|(of, _)| *of == family)
     }
 }
 

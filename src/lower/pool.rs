@@ -8,7 +8,7 @@ use super::{Lowerer, Refused};
 use crate::net::{Family, Operator};
 use crate::ruleset::{
     Declaration, DynamicAddress, Host, Modifiers, Name, NatPorts, Pool, PoolAddress, PoolKind, RdrPorts, Table,
-    TableContent, TableEntry,
+    TableContent, TableEntry, TableInterface,
 };
 use crate::syntax::ast::{self, AfToOption, HashKey, PoolHost, PoolType};
 
@@ -200,8 +200,12 @@ impl Lowerer<'_> {
                     contents.push(TableContent::Entry(entry.clone()));
                     table.entries.push(entry);
                 }
-                (Host::Dynamic(dynamic), _) if dynamic.load_time => {
-                    table.unknown = true;
+                (Host::Dynamic(dynamic), family) if dynamic.load_time => {
+                    table.interfaces.push(TableInterface {
+                        negated: false,
+                        address: dynamic.clone(),
+                        family,
+                    });
                     contents.push(TableContent::Interface {
                         negated: false,
                         address: dynamic.clone(),

@@ -86,7 +86,7 @@ pub fn settle_ruleset(
                     .is_some_and(|table| table.unknown);
                 findings.extend(keep_table(&mut settled, name, assumption, |_| {
                     let message = format!("what is written of table `<{name}>` is not all known");
-                    in_part.then(|| complaint(assumption, message).help("a file of it is missing"))
+                    in_part.then(|| complaint(assumption, message).help("a file or a name of it cannot be read"))
                 }));
             }
             Fact::AnchorEmpty(name) => {

@@ -9,8 +9,9 @@ use super::ast::{Host, HostItem, Hosts};
 use super::zones::{Both, ZoneId, Zones};
 use crate::context::Part;
 use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::engine::Field;
 use crate::net::{Family, RangeSet};
-use crate::ruleset::{Modifiers, Name, Ruleset, Table};
+use crate::ruleset::{Modifiers, Name, Ruleset, Table, TableInterface};
 use crate::source::Span;
 
 /// What one item of a host list stands for.
@@ -20,7 +21,7 @@ pub(super) enum Resolved {
     Itself,
     Zone(ZoneId),
     Addresses(Named),
-    /// A table of which not all entries are known.
+    /// A table of which not all entries are known, and what is surely in it.
     UnknownTable(Name, Named),
 }
 
@@ -135,11 +136,31 @@ impl Zones<'_> {
                 if table.is_known() {
                     Resolved::Addresses(named)
                 } else {
-                    Resolved::UnknownTable(name.clone(), named)
+                    Resolved::UnknownTable(name.clone(), named.minus(&self.holes(table)))
                 }
             }
             Host::Named(name, modifiers) => self.named(name, *modifiers, item.span)?,
         })
+    }
+
+    /// What may be missing of a table because of what interfaces have that is not known.
+    fn holes(&self, table: &Table) -> Named {
+        let holes = |family| {
+            let of_family = |one: &&TableInterface| one.negated && one.family.is_none_or(|of| of == family);
+            let interfaces = table.interfaces.iter().filter(of_family);
+            interfaces.fold(RangeSet::empty(), |holes, one| {
+                let interface = self.context().interface(&one.address.interface);
+                let beside = interface
+                    .into_iter()
+                    .flat_map(|one| self.context().networks_beside(one, family));
+                let line = Field::Source.line(family);
+                holes.union(&beside.fold(line, |left, net| left.minus(&prefix(net))))
+            })
+        };
+        Named {
+            all: Family::BOTH.map(holes),
+            ..Named::default()
+        }
     }
 
     fn named(&self, name: &Name, modifiers: Modifiers, span: Span) -> Result<Resolved, Box<Diagnostic>> {

@@ -30,7 +30,7 @@ impl Zones<'_> {
         for family in Family::BOTH {
             for (id, interface) in self.context().interfaces.iter().enumerate() {
                 let unnamed = self.possible(id, family).minus(&self.named_addresses(family));
-                let global = unnamed.intersection(globally_reachable(family));
+                let global = unnamed.intersection(&assigned(family));
                 let mut beside = self.networks_beside(interface, family);
                 beside.extend(given.iter().map(|(_, net)| prefix(*net)));
                 let free = |kind: &RangeSet| beside.iter().fold(kind.clone(), |left, net| left.minus(net));
@@ -69,8 +69,8 @@ impl Zones<'_> {
         }
         let named = self.named_addresses(family);
         let unnamed = possible.minus(&named);
-        let global = globally_reachable(family);
-        let mut kinds = vec![unnamed.intersection(global), unnamed.minus(global)];
+        let global = assigned(family);
+        let mut kinds = vec![unnamed.intersection(&global), unnamed.minus(&global)];
         for &(first, last) in possible.intersection(&named).ranges().iter().take(MOST_NAMED) {
             let around = RangeSet::range(first.saturating_sub(1), last.saturating_add(1));
             kinds.extend([RangeSet::range(first, last), unnamed.intersection(&around)]);
@@ -134,6 +134,14 @@ impl Zones<'_> {
             }
             Resolved::Any | Resolved::Itself | Resolved::Zone(_) => all,
         })
+    }
+}
+
+/// The addresses that hosts on the internet have: of IPv6 only 2000::/3 is given out.
+fn assigned(family: Family) -> RangeSet {
+    match family {
+        Family::Inet => globally_reachable(family).clone(),
+        Family::Inet6 => globally_reachable(family).intersection(&RangeSet::range(1 << 125, (1 << 126) - 1)),
     }
 }
 

@@ -7,7 +7,8 @@ use super::boxes::Namer;
 use super::check::condition_words;
 use super::fields::boxes as boxes_of;
 use super::look::{Look, printable};
-use crate::engine::{Class, Condition, Decider, PacketSet, Undecided, Unknown, Value};
+use crate::context::Context;
+use crate::engine::{Class, Decider, PacketSet, Undecided, Value};
 use crate::policy::Zones;
 use crate::verify::Flows;
 
@@ -64,13 +65,14 @@ impl Shown {
 /// What gets from one zone to the other, with those names; and why there may be more, if so.
 #[must_use]
 pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Shown {
+    let context = zones.network().engine().context();
     let mut groups: IndexMap<(String, bool), Vec<_>> = IndexMap::new();
     let (perhaps, surely): (Vec<_>, Vec<_>) = flows
         .classes
         .into_iter()
-        .partition(|class| open(class).next().is_some());
+        .partition(|class| class.hangs_on(context).next().is_some());
     for class in surely.into_iter().chain(perhaps) {
-        let group = (way(&class), class.own_reverse);
+        let group = (way(&class, context), class.own_reverse);
         groups.entry(group).or_default().push(class.region);
     }
     let more = flows.more.into_iter().map(|undecided| match undecided {
@@ -118,7 +120,7 @@ pub fn between(flows: Flows, (from, to): (&str, &str), zones: &Zones<'_>) -> Sho
 }
 
 /// The way of a class in words: `in by @3, out no rule matches, nat to 203.0.113.7`.
-fn way(class: &Class) -> String {
+fn way(class: &Class, context: &Context) -> String {
     let mut words: Vec<String> = Vec::new();
     for hop in &class.journey.hops {
         let by = match &hop.decider {
@@ -141,14 +143,6 @@ fn way(class: &Class) -> String {
             }
         }
     }
-    words.extend(open(class).map(condition_words));
+    words.extend(class.hangs_on(context).map(condition_words));
     words.join(", ")
-}
-
-/// What a class hangs on. That an address is not the machine's own one is so for all but one.
-fn open(class: &Class) -> impl Iterator<Item = &Condition> {
-    let other = |one: &Condition| {
-        one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_) | Unknown::Loaded(_))
-    };
-    class.conditions.iter().filter(move |one| !other(one))
 }

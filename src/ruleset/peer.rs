@@ -38,10 +38,16 @@ pub struct DynamicAddress {
 }
 
 impl DynamicAddress {
-    /// Whether it stands for addresses alone, for no networks of them.
+    /// Whether it stands for addresses of the interface, for no networks, broadcast addresses or peers.
     #[must_use]
     pub fn is_address(&self) -> bool {
-        !self.modifiers.network && self.prefix.is_none()
+        let Modifiers {
+            network,
+            broadcast,
+            peer,
+            no_alias: _,
+        } = self.modifiers;
+        !(network || broadcast || peer) && self.prefix.is_none()
     }
 }
 

@@ -6,7 +6,7 @@
 use super::found::{Found, Offence};
 use super::outcome::Why;
 use crate::context::Interface;
-use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown, unknown_addresses};
+use crate::engine::{Class, Condition, Field, InterfaceId, PacketBox, PacketSet, Place, Unknown};
 use crate::net::{Family, RangeSet};
 use crate::policy::{Guess, Network};
 use crate::ruleset::Name;
@@ -161,47 +161,62 @@ pub(super) fn spare_own(offences: &mut Vec<Offence>, network: &Network<'_>) {
     }
 }
 
-/// Says of offences of more packets than interfaces have addresses that are not known: the ends of some are surely none of these.
+/// Says of offences of more packets than the machine has addresses that are not known: the ends of some are surely none of these.
 pub(super) fn settle_by_number(offences: &mut [Offence], network: &Network<'_>) {
-    let interfaces = &network.engine().context().interfaces;
+    let context = network.engine().context();
     let open = offences
         .iter_mut()
-        .filter(|one| one.implied.is_empty() && !one.class.own_reverse);
-    for offence in open.filter(|one| one.why == Why::GetsThrough) {
-        let family = offence.class.region.family;
-        let (mut shunned, mut count, mut own) = (Vec::new(), 0, RangeSet::empty());
-        for (id, interface) in interfaces.iter().enumerate() {
-            let conditions = unknown_addresses(interface).map(|unknown| Condition::by_itself(unknown, false));
-            let conditions = conditions
-                .into_iter()
-                .filter(|one| offence.class.conditions.contains(one));
-            let before = shunned.len();
-            shunned.extend(conditions.filter(|_| offence.class.shuns_only(interface)));
-            let addresses = interface.addresses_of(family);
-            let unknown = addresses.filter(|address| address.known().is_none()).count();
-            // What rules were loaded with may be others than those that it has.
-            count += (unknown * (shunned.len() - before)) as u128;
-            if shunned.len() > before {
-                own = own.union(&network.unknown_own(id, family));
-            }
-        }
-        let is_beside = |end| {
-            let numbers = offence.class.region.numbers(end);
-            numbers.len() > count || numbers.is_disjoint(&own)
+        .filter(|one| one.implied.is_empty() && !one.class.own_reverse && one.why == Why::GetsThrough);
+    for offence in open {
+        let class = &offence.class;
+        let family = class.region.family;
+        let shunned: Vec<Condition> = class
+            .conditions
+            .iter()
+            .filter(|one| one.is_shunned_address())
+            .cloned()
+            .collect();
+        let Some(asked) = class.shuns(context).filter(|_| !shunned.is_empty()) else {
+            continue;
         };
-        if is_beside(Field::Source) && is_beside(Field::Destination) {
+        // What the packets are asked for may hang on either end, too.
+        let named = shunned.iter().filter_map(|one| match &one.unknown {
+            Unknown::Address(name) | Unknown::Loaded(name) => context.interface(name),
+            _ => None,
+        });
+        let unknown = named.flat_map(|one| one.addresses_of(family).filter(|address| address.known().is_none()));
+        let least = unknown.count();
+        let own = network.interfaces().map(|id| network.unknown_own(id, family));
+        let own = own.fold(RangeSet::empty(), |all, own| all.union(&own));
+        let mut ends = [Field::Source, Field::Destination].into_iter().zip(asked);
+        if ends.all(|(end, asked)| {
+            let numbers = class.region.numbers(end);
+            numbers.len() > asked.max(least) as u128 || numbers.is_disjoint(&own)
+        }) {
             offence.implied = shunned;
         }
     }
+}
+
+/// Whether one network of an interface may have all of them: none has a shorter prefix than four bits.
+fn fit_one_network(addresses: &RangeSet, family: Family) -> bool {
+    let differ = addresses
+        .first()
+        .zip(addresses.last())
+        .map_or(0, |(first, last)| first ^ last);
+    differ >> (family.bits() - 4) == 0
 }
 
 /// The class, on the condition that its two ends are in no one network of that interface, where that is not known.
 pub(super) fn unless_neighbours(mut class: Class, on: InterfaceId, network: &Network<'_>) -> Class {
     let family = class.region.family;
     let [source, destination] = [Field::Source, Field::Destination].map(|end| class.region.numbers(end));
-    let one_pair = source.len() == 1 && (class.own_reverse || destination.len() == 1);
+    let ends = match class.own_reverse {
+        true => source.clone(),
+        false => source.union(&destination),
+    };
     let may_hold = network.unknown_own(on, family);
-    if one_pair && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
+    if fit_one_network(&ends, family) && !may_hold.is_disjoint(&source) && !may_hold.is_disjoint(&destination) {
         let name = network.engine().context().interfaces.get(on).map(|on| on.name.as_str());
         let outside = name.map(|name| Condition::by_itself(Unknown::Network(name.into()), false));
         class.conditions.extend(outside);

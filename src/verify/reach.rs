@@ -4,6 +4,7 @@
 //! ever stopped. Anchors that others fill are taken as empty: what passes only by them is told apart.
 
 use super::through::getting_through;
+use crate::context::Context;
 use crate::engine::{Class, Condition, Engine, Field, Goal, PacketSet, Question, Undecided, Unknown, Value};
 use crate::net::{Family, RangeSet};
 use crate::policy::ast::{End, Packets};
@@ -259,7 +260,7 @@ impl<'z, 'a> Between<'z, 'a> {
             whole: more.is_empty(),
         };
         for (class, implied) in classes {
-            match is_sure(&class, implied.as_ref(), hangs_on) {
+            match is_sure(&class, self.engine().context(), implied.as_ref(), hangs_on) {
                 Some(true) => passing.surely.push(class),
                 Some(false) => passing.perhaps.push(class),
                 None => {}
@@ -284,7 +285,7 @@ impl<'z, 'a> Between<'z, 'a> {
                 class.is_ok_and(|class| {
                     let owner = guess.and_then(|guess| Some((guess.field, context.interfaces.get(guess.interface)?)));
                     owner.is_some_and(|(field, owner)| class.supposes(field, owner, context, false))
-                        || is_sure(&class, None, hangs_on).is_none()
+                        || is_sure(&class, context, None, hangs_on).is_none()
                 })
             });
             // INVARIANT: what was not looked at may be stopped.
@@ -320,14 +321,10 @@ impl<'z, 'a> Between<'z, 'a> {
 
 /// Notes what else than pf's choices the class hangs on, besides what is implied; whether it comes about while anchors
 /// that others fill are empty, and if so, surely.
-fn is_sure(class: &Class, implied: Option<&Condition>, hangs_on: &mut Vec<Unknown>) -> Option<bool> {
-    // That an address is not the machine's own one is so for all but one.
-    let other = |one: &Condition| {
-        one.rule.is_none() && !one.holds && matches!(one.unknown, Unknown::Address(_) | Unknown::Loaded(_))
-    };
-    let open = |one: &&Condition| !one.unknown.is_choice() && !other(one) && Some(*one) != implied;
+fn is_sure(class: &Class, context: &Context, implied: Option<&Condition>, hangs_on: &mut Vec<Unknown>) -> Option<bool> {
+    let open = |one: &&Condition| !one.unknown.is_choice() && Some(*one) != implied;
     let mut sure = Some(true);
-    for Condition { unknown, holds, .. } in class.conditions.iter().filter(open) {
+    for Condition { unknown, holds, .. } in class.hangs_on(context).filter(open) {
         if !hangs_on.contains(unknown) {
             hangs_on.push(unknown.clone());
         }

@@ -9,7 +9,6 @@ mod candidates;
 use rayon::prelude::*;
 
 use crate::context::Context;
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::{Engine, Noticing, PacketSet};
 use crate::eval::Machine;
 use crate::lower::{self, lower};
@@ -130,11 +129,15 @@ impl Writing<'_> {
         );
         let limits = lower::Limits::default();
         let (lowered, more) = lower(document, &mut sources, self.loader, context, &limits);
-        let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
-        if faults.iter().chain(&more).any(is_error) {
+        let complaints: Vec<_> = faults.into_iter().chain(more).collect();
+        let lower::Lowered { ruleset, documents, .. } = lowered;
+        if documents
+            .first()
+            .is_none_or(|document| super::refusal(document, &complaints).is_some())
+        {
             return None;
         }
-        let (ruleset, assumed, _) = policy::settle_ruleset(policy, lowered.ruleset, context);
+        let (ruleset, assumed, _) = policy::settle_ruleset(policy, ruleset, context);
         Some((ruleset, assumed))
     }
 }

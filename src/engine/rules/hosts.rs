@@ -37,23 +37,17 @@ impl Hosts {
         }
     }
 
-    /// The set with an entry more, of which is known where it may lie: what that holds is in it, or a hole in it if `negated`,
-    /// as far as no longer prefix decides.
-    fn perhaps_with(self, entry: Self, negated: bool) -> Self {
-        let Some((may, unknown)) = entry.maybe else {
-            return self;
-        };
+    /// The set with an entry more, of which is known where it may lie: what it holds is in the set, or a hole in it if
+    /// `negated`, as far as no longer prefix decides.
+    fn perhaps_with(self, may_be: &RangeSet, negated: bool, unknown: &Unknown) -> Self {
         let (surely, open) = match negated {
-            true => (self.surely.minus(&may), may.intersection(&self.surely)),
-            false => (self.surely.clone(), may.minus(&self.surely)),
+            true => (self.surely.minus(may_be), may_be.intersection(&self.surely)),
+            false => (self.surely.clone(), may_be.minus(&self.surely)),
         };
-        let (open, unknown) = match self.maybe {
-            Some((before, unknown)) => (before.union(&open), unknown),
-            None => (open, unknown),
-        };
+        let open = self.maybe.map_or(open.clone(), |(before, _)| before.union(&open));
         Self {
             surely,
-            maybe: (!open.is_empty()).then_some((open, unknown)),
+            maybe: (!open.is_empty()).then(|| (open, unknown.clone())),
         }
     }
 
@@ -95,14 +89,20 @@ pub(super) fn of_table(context: &Context, table: Option<&Table>, name: &Name, fa
                 _ => set.union(&ranges),
             }
         });
-    if table.unknown {
-        return Hosts::partly(laid, family, Unknown::Table(name.clone()));
-    }
     let of_family = |one: &&TableInterface| one.family.is_none_or(|of| of == family);
     let interfaces = table.interfaces.iter().filter(of_family);
-    interfaces.fold(Hosts::known(laid), |hosts, one| {
-        hosts.perhaps_with(matching(context, &one.address, family), one.negated)
-    })
+    let unknown = Unknown::Table(name.clone());
+    let hosts = interfaces.fold(Hosts::known(laid), |hosts, one| {
+        // INVARIANT: what is not known but of when the table was loaded has nothing that is surely in it.
+        match matching(context, &one.address, family).maybe {
+            Some((may_be, _)) => hosts.perhaps_with(&may_be, one.negated, &unknown),
+            None => hosts,
+        }
+    });
+    match table.unknown {
+        true => Hosts::partly(hosts.surely, family, unknown),
+        false => hosts,
+    }
 }
 
 /// What `(if)` stands for, one after the other: known networks, and the interfaces of which an address is not known
@@ -206,7 +206,7 @@ fn beside_all(context: &Context, dynamic: &DynamicAddress, family: Family) -> Ra
 }
 
 /// The interfaces that are meant.
-pub(super) fn members<'c>(context: &'c Context, dynamic: &DynamicAddress) -> Vec<&'c Interface> {
+pub(in crate::engine) fn members<'c>(context: &'c Context, dynamic: &DynamicAddress) -> Vec<&'c Interface> {
     let group = match &*dynamic.interface {
         "self" => "all",
         other => other,

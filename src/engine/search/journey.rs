@@ -8,11 +8,12 @@ use crate::context::{Context, Interface};
 use crate::engine::packets::header::{Field, PacketBox};
 use crate::engine::packets::space::{InterfaceId, Place};
 use crate::engine::rules::criteria::{About, Fact};
+use crate::engine::rules::hosts;
 use crate::engine::rules::list::Drop;
 use crate::engine::rules::unknown::Unknown;
 use crate::net::Family;
 use crate::net::RangeSet;
-use crate::ruleset::{Host, Name, RuleId};
+use crate::ruleset::{DynamicAddress, Host, Name, RuleId};
 
 /// What decided one hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -167,6 +168,11 @@ impl Condition {
             holds,
         }
     }
+
+    /// Whether it is that an address is none of an interface's which is not known.
+    pub(crate) fn is_shunned_address(&self) -> bool {
+        self.rule.is_none() && !self.holds && matches!(self.unknown, Unknown::Address(_) | Unknown::Loaded(_))
+    }
 }
 
 /// Packets with one and the same journey.
@@ -252,18 +258,41 @@ impl Class {
         })
     }
 
-    /// Whether all that it asks of the unknown addresses of the interface is that original ones are none of them.
+    /// Of how many unknown addresses of the machine its original source, and its original destination, must be none for it to come
+    /// about; `None` where it asks something else of what interfaces have that is not known.
     #[must_use]
-    pub fn shuns_only(&self, interface: &Interface) -> bool {
-        let wanted = unknown_addresses(interface);
-        let asked = |fact: &Fact| wanted.contains(&fact.unknown);
-        let mut settled = self.supposed.facts.iter().filter(|(fact, ..)| asked(fact));
-        let mut open = self.supposed.open.iter().filter(|(fact, _)| asked(fact));
-        open.next().is_none()
-            && settled.all(|(fact, hop, holds)| {
-                let is_address = matches!(&fact.about, About::Host(_, Host::Dynamic(dynamic)) if dynamic.is_address());
-                hop.is_none() && !holds && is_address
-            })
+    pub fn shuns(&self, context: &Context) -> Option<[usize; 2]> {
+        let of_address = |fact: &Fact| matches!(fact.unknown, Unknown::Address(_) | Unknown::Loaded(_));
+        if self.supposed.open.iter().any(|(fact, _)| of_address(fact)) {
+            return None;
+        }
+        let mut seen: FxHashSet<(Field, &DynamicAddress)> = FxHashSet::default();
+        let mut counts = [0; 2];
+        for (fact, hop, holds) in self.supposed.facts.iter().filter(|(fact, ..)| of_address(fact)) {
+            let About::Host(field, Host::Dynamic(dynamic)) = &fact.about else {
+                return None;
+            };
+            if hop.is_some() || *holds || !dynamic.is_address() {
+                return None;
+            }
+            let members = hosts::members(context, dynamic).into_iter();
+            let unknown = members.flat_map(|one| one.addresses_of(self.region.family));
+            let unknown = unknown.filter(|address| address.known().is_none()).count();
+            if unknown == 0 {
+                return None;
+            }
+            if seen.insert((*field, dynamic)) {
+                counts[usize::from(*field == Field::Destination)] += unknown;
+            }
+        }
+        Some(counts)
+    }
+
+    /// What it hangs on. That an address is none of the machine's is so for all but these, and left out.
+    pub fn hangs_on<'c>(&'c self, context: &Context) -> impl Iterator<Item = &'c Condition> {
+        let spares_few = self.shuns(context).is_some();
+        let conditions = self.conditions.iter();
+        conditions.filter(move |one| !(spares_few && one.is_shunned_address()))
     }
 
     fn suppose_at(
@@ -338,12 +367,6 @@ impl Class {
             None => Some(region.numbers(field)),
         }
     }
-}
-
-/// What is not known where an address of that interface is not: the one that it has, and the one that rules were loaded with.
-pub(crate) fn unknown_addresses(interface: &Interface) -> [Unknown; 2] {
-    let name = Name::from(interface.name.as_str());
-    [Unknown::Address(name.clone()), Unknown::Loaded(name)]
 }
 
 /// Why there is no answer.

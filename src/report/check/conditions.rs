@@ -2,55 +2,60 @@
 
 use super::build::Builder;
 use crate::engine::{Condition, Decider, Undecided, Unknown};
-use crate::ruleset::{Host, Name, Peer};
+use crate::ruleset::{Host, Peer};
 use crate::verify::{self, Doubt};
 
 impl Builder<'_> {
     /// Why something is not proved, where those packets were found to offend.
     pub(super) fn doubts(&self, doubts: &[Doubt], found: &verify::Violation) -> Vec<String> {
         let kinds: usize = found.causes.iter().map(|cause| cause.packets.boxes().len()).sum();
-        let mut reasons: Vec<String> = Vec::new();
+        let unknowns = || doubts.iter().filter_map(depends_on);
         // What settles the one settles the other.
-        let is_loaded = |name: &Name| {
-            let mut conditions = doubts.iter().filter_map(|doubt| match doubt {
-                Doubt::Depends(condition) => Some(&condition.unknown),
-                Doubt::Packets(_) | Doubt::Undecided(_) | Doubt::Circumstance(_) => None,
-            });
-            conditions.any(|unknown| matches!(unknown, Unknown::Loaded(loaded) if loaded == name))
+        let is_settled = |doubt: &&Doubt| match depends_on(doubt) {
+            Some(Unknown::Address(name) | Unknown::Network(name)) => {
+                unknowns().any(|unknown| matches!(unknown, Unknown::Loaded(loaded) if loaded == name))
+            }
+            _ => false,
         };
-        for doubt in doubts {
-            let reason = match doubt {
-                Doubt::Depends(Condition {
-                    unknown: Unknown::Address(name),
-                    ..
-                }) if is_loaded(name) => continue,
-                Doubt::Depends(condition) => self.condition(condition),
-                Doubt::Packets(unknown) => {
-                    format!("{} is not known, and the statement names it", unknown_words(unknown))
-                }
-                Doubt::Undecided(Undecided::Steps) if kinds > 1 => {
-                    format!("the search ended with {kinds} kinds of packets found")
-                }
-                Doubt::Undecided(Undecided::Steps) => {
-                    "the search ran out of steps: the question is too large".to_owned()
-                }
-                Doubt::Undecided(Undecided::Unmodelled(what)) => what.clone(),
-                Doubt::Circumstance(words) => words.clone(),
-            };
-            let reason = match (doubt.assumption(self.subject.engine.ruleset()), doubt) {
-                (Some(assumption), Doubt::Depends(condition)) if matches!(condition.unknown, Unknown::Loaded(_)) => {
-                    format!(
-                        "{reason}, and may have lost since; `(…)` in rules looks it up anew, `{assumption}` settles it"
-                    )
-                }
-                (Some(assumption), _) => format!("{reason}; `{assumption}` would settle it"),
-                (None, _) => reason,
-            };
+        let mut reasons: Vec<String> = Vec::new();
+        for doubt in doubts.iter().filter(|doubt| !is_settled(doubt)) {
+            let reason = self.doubt(doubt, kinds);
             if !reasons.contains(&reason) {
                 reasons.push(reason);
             }
         }
         reasons
+    }
+
+    /// Why something is not proved, where so many kinds of packets were found, and what would settle it.
+    fn doubt(&self, doubt: &Doubt, kinds: usize) -> String {
+        let reason = match doubt {
+            Doubt::Depends(condition) => self.condition(condition),
+            Doubt::Packets(unknown) => {
+                format!("{} is not known, and the statement names it", unknown_words(unknown))
+            }
+            Doubt::Undecided(Undecided::Steps) if kinds > 1 => {
+                format!("the search ended with {kinds} kinds of packets found")
+            }
+            Doubt::Undecided(Undecided::Steps) => "the search ran out of steps: the question is too large".to_owned(),
+            Doubt::Undecided(Undecided::Unmodelled(what)) => what.clone(),
+            Doubt::Circumstance(words) => words.clone(),
+        };
+        match (doubt.assumption(self.subject.engine.ruleset()), depends_on(doubt)) {
+            (Some(assumption), Some(Unknown::Loaded(name))) => self.loaded(&reason, name, &assumption),
+            (Some(assumption), _) => format!("{reason}; `{assumption}` would settle it"),
+            (None, _) => reason,
+        }
+    }
+
+    /// What would settle what a bare name stands for.
+    fn loaded(&self, reason: &str, name: &str, assumption: &str) -> String {
+        match self.subject.engine.context().members(name).is_empty() {
+            true => format!("{reason}; `[hosts]` of context.toml would settle it"),
+            false => {
+                format!("{reason}, and may have lost since; `({name})` in rules, or `{assumption}`, would settle it")
+            }
+        }
     }
 
     fn condition(&self, condition: &Condition) -> String {
@@ -133,6 +138,14 @@ impl Builder<'_> {
     }
 }
 
+/// What a doubt hangs on, of what is not known.
+fn depends_on(doubt: &Doubt) -> Option<&Unknown> {
+    match doubt {
+        Doubt::Depends(condition) => Some(&condition.unknown),
+        Doubt::Packets(_) | Doubt::Undecided(_) | Doubt::Circumstance(_) => None,
+    }
+}
+
 /// Whether it has to be so at one place, and not so at another: of the two ends of a packet, say.
 fn is_both_ways(cause: &verify::Cause, condition: &Condition) -> bool {
     let mut others = cause.conditions.iter();
@@ -151,7 +164,7 @@ fn own_words(unknown: &Unknown, interface: &str) -> String {
     }
 }
 
-/// What a bare name stands for in a rule or a table: addresses or networks.
+/// What a bare name stands for in a rule: addresses or networks.
 fn loaded_words(interface: &str) -> String {
     format!("what {interface} had when pf.conf was loaded")
 }
