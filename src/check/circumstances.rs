@@ -17,7 +17,7 @@ use crate::verify::{Case, Cause, Doubt, Outcome, Verified, Violation, parsed, ve
 const TOO_MANY: &str = "the machine may be in more states than are looked at";
 /// How many addresses are tried of those that a machine may have, and how many rules they may be tried with together: each takes
 /// the longer, the more others are not known.
-const MOST_TRIED: usize = 16;
+const MOST_TRIED: usize = 24;
 const MOST_RULES: usize = 20_000;
 
 /// Takes back what does not come out the same in another circumstance of the machine: then it is unproven.
@@ -51,6 +51,8 @@ pub(super) fn hold(patient: &Patient<'_>, verified: &mut Verified) {
             }
             let statement = patient.zones.policy().statements.get(judgement.statement);
             let requires = statement.is_some_and(|statement| matches!(statement.demand, Demand::Require(..)));
+            // That the machine has an address of which somebody else was meant belies nothing.
+            let requires = requires && matches!(alike, Alike::InAll);
             let mut same = there
                 .judgements
                 .iter()
@@ -126,7 +128,7 @@ fn supposing(cause: &Cause, supposed: &str) -> Option<Cause> {
 }
 
 /// The machine with addresses that it may have where it is not known which: what is proved for each holds with them.
-fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
+pub(super) fn with_addresses(zones: &Zones<'_>) -> Vec<Circumstance> {
     let engine = zones.network().engine();
     let (samples, unknown) = zones.sample_addresses();
     let rules = engine.ruleset().all_rules().count();

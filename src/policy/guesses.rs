@@ -366,7 +366,7 @@ impl Zones<'_> {
     }
 
     /// Those of them that a list of hosts means: by `self`, or by name.
-    pub(super) fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
+    pub(crate) fn named_owners(&self, end: &End) -> Vec<InterfaceId> {
         let items = || end.hosts.iter().flat_map(|hosts| &hosts.items);
         let named = |&id: &InterfaceId| {
             let by = |negated| items().any(|item| item.negated == negated && self.is_meant(id, &item.host));

@@ -2,6 +2,8 @@
 //!
 //! What is proved for every address is tried with these: a proof that one of them belies is none.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use super::addresses::prefix;
@@ -18,6 +20,9 @@ use crate::ruleset::{Host, Peer, Pool, PoolAddress};
 /// Of how many ranges that are named addresses are tried with each interface: more make a policy slow to check, and tell little
 /// more.
 const MOST_NAMED: usize = 4;
+
+/// Of how many pieces of what rules name addresses are tried.
+const MOST_PIECES: usize = 8;
 
 /// How long the prefix of its network may be, the widest first: the first that overlaps no other network is taken.
 const LENGTHS: [&[u8]; 2] = [&[24, 28, 30], &[64, 120, 126]];
@@ -76,13 +81,17 @@ impl Zones<'_> {
             kinds.extend([RangeSet::range(first, last), unnamed.intersection(&around)]);
             kinds.extend((first < last).then(|| RangeSet::single(last)));
         }
-        let configured = unnamed.intersection(&self.configured_addresses(family));
-        for &(first, last) in configured.ranges().iter().take(MOST_NAMED) {
-            let around = RangeSet::range(first.saturating_sub(1), last.saturating_add(1));
-            kinds.extend([
-                RangeSet::range(first, last),
-                unnamed.minus(&configured).intersection(&around),
-            ]);
+        let configured = self.configured_addresses(family);
+        let all = RangeSet::from_ranges(configured.iter().copied());
+        let pieces = pieces(&configured)
+            .into_iter()
+            .map(|piece| unnamed.intersection(&piece));
+        for piece in pieces.filter(|piece| !piece.is_empty()).take(MOST_PIECES) {
+            let around = piece.first().zip(piece.last());
+            let around = around.map_or_else(RangeSet::empty, |(first, last)| {
+                RangeSet::range(first.saturating_sub(1), last.saturating_add(1))
+            });
+            kinds.extend([piece, unnamed.minus(&all).intersection(&around)]);
         }
         let beside = self.networks_beside(interface, family);
         kinds.iter().filter_map(|kind| host_of(kind, family, &beside)).collect()
@@ -97,8 +106,8 @@ impl Zones<'_> {
         self.context().networks_beside(interface, family).map(prefix).collect()
     }
 
-    /// The addresses that rules and routes name, but for those of all.
-    fn configured_addresses(&self, family: Family) -> RangeSet {
+    /// The networks that rules, tables and routes name, but for those of all, as ranges.
+    fn configured_addresses(&self, family: Family) -> Vec<(u128, u128)> {
         let of_peer = |peer: &Peer| match peer.host {
             Host::Prefix(net) => Some(net),
             _ => None,
@@ -113,9 +122,12 @@ impl Zones<'_> {
             ends.into_iter().chain(rule.pools().map(of_pool))
         });
         let routes = self.context().routes.iter().map(|route| Some(route.to));
-        let nets = nets.chain(routes).flatten();
+        let tables = self.ruleset.anchors.values().flat_map(|anchor| anchor.tables.values());
+        let entries = tables.flat_map(|table| table.entries.iter().map(|entry| Some(entry.prefix)));
+        let nets = nets.chain(routes).chain(entries).flatten();
         let nets = nets.filter(|net| Family::of(net.addr()) == family && net.prefix_len() > 0);
-        RangeSet::from_ranges(nets.map(|net| (address_number(net.network()), address_number(net.broadcast()))))
+        nets.map(|net| (address_number(net.network()), address_number(net.broadcast())))
+            .collect()
     }
 
     /// The addresses that the policy names, whose ever they are.
@@ -135,6 +147,24 @@ impl Zones<'_> {
             Resolved::Any | Resolved::Itself | Resolved::Zone(_) => all,
         })
     }
+}
+
+/// The pieces into which the bounds of ranges cut what lies in any of them, in order.
+fn pieces(ranges: &[(u128, u128)]) -> Vec<RangeSet> {
+    let bounds = ranges
+        .iter()
+        .flat_map(|&(first, last)| [Some(first), last.checked_add(1)]);
+    let bounds: BTreeSet<u128> = bounds.flatten().collect();
+    let all = RangeSet::from_ranges(ranges.iter().copied());
+    let ends = bounds.iter().skip(1).map(|next| next - 1).chain([u128::MAX]);
+    let pieces = bounds
+        .iter()
+        .zip(ends)
+        .map(|(&first, last)| RangeSet::range(first, last));
+    pieces
+        .map(|piece| piece.intersection(&all))
+        .filter(|piece| !piece.is_empty())
+        .collect()
 }
 
 /// The addresses that hosts on the internet have: of IPv6 only 2000::/3 is given out.

@@ -98,7 +98,9 @@ impl Expected {
                     .zip(at_port)
                     .and_then(|(kept, at_port)| kept.intersection(&at_port));
                 translated(kept, &|part| {
-                    target.holds(class.at_end(Field::Source, part), &last.ends.source, family, engine)
+                    let address = class.at_end(Field::Source, part);
+                    let is_current = class.unknown_at_end(Field::Source).is_some_and(|(_, current)| current);
+                    target.holds(address, (&last.ends.source, is_current), family, engine)
                 })
             }
             What::Destination(None) => Ok(untranslated(&[Field::Destination, Field::DestinationPort])),
@@ -110,7 +112,10 @@ impl Expected {
                         .as_ref()
                         .is_none_or(|ports| number.is_some_and(|number| number.is_subset(ports)));
                     let address = class.at_end(Field::Destination, part);
-                    Ok(at_port && target.holds(address, &last.ends.destination, family, engine)?)
+                    let is_current = class
+                        .unknown_at_end(Field::Destination)
+                        .is_some_and(|(_, current)| current);
+                    Ok(at_port && target.holds(address, (&last.ends.destination, is_current), family, engine)?)
                 })
             }
             What::Label(label) => {
@@ -191,16 +196,21 @@ impl Target {
         self.addresses[usize::from(address.is_ipv6())].contains(address_number(address))
     }
 
-    /// Whether all those addresses, or the one that is not known, are such as are wanted.
+    /// Whether all those addresses, or the one that is not known, are such as are wanted; `is_current`: that is one which the
+    /// interface has when the packet comes.
     fn holds(
         &self,
         addresses: Option<RangeSet>,
-        value: &Value,
+        (value, is_current): (&Value, bool),
         family: Family,
         engine: &Engine<'_>,
     ) -> Result<bool, String> {
         match (addresses, value) {
             (Some(addresses), _) => Ok(addresses.is_subset(&self.addresses[usize::from(family == Family::Inet6)])),
+            (None, Value::AddressOf(name)) if !is_current => Err(format!(
+                "rules translate to what {name} had when pf.conf was loaded, which it may have lost since, or to another address of \
+                 its network; `({name})` in rules, or `assume {name} ADDRESS/BITS`, would settle it"
+            )),
             (None, Value::AddressOf(name)) => {
                 let context = engine.context();
                 let named = |wanted: &Name| {

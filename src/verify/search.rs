@@ -9,12 +9,12 @@ use super::through::getting_through;
 use crate::context::Interface;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{
-    Class, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
+    Class, Condition, End, Engine, Field, Goal, PacketBox, PacketSet, Place, Question, Undecided, Unknown, Value,
 };
 use crate::net::{Direction, Family, RangeSet};
-use crate::policy::ast::{Closed, Demand, Statement};
+use crate::policy::ast::{self, Closed, Demand, Packets, Statement};
 use crate::policy::{Excuse, Excuses, Guess, Zones};
-use crate::ruleset::Name;
+use crate::ruleset::{Name, PoolAddress, Rule, RuleId};
 use crate::source::Span;
 
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
@@ -115,6 +115,7 @@ impl Searcher<'_> {
                     let is_taken_in = class.journey.end == End::Local && self.is_to_unknown_self(class);
                     !is_taken_in || self.is_meant_by_address(class, &statement.demand)
                 });
+                self.add_translated_to_own(&mut found, packets)?;
                 // What af-to makes of them may end where they themselves cannot.
                 found.vacuous = vacuous && found.offences.is_empty();
                 let guesses = self.zones.guessed_forbidden(packets)?;
@@ -158,6 +159,47 @@ impl Searcher<'_> {
                 Ok(found)
             }
         }
+    }
+
+    /// Adds the packets of a `forbid` that rules translate to an address of the machine itself which is not known.
+    fn add_translated_to_own(&self, found: &mut Found, packets: &Packets) -> Result<(), Box<Diagnostic>> {
+        let owners = self.zones.named_owners(&packets.destination);
+        let redirects =
+            |(_, rule): (RuleId, &Rule)| rule.pools().any(|pool| matches!(pool.address, PoolAddress::Dynamic(_)));
+        if owners.is_empty() || !self.engine.ruleset().all_rules().any(redirects) {
+            return Ok(());
+        }
+        let anywhere = Packets {
+            destination: ast::End {
+                hosts: None,
+                ..packets.destination.clone()
+            },
+            ..packets.clone()
+        };
+        let (selection, ends) = self.zones.forbidden(&anywhere)?;
+        let names = self.engine.space();
+        let is_own = |name: &Name| owners.iter().any(|&owner| names.interface_name(owner) == &**name);
+        let counts = |class: &Class| {
+            let ends = class.unknown_at_end(Field::Destination);
+            class.journey.end == End::Local && ends.is_some_and(|(owner, _)| is_own(owner))
+        };
+        let hanging = Hanging {
+            arriving: &selection.by_address,
+            by_address: &selection.by_address,
+            leading: &PacketSet::empty(),
+        };
+        let mut searched = self.with_unknown_networks(&selection.packets, Some(hanging), |region| {
+            self.passing_where(region, |question| question.ending_in(ends.clone()), counts)
+        });
+        for Offence { class, .. } in &mut searched.offences {
+            // What rules were loaded with it may have lost since.
+            if let Some((owner, false)) = class.unknown_at_end(Field::Destination) {
+                let loaded = Condition::by_itself(Unknown::Loaded(owner.clone()), true);
+                class.conditions.push(loaded);
+            }
+        }
+        found.add(searched);
+        Ok(())
     }
 
     /// The packets that offend a `closed` where those are excused; `aside`: with those to addresses of the machine that are not
@@ -309,10 +351,19 @@ impl Searcher<'_> {
     }
 
     fn passing(&self, region: &PacketSet, narrow: impl Fn(Question) -> Question) -> Found {
+        self.passing_where(region, narrow, |_| true)
+    }
+
+    fn passing_where(
+        &self,
+        region: &PacketSet,
+        narrow: impl Fn(Question) -> Question,
+        counts: impl Fn(&Class) -> bool,
+    ) -> Found {
         let mut found = Found::default();
         let among = self.among.map(|among| region.intersection(among));
         for classes in getting_through(self.engine, self.zones, among.as_ref().unwrap_or(region), narrow) {
-            found.collect(classes, &Why::GetsThrough, |_| true);
+            found.collect(classes, &Why::GetsThrough, &counts);
         }
         found
     }

@@ -6,9 +6,13 @@
 
 mod candidates;
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
-use crate::context::Context;
+use super::circumstances;
+
+use crate::context::{Circumstance, Context};
 use crate::engine::{Engine, Noticing, PacketSet};
 use crate::eval::Machine;
 use crate::lower::{self, lower};
@@ -19,7 +23,7 @@ use crate::report::check::Repair;
 use crate::ruleset::{Action, Name, Rule, Ruleset};
 use crate::source::{Loader, Sources};
 use crate::syntax::{self, Limits};
-use crate::verify::{Case, Outcome, Verified, gets_through, hold, is_required_of_others, may_pass, must_pass};
+use crate::verify::{Case, Outcome, Verified, gets_through, hold, is_required_of_others, may_pass, must_pass, verify};
 
 /// Rulesets with more rules are not mended.
 const MOST_RULES: usize = 1000;
@@ -210,6 +214,7 @@ pub(super) fn find(patient: &Patient<'_>, sources: &Sources, wounds: &Wounds) ->
         line,
         at,
         must_pass: patient.must_pass(&wounds.held),
+        elsewhere: OnceLock::new(),
         held: &wounds.held,
     };
     let most = wounds.violated.len().min(MOST_MENDED);
@@ -259,6 +264,14 @@ struct Trials<'a> {
     /// The statements that hold, and packets that have to get through still.
     held: &'a [usize],
     must_pass: Vec<Packet>,
+    /// The machine with addresses that it may have, once that is asked for.
+    elsewhere: OnceLock<Vec<Elsewhere>>,
+}
+
+/// A machine of which something is supposed, and what becomes there of each statement, by its number.
+struct Elsewhere {
+    supposed: Circumstance,
+    before: Vec<(usize, Outcome)>,
 }
 
 impl Trials<'_> {
@@ -402,8 +415,37 @@ impl Trials<'_> {
             engine: &engine,
             assumed_anchors: &assumed_anchors,
         };
-        hold(case, &asked)
+        hold(case, &asked) && self.is_proved_elsewhere(wound, &text)
     }
+
+    /// Whether the statement holds, and no other breaks, with each of the addresses that are tried where one is not known.
+    fn is_proved_elsewhere(&self, wound: &Wound, text: &str) -> bool {
+        let patient = self.patient;
+        let elsewhere = self.elsewhere.get_or_init(|| {
+            let samples = circumstances::with_addresses(patient.zones).into_iter();
+            let before = |supposed| Elsewhere {
+                before: outcomes(&patient.writing(patient.text), patient, &supposed),
+                supposed,
+            };
+            samples.map(before).collect()
+        });
+        elsewhere.iter().all(|Elsewhere { supposed, before }| {
+            let after = outcomes(&patient.writing(text), patient, supposed);
+            let is_whole = |outcome: &Outcome| matches!(outcome, Outcome::Holds | Outcome::Vacuous);
+            let mut each = before.iter().zip(&after);
+            before.len() == after.len()
+                && each.all(|((statement, before), (_, after))| {
+                    is_whole(after) || *statement != wound.statement && !is_whole(before)
+                })
+        })
+    }
+}
+
+/// What becomes of each statement, by its number, where something is supposed of the machine.
+fn outcomes(writing: &Writing<'_>, patient: &Patient<'_>, supposed: &Circumstance) -> Vec<(usize, Outcome)> {
+    let verified = writing.on(&supposed.context, patient.zones.policy(), |case| verify(case).0);
+    let judgements = verified.into_iter().flat_map(|verified| verified.judgements);
+    judgements.map(|one| (one.statement, one.outcome)).collect()
 }
 
 fn texts(candidates: &[Candidate]) -> Vec<String> {

@@ -33,6 +33,9 @@ pub(in crate::engine) struct OpenAddress {
     pub(in crate::engine) interface: Name,
     /// Whether it is surely an address that the interface itself has, not another of its network or group.
     is_own: bool,
+    /// Whether it is an address that some interface which is meant has when a packet comes: none of its network, and not what it
+    /// had when the rules were loaded.
+    pub(in crate::engine) is_current: bool,
     /// What it may be: none that lies in a network of another interface.
     pub(in crate::engine) may_be: RangeSet,
 }
@@ -53,6 +56,7 @@ impl OpenAddress {
         Self {
             interface,
             is_own: own.is_some(),
+            is_current: is_plain,
             may_be,
         }
     }

@@ -358,6 +358,16 @@ impl Class {
         })
     }
 
+    /// Whose address that is at the end, where it is not known; and whether it is one that the interface has when the packet
+    /// comes, none of its network and not what it had when the rules were loaded.
+    #[must_use]
+    pub fn unknown_at_end(&self, field: Field) -> Option<(&Name, bool)> {
+        match self.trail.last()?.term(field) {
+            Term::Open(address) => Some((&address.interface, address.is_current)),
+            Term::From(..) | Term::OneOf(..) => None,
+        }
+    }
+
     /// The numbers that a field has at the end, of those packets of the region; `None` where it is an address that is
     /// not known.
     #[must_use]
