@@ -119,7 +119,8 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
         "--assume",
         "em0=203.0.113.7/24",
         "--assume",
-        "em0=2001:db8::7/64",
+        // As a policy says it.
+        "em0 2001:db8::7/64",
     ]);
     assert!(out.contains(
         "[interface.em0]  # assumed: named in pf.conf\naddresses = [\"203.0.113.7/24\", \"2001:db8::7/64\"]"
@@ -130,6 +131,7 @@ fn what_nobody_said_is_stated_and_can_be_settled() {
     );
     for (fact, message) in [
         ("em7=10.0.0.1/24", "there is no interface `em7`"),
+        ("em7 10.0.0.1/24", "there is no interface `em7`"),
         ("em0=10.0.0.1", "`10.0.0.1` is no address with a prefix length"),
     ] {
         let (_, err, status) = tree.run(&["context", "--assume", fact]);

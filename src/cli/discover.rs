@@ -15,7 +15,7 @@ use pfproof::syntax::{self, Document, Limits};
 
 use super::files::{DiskLoader, read_file, read_limited, shown};
 use super::live;
-use super::options::Input;
+use super::options::{Input, of_machine};
 use super::project::{Project, Router, Settings};
 use super::template;
 use super::threads;
@@ -378,7 +378,7 @@ impl Target {
 
 /// Settles `em0=203.0.113.7/24` and `egress=em0`; other facts (anchors, tables) are the policy's business.
 fn settle(context: &mut Context, fact: &str) -> Result<(), Failure> {
-    let Some((interface, address)) = fact.split_once('=') else {
+    let Some((interface, address)) = of_machine(fact) else {
         return Ok(());
     };
     let address = address.trim();

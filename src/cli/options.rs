@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use pfproof::diagnostic::Severity;
 use serde::Deserialize;
 
@@ -37,16 +38,24 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) live: bool,
 
-    /// Settle what only the machine knows: `em0=203.0.113.7/24`, `egress=em0`
+    /// Settle what only the machine knows: `em0 203.0.113.7/24` (or with `=`), `egress=em0`
     #[arg(long, value_name = "FACT")]
     pub(crate) assume: Vec<String>,
 }
 
 impl Input {
-    /// The facts of `--assume` that are the policy's business; `em0=ADDRESS` is settled with the machine.
+    /// The facts of `--assume` that are the policy's business; those of the machine are settled with it.
     pub(crate) fn assumed_facts(&self) -> Vec<String> {
-        self.assume.iter().filter(|fact| !fact.contains('=')).cloned().collect()
+        let of_policy = self.assume.iter().filter(|fact| of_machine(fact).is_none());
+        of_policy.cloned().collect()
     }
+}
+
+/// The two sides of a fact about the machine: `em0=203.0.113.7/24`, `em0 203.0.113.7/24`, `egress=em0`; none of others.
+pub(crate) fn of_machine(fact: &str) -> Option<(&str, &str)> {
+    let is_address = |(_, second): &(&str, &str)| second.trim().parse::<IpNet>().is_ok();
+    let words = || fact.trim().split_once(char::is_whitespace).filter(is_address);
+    fact.split_once('=').or_else(words)
 }
 
 /// How the answer looks.
