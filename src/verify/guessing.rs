@@ -170,20 +170,14 @@ pub(super) fn settle_by_number(offences: &mut [Offence], network: &Network<'_>) 
     for offence in open {
         let class = &offence.class;
         let family = class.region.family;
-        let shunned: Vec<Condition> = class
-            .conditions
-            .iter()
-            .filter(|one| one.is_shunned_address())
-            .cloned()
-            .collect();
+        let shunned = class.conditions.iter().filter(|one| one.shunned().is_some());
+        let shunned: Vec<Condition> = shunned.cloned().collect();
         let Some(asked) = class.shuns(context).filter(|_| !shunned.is_empty()) else {
             continue;
         };
         // What the packets are asked for may hang on either end, too.
-        let named = shunned.iter().filter_map(|one| match &one.unknown {
-            Unknown::Address(name) | Unknown::Loaded(name) => context.interface(name),
-            _ => None,
-        });
+        let named = shunned.iter().filter_map(Condition::shunned);
+        let named = named.filter_map(|name| context.interface(name));
         let unknown = named.flat_map(|one| one.addresses_of(family).filter(|address| address.known().is_none()));
         let least = unknown.count();
         let own = network.interfaces().map(|id| network.unknown_own(id, family));

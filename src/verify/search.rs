@@ -14,7 +14,7 @@ use crate::engine::{
 use crate::net::{Direction, Family, RangeSet};
 use crate::policy::ast::{self, Closed, Demand, Packets, Statement};
 use crate::policy::{Excuse, Excuses, Guess, Zones};
-use crate::ruleset::{Name, PoolAddress, Rule, RuleId};
+use crate::ruleset::{Name, Pool, PoolAddress, Rule, RuleId, Translation};
 use crate::source::Span;
 
 /// How many classes of passing packets are looked at for replies and expectations of one statement.
@@ -164,8 +164,11 @@ impl Searcher<'_> {
     /// Adds the packets of a `forbid` that rules translate to an address of the machine itself which is not known.
     fn add_translated_to_own(&self, found: &mut Found, packets: &Packets) -> Result<(), Box<Diagnostic>> {
         let owners = self.zones.named_owners(&packets.destination);
-        let redirects =
-            |(_, rule): (RuleId, &Rule)| rule.pools().any(|pool| matches!(pool.address, PoolAddress::Dynamic(_)));
+        let redirects = |(_, rule): (RuleId, &Rule)| match rule.translation.as_deref() {
+            Some(Translation::Rdr { pool, .. } | Translation::NatAndRdr { rdr: pool, .. }) => is_dynamic(pool),
+            Some(Translation::Af(af)) => af.destination.as_ref().is_some_and(is_dynamic),
+            Some(Translation::Nat { .. }) | None => false,
+        };
         if owners.is_empty() || !self.engine.ruleset().all_rules().any(redirects) {
             return Ok(());
         }
@@ -584,4 +587,9 @@ fn split(pieces: Vec<Piece>, unmet: &[PacketBox], expectation: (usize, Span)) ->
         after.extend(rest.into_iter().map(|piece| (piece, failed.clone())));
     }
     after
+}
+
+/// Whether it gives addresses of interfaces, looked up when a packet comes or not known from when the rules were loaded.
+fn is_dynamic(pool: &Pool) -> bool {
+    matches!(pool.address, PoolAddress::Dynamic(_))
 }

@@ -11,7 +11,6 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::circumstances;
-
 use crate::context::{Circumstance, Context};
 use crate::engine::{Engine, Noticing, PacketSet};
 use crate::eval::Machine;

@@ -169,9 +169,22 @@ impl Condition {
         }
     }
 
-    /// Whether it is that an address is none of an interface's which is not known.
-    pub(crate) fn is_shunned_address(&self) -> bool {
-        self.rule.is_none() && !self.holds && matches!(self.unknown, Unknown::Address(_) | Unknown::Loaded(_))
+    /// The interface, if it is that an address is none of the interface's which is not known.
+    pub(crate) fn shunned(&self) -> Option<&Name> {
+        let is_so = self.rule.is_none() && !self.holds;
+        match &self.unknown {
+            Unknown::Address(name) | Unknown::Loaded(name) => Some(name).filter(|_| is_so),
+            Unknown::Os
+            | Unknown::User
+            | Unknown::Table(_)
+            | Unknown::Network(_)
+            | Unknown::Anchor(_)
+            | Unknown::Probability
+            | Unknown::Once
+            | Unknown::Rate
+            | Unknown::Tag
+            | Unknown::Pool => None,
+        }
     }
 }
 
@@ -292,7 +305,7 @@ impl Class {
     pub fn hangs_on<'c>(&'c self, context: &Context) -> impl Iterator<Item = &'c Condition> {
         let spares_few = self.shuns(context).is_some();
         let conditions = self.conditions.iter();
-        conditions.filter(move |one| !(spares_few && one.is_shunned_address()))
+        conditions.filter(move |one| !(spares_few && one.shunned().is_some()))
     }
 
     fn suppose_at(

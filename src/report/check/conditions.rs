@@ -2,7 +2,7 @@
 
 use super::build::Builder;
 use crate::engine::{Condition, Decider, Undecided, Unknown};
-use crate::ruleset::{Host, Peer};
+use crate::ruleset::{Host, Name, Peer};
 use crate::verify::{self, Doubt};
 
 impl Builder<'_> {
@@ -11,11 +11,11 @@ impl Builder<'_> {
         let kinds: usize = found.causes.iter().map(|cause| cause.packets.boxes().len()).sum();
         let unknowns = || doubts.iter().filter_map(depends_on);
         // What settles the one settles the other.
-        let is_settled = |doubt: &&Doubt| match depends_on(doubt) {
-            Some(Unknown::Address(name) | Unknown::Network(name)) => {
-                unknowns().any(|unknown| matches!(unknown, Unknown::Loaded(loaded) if loaded == name))
-            }
-            _ => false,
+        let is_loaded =
+            |name: &Name| unknowns().any(|unknown| matches!(unknown, Unknown::Loaded(loaded) if loaded == name));
+        let is_settled = |doubt: &&Doubt| {
+            let named = depends_on(doubt).and_then(address_of);
+            named.is_some_and(is_loaded)
         };
         let mut reasons: Vec<String> = Vec::new();
         for doubt in doubts.iter().filter(|doubt| !is_settled(doubt)) {
@@ -143,6 +143,23 @@ fn depends_on(doubt: &Doubt) -> Option<&Unknown> {
     match doubt {
         Doubt::Depends(condition) => Some(&condition.unknown),
         Doubt::Packets(_) | Doubt::Undecided(_) | Doubt::Circumstance(_) => None,
+    }
+}
+
+/// Whose address, or network, it is that is not known.
+fn address_of(unknown: &Unknown) -> Option<&Name> {
+    match unknown {
+        Unknown::Address(name) | Unknown::Network(name) => Some(name),
+        Unknown::Os
+        | Unknown::User
+        | Unknown::Table(_)
+        | Unknown::Loaded(_)
+        | Unknown::Anchor(_)
+        | Unknown::Probability
+        | Unknown::Once
+        | Unknown::Rate
+        | Unknown::Tag
+        | Unknown::Pool => None,
     }
 }
 
